@@ -1,0 +1,49 @@
+"""PickLLM, reproduced: online routing of queries between LLMs (arXiv 2412.12170).
+
+The public names, in the order in which data flows; each is imported when first used.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "list_traces": "sources",
+    "load_trace": "sources",
+    "Trace": "trace",
+    "TraceSummary": "summary",
+    "Price": "pool",
+    "Limits": "pool",
+    "read_prices": "pool",
+    "Reward": "reward",
+    "LinearRewardInaction": "learners",
+    "QLearning": "learners",
+    "Always": "learners",
+    "UniformRandom": "learners",
+    "Cheapest": "learners",
+    "MostExpensive": "learners",
+    "BestSingle": "learners",
+    "Oracle": "learners",
+    "MaxProbability": "locking",
+    "GreedyUnchanged": "locking",
+    "replay": "sessions",
+    "Sessions": "sessions",
+    "sweep": "sweeps",
+    "Router": "router",
+    "LiveSession": "router",
+    "InputError": "errors",
+}
+
+__all__ = [*_HOME, "__version__"]
+
+
+def __getattr__(name):
+    if name not in _HOME:
+        raise AttributeError(f"module 'pickllm' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted(__all__)

@@ -1,0 +1,69 @@
+"""Where traces come from: the bundled summaries, the measured rows once fetched, the Hub, or a file."""
+
+import functools
+import pathlib
+from dataclasses import replace
+
+from . import leaderboard
+from .errors import InputError, nearest
+from .files import home
+from .pool import declared_pools
+from .summary import TraceSummary
+from .trace import read_trace
+
+#: Queries per context in the bundled sample, and its seed: the bundled trace is one fixed sample.
+BUNDLED_QUERIES, BUNDLED_SEED = 5000, 0
+
+
+def list_traces():
+    """The names that `load_trace` knows: the bundled traces, then the measured rows behind them.
+
+    Examples
+    --------
+    >>> list_traces()[0]
+    'bfcl-2024-08-11'
+    """
+    return [*declared_pools(), *(f"{name}-rows" for name in declared_pools())]
+
+
+def load_trace(name, prices=None, limits=None):
+    """A trace by name, from a file, or from the Hub.
+
+    Parameters
+    ----------
+    name : str or path
+        A name of `list_traces` (the bundled ones need nothing; those that end in ``-rows`` need
+        `pickllm fetch` once), a path (.csv, .parquet, or a summary .json), or ``hub:owner/name@revision``.
+    prices : path or dict of str to Price, optional
+        For a file: the price list for its models.
+    limits : Limits, optional
+        For a file: the limits declared for its pool.
+
+    Returns
+    -------
+    Trace
+
+    Raises
+    ------
+    InputError, MissingFileError
+    """
+    text = str(name)
+    if text in declared_pools():
+        return _bundled(text)
+    if text.removesuffix("-rows") in declared_pools():
+        return leaderboard.read(pool=text.removesuffix("-rows"))
+    if text.endswith(".json"):
+        return TraceSummary.load(text).sample(BUNDLED_QUERIES, BUNDLED_SEED)
+    if pathlib.Path(text).suffix or pathlib.Path(text).exists():
+        return read_trace(text, prices, limits)
+    raise InputError(f"unknown trace {text!r}; a path ends in .csv, .parquet or .json, and of names {nearest(text, list_traces())}")
+
+
+@functools.lru_cache(maxsize=4)
+def _bundled(name):
+    return replace(bundled_summary(name).sample(BUNDLED_QUERIES, BUNDLED_SEED), name=name)
+
+
+def bundled_summary(name):
+    """The TraceSummary that ships with the kit under this name."""
+    return TraceSummary.load(home("data") / f"{name}.summary.json")

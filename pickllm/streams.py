@@ -1,0 +1,73 @@
+"""Counter-based random streams: each draw is a pure function of (seed, session, purpose, step).
+
+The generator is splitmix64 (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number
+generators"): the n-th output of a stream with key k is mix(k + n * GAMMA), so that no state is kept
+and any draw can be made alone, in any order, on any machine. A key is made the same way: the seed's
+stream gives each session a key, and a session's key gives one to each purpose.
+"""
+
+import numpy as np
+
+from .errors import InputError
+
+GAMMA = np.uint64(0x9E3779B97F4A7C15)
+MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
+MIX_2 = np.uint64(0x94D049BB133111EB)
+TO_UNIT = 2.0**-53
+
+#: The causes of randomness; each has a stream of its own.
+QUERY, CHOICE = 0, 1
+
+
+def output(key, n):
+    """The n-th output, n >= 1, of the splitmix64 stream with the given key (arrays broadcast).
+
+    Examples
+    --------
+    >>> int(output(np.uint64(1234567), np.uint64(1)))
+    6457827717110365317
+    """
+    with np.errstate(over="ignore"):
+        z = np.asarray(key, np.uint64) + np.asarray(n, np.uint64) * GAMMA
+        z = (z ^ (z >> np.uint64(30))) * MIX_1
+        z = (z ^ (z >> np.uint64(27))) * MIX_2
+    return z ^ (z >> np.uint64(31))
+
+
+def keys(seed, sessions, purpose):
+    """The stream keys of some sessions for one purpose.
+
+    Parameters
+    ----------
+    seed : int
+        0 <= seed < 2**63.
+    sessions : int or ndarray of int, (n_sessions,)
+        Session numbers, >= 0.
+    purpose : int
+        `QUERY` or `CHOICE`.
+
+    Returns
+    -------
+    ndarray of uint64, (n_sessions,)
+    """
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**63:
+        raise InputError(f"seed must be a whole number in [0, 2**63), got {seed!r}; choose one, 0 for instance")
+    session = output(output(np.uint64(seed), 1), np.asarray(sessions, np.uint64) + np.uint64(1))
+    return output(session, purpose + 1)
+
+
+def uniforms(key, steps):
+    """Uniform draws in [0, 1) with 53 bits, for each key and step.
+
+    Parameters
+    ----------
+    key : ndarray of uint64, (n_sessions,)
+    steps : ndarray of int, (n_steps,)
+        Step numbers, >= 0.
+
+    Returns
+    -------
+    ndarray of float, (n_sessions, n_steps)
+    """
+    draws = output(np.asarray(key)[..., None], np.asarray(steps, np.uint64) + np.uint64(1))
+    return (draws >> np.uint64(11)) * TO_UNIT

@@ -1,0 +1,290 @@
+"""Running a study: which notebooks still have to run, in parallel, and where their results stand.
+
+A run is done when its result file holds the hash of everything it depends on: the notebook, its
+parameters, the package's code, the trace, and the results it reads. Only what is not done runs.
+"""
+
+import fnmatch
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+import time
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+
+from .errors import InputError, nearest
+from .files import PACKAGE, digest, home, root, write_json, written
+
+#: Modules that only draw, judge or present: a change in them does not rerun a simulation.
+PRESENTING = ("figures", "claims", "report", "study", "__main__", "__init__", "experiments")
+
+
+class RunFailed(Exception):
+    """A notebook stopped with an error: its own traceback, and where the executed copy stands."""
+
+
+def write_result(result, notes=(), figures=(), **tables):
+    """Write a run's tables as Parquet, then its result file, whose presence says that the run ended well.
+
+    Parameters
+    ----------
+    result : path
+        ``<folder>/<run>.json``; relative paths start at the checkout.
+    notes : sequence of str
+        Findings, written by code, for the report.
+    figures : sequence of str
+        Files that the run drew, as `figures.save` returned them.
+    **tables : pandas.DataFrame
+    """
+    result = root() / result
+    for name, table in tables.items():
+        with written(result.with_name(f"{result.stem}.{name}.parquet"), "wb") as file:
+            table.to_parquet(file, index=False)
+    write_json(result, {"tables": sorted(tables), "notes": list(notes), "figures": list(figures)})
+
+
+def read_results(folder, runs, table):
+    """One table of all runs whose names match a pattern, as one frame with the column ``run``.
+
+    Raises
+    ------
+    InputError
+        No such run has that table.
+    """
+    import pandas as pd
+
+    folder = root() / folder
+    names = sorted(p.stem for p in folder.glob("*.json") if fnmatch.fnmatch(p.stem, runs))
+    paths = [folder / f"{name}.{table}.parquet" for name in names]
+    frames = [pd.read_parquet(p).assign(run=name) for name, p in zip(names, paths) if p.exists()]
+    if not frames:
+        raise InputError(f"no result '{table}' of runs '{runs}' in {folder}; run `make reproduce` (or the notebook before this one) first")
+    return pd.concat(frames, ignore_index=True)
+
+
+def listed(text, known, what):
+    """A parameter that lists names: ``"all"``, or names with commas between, each checked.
+
+    Examples
+    --------
+    >>> listed("all", ("a", "b"), "context"), listed("b", ("a", "b"), "context")
+    (['a', 'b'], ['b'])
+    """
+    names = list(known) if text == "all" else [part.strip() for part in str(text).split(",")]
+    for name in names:
+        if name not in known:
+            raise InputError(f"unknown {what} {name!r}; {nearest(name, known)}")
+    return names
+
+
+def numbers(text):
+    """A parameter that lists numbers, with commas between.
+
+    Examples
+    --------
+    >>> numbers("0.1, 0.5")
+    [0.1, 0.5]
+    """
+    try:
+        return [float(part) for part in str(text).split(",")]
+    except ValueError:
+        raise InputError(f"not a list of numbers: {text!r}; write them with commas between, like '0.1, 0.5'") from None
+
+
+def _code(presenting):
+    """Hash of the package's modules that a run depends on."""
+    paths = sorted(p for p in PACKAGE.glob("*.py") if presenting or p.stem not in PRESENTING)
+    return digest(*(p.name for p in paths), *paths)
+
+
+def declared_parameters(notebook):
+    """The names that a notebook's tagged cell declares, with their default values' text.
+
+    Raises
+    ------
+    InputError
+        No such notebook.
+    """
+    import papermill
+
+    path = home("notebooks") / f"{notebook}.ipynb"
+    if not path.exists():
+        raise InputError(f"no notebook {path}; {nearest(notebook, sorted(p.stem for p in path.parent.glob('*.ipynb')))}")
+    return {name: p["default"] for name, p in papermill.inspect_notebook(str(path)).items()}
+
+
+def plan(runs, folder, common):
+    """Each run with its full parameters and input hash, and whether its result is already there.
+
+    Parameters
+    ----------
+    runs : list of Run
+    folder : path
+        Where ``results``, ``notebooks`` and ``figures`` of this study stand.
+    common : dict
+        Parameters that every notebook which declares them gets, and ``fingerprint`` of the trace.
+
+    Returns
+    -------
+    list of dict
+        ``run``, ``parameters``, ``input``, ``done``.
+
+    Raises
+    ------
+    InputError
+        A parameter that the notebook does not declare.
+    """
+    folder = pathlib.Path(folder)
+    declared = {n: declared_parameters(n) for n in {r.notebook for r in runs}}
+    code = {draws: _code(draws) for draws in (True, False)}
+    planned, hashes = [], {}
+    for run in runs:
+        for name in run.parameters:
+            if name not in declared[run.notebook]:
+                raise InputError(f"notebook '{run.notebook}' declares no parameter {name!r}; {nearest(name, declared[run.notebook])}")
+        offered = {k: v for k, v in common.items() if k in declared[run.notebook] and k != "fingerprint"}
+        parameters = offered | run.parameters
+        inputs = digest(
+            home("notebooks") / f"{run.notebook}.ipynb", parameters, code[run.draws], common.get("fingerprint", ""), [hashes.get(n) for n in run.needs]
+        )
+        hashes[run.name] = inputs
+        places = {"result": f"{folder}/results/{run.name}.json", "results": f"{folder}/results", "figures": f"{folder}/figures", "run": inputs[:12]}
+        parameters |= {k: v for k, v in places.items() if k in declared[run.notebook]}
+        planned.append({"run": run, "parameters": parameters, "input": inputs, "done": _done(folder, run.name, inputs)})
+    return planned
+
+
+def _stamp(folder, name):
+    return root() / folder / "results" / f"{name}.stamp"
+
+
+def _done(folder, name, inputs):
+    try:
+        stamp = json.loads(_stamp(folder, name).read_text("utf-8"))
+        return stamp["input"] == inputs and all(
+            (root() / path).exists() and digest(root() / path) == sha for path, sha in stamp["files"].items()
+        )
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def execute(planned, folder, jobs=2, progress=True, force=False):
+    """Run what is not done yet, in parallel, each as soon as the results it needs are there.
+
+    Returns
+    -------
+    (int, int)
+        Runs executed, and runs whose results were already there.
+
+    Raises
+    ------
+    RunFailed
+        A notebook failed; runs under way are stopped, finished ones are kept.
+    """
+    from multiprocessing import get_context
+
+    from tqdm import tqdm
+
+    waiting = {p["run"].name: p for p in planned if force or not p["done"]}
+    here = [p for p in planned if p["run"].name not in waiting]
+    _require_writable(root() / folder)
+    names = {p["run"].name for p in planned}
+    for old in (root() / folder / "results").glob("*.*"):  # of runs that are no longer in the plan
+        if old.name.split(".")[0] not in names:
+            old.unlink()
+    if not waiting:
+        return 0, len(here)
+    bar = tqdm(total=len(waiting), desc="notebooks", unit="run", disable=not progress, smoothing=0)
+    pool = ProcessPoolExecutor(min(jobs, len(waiting)), mp_context=get_context("spawn"))
+    running, count = {}, len(waiting)
+    try:
+        while waiting or running:
+            for name, p in list(waiting.items()):
+                if not any(n in waiting or n in running.values() for n in p["run"].needs):
+                    running[pool.submit(_run_one, p, str(folder))] = waiting.pop(name)["run"].name
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                name = running.pop(future)
+                future.result()
+                bar.set_postfix_str(name)
+                bar.update()
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        raise
+    finally:
+        bar.close()
+    pool.shutdown()
+    return count, len(here)
+
+
+def _require_writable(folder):
+    with written(folder / ".writable"):
+        pass
+    (folder / ".writable").unlink()
+
+
+def _run_one(p, folder):
+    """Execute one notebook in a kernel of its own, and stamp its result."""
+    import logging
+
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # this environment's kernel, whatever else the user has
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    import papermill
+    from traitlets.config import Config
+
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    run, base = p["run"], root() / folder
+    result = base / "results" / f"{run.name}.json"
+    for old in [result, _stamp(folder, run.name), *result.parent.glob(f"{run.name}.*.parquet")]:
+        old.unlink(missing_ok=True)
+    output = base / "notebooks" / f"{run.name}.ipynb"
+    failed, part = output.with_suffix(".failed.ipynb"), output.with_suffix(".part.ipynb")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    failed.unlink(missing_ok=True)
+    start = time.perf_counter()
+    sockets = tempfile.mkdtemp(prefix="pickllm-")
+    # kernels that start at once race for TCP ports; sockets in a folder of their own do not
+    transport = {"transport": "ipc", "ip": f"{sockets}/k"} if os.name == "posix" else {}
+    try:
+        papermill.execute_notebook(
+            str(home("notebooks") / f"{run.notebook}.ipynb"),
+            str(part),
+            parameters=p["parameters"],
+            kernel_name="python3",
+            progress_bar=False,
+            log_output=False,
+            config=Config({"KernelManager": transport}),
+        )
+    except papermill.PapermillExecutionError as error:
+        os.replace(part, failed)
+        raise RunFailed(f"{run.name}: {error.ename}: {error.evalue}\n{_plain(error.traceback)}\nexecuted copy: {failed}") from None
+    finally:
+        shutil.rmtree(sockets, ignore_errors=True)
+    if not result.exists():
+        os.replace(part, failed)
+        raise RunFailed(f"{run.name}: the notebook ended without writing its result {result}\nexecuted copy: {failed}")
+    os.replace(part, output)
+    files = [result, *sorted(result.parent.glob(f"{run.name}.*.parquet"))]
+    content = json.loads(result.read_text("utf-8"))
+    files += [root() / name for name in content.get("figures", [])]
+    write_json(
+        _stamp(folder, run.name),
+        {
+            "input": p["input"],
+            "seconds": round(time.perf_counter() - start, 2),
+            "parameters": p["parameters"],
+            "notebook": run.notebook,
+            "files": {os.path.relpath(f, root()): digest(f) for f in files},
+        },
+    )
+
+
+def _plain(lines):
+    """A traceback without terminal colours."""
+    import re
+
+    return re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(lines))

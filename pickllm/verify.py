@@ -1,0 +1,68 @@
+"""Comparing a study's numbers with the committed ones."""
+
+import io
+import subprocess
+
+import numpy as np
+import pandas as pd
+
+from .files import root
+
+#: Numbers agree within this relative difference (the tables hold six significant digits).
+TOLERANCE = 1e-5
+
+
+def committed(name):
+    """The committed text of a figure's CSV: as in git's HEAD, else as it lies in `figures/`; None if absent."""
+    try:
+        shown = subprocess.run(["git", "show", f"HEAD:figures/{name}.csv"], cwd=root(), capture_output=True, check=True)
+        return shown.stdout.decode("utf-8")
+    except (OSError, subprocess.CalledProcessError):
+        path = root() / "figures" / f"{name}.csv"
+        return path.read_text("utf-8") if path.exists() else None
+
+
+def difference(expected, found):
+    """The first difference between two tables in words, or None where they agree within `TOLERANCE`.
+
+    Examples
+    --------
+    >>> a, b = pd.DataFrame({"x": [1.0, 2.0]}), pd.DataFrame({"x": [1.0, 2.1]})
+    >>> difference(a, a), difference(a, b)
+    (None, "row 2, column 'x': committed 2.0, regenerated 2.1")
+    """
+    if list(expected.columns) != list(found.columns):
+        return f"columns differ: committed {', '.join(expected.columns)}; regenerated {', '.join(found.columns)}"
+    if len(expected) != len(found):
+        return f"rows differ: committed {len(expected)}, regenerated {len(found)}"
+    for column in expected:
+        a, b = expected[column], found[column]
+        if pd.api.types.is_numeric_dtype(a) and pd.api.types.is_numeric_dtype(b):
+            same = np.isclose(a.to_numpy(float), b.to_numpy(float), rtol=TOLERANCE, atol=1e-12, equal_nan=True)
+        else:
+            same = (a.astype(str) == b.astype(str)).to_numpy()
+        if not same.all():
+            row = int(np.flatnonzero(~same)[0])
+            return f"row {row + 1}, column '{column}': committed {a.iloc[row]}, regenerated {b.iloc[row]}"
+    return None
+
+
+def compare(folder):
+    """Each figure's CSV in a folder against the committed one.
+
+    Returns
+    -------
+    list of (str, str or None, int)
+        Name, the first difference or None, and the number of rows.
+    """
+    rows = []
+    found = {p.stem: p for p in (root() / folder).glob("*.csv")}
+    names = sorted(set(found) | {p.stem for p in (root() / "figures").glob("*.csv")})
+    for name in names:
+        text = committed(name)
+        if name not in found or text is None:
+            rows.append((name, "not regenerated" if text is not None else "not committed", 0))
+            continue
+        expected, regenerated = pd.read_csv(io.StringIO(text)), pd.read_csv(found[name])
+        rows.append((name, difference(expected, regenerated), len(regenerated)))
+    return rows

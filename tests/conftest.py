@@ -1,0 +1,31 @@
+"""What several tests share: the measured rows, where they can be had."""
+
+import os
+import pathlib
+
+import pytest
+from hypothesis import settings
+
+from pickllm import leaderboard
+from pickllm.pool import declared_pools
+
+settings.register_profile("kit", deadline=None, derandomize=True, database=None)
+settings.load_profile("kit")
+
+
+@pytest.fixture(scope="session")
+def rows_folder():
+    """The folder of the leaderboard's files: a mirror, a copy beside the checkout, or the cache."""
+    mirror, beside = os.environ.get("PICKLLM_MIRROR"), pathlib.Path(__file__).resolve().parents[2] / "shared" / "data" / "bfcl-result"
+    for folder in (mirror, beside):
+        if folder and (pathlib.Path(folder) / leaderboard.DAY).is_dir():
+            return pathlib.Path(folder).resolve()
+    if leaderboard.fetched():
+        return leaderboard.cache_folder()
+    pytest.skip(f"the measured rows are not here: run `pickllm fetch {leaderboard.NAME}`, or set PICKLLM_MIRROR to a folder of them")
+
+
+@pytest.fixture(scope="session")
+def rows(rows_folder):
+    """The measured rows of each pool: name -> Trace."""
+    return {pool: leaderboard.read(rows_folder, pool) for pool in declared_pools()}

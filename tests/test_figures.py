@@ -1,0 +1,185 @@
+"""Figures: what `save` writes, and the committed pictures and tables as a journal and a reader need them."""
+
+import re
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from pickllm import experiments, figures
+from pickllm.errors import InputError
+from pickllm.files import root
+
+NAMES = list(experiments.FIGURES)
+SVG = "{http://www.w3.org/2000/svg}"
+ENDINGS = ("svg", "pdf", "png", "csv")
+
+
+def drawn():
+    """A small figure of the kit's own style, with its numbers."""
+    frame = pd.DataFrame({"form": "ratio", "answer": ["right"] * 3 + ["wrong"] * 3, "latency_ms": [200.0, 900.0, 9000.0] * 2, "raw": [1.2, 1.0, 0.7, -0.1, -0.2, -0.3]})
+    return figures.reward_shape(frame), frame
+
+
+def committed(name, ending):
+    return root() / "figures" / f"{name}.{ending}"
+
+
+def fonts_are_truetype(pdf):
+    return b"/FontFile2" in pdf and b"/CIDFontType2" in pdf and b"/Type3" not in pdf
+
+
+# Saving
+
+
+def test_save_writes_three_pictures_and_the_numbers_they_show(tmp_path):
+    figure, frame = drawn()
+    figures.save(figure, "shape", frame, tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(f"shape.{e}" for e in ENDINGS)
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "shape.csv"), frame, check_dtype=False)
+    starts = {"svg": b"<?xml", "pdf": b"%PDF", "png": b"\x89PNG", "csv": b"form,answer"}
+    assert all((tmp_path / f"shape.{e}").read_bytes().startswith(b) for e, b in starts.items())
+
+
+def test_save_names_its_files_from_the_checkout(tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "root", lambda: tmp_path)
+    assert figures.save(drawn()[0], "shape", drawn()[1], "some/figures") == [f"some/figures/shape.{e}" for e in ENDINGS]
+    assert (tmp_path / "some" / "figures" / "shape.svg").exists()
+
+
+def test_the_same_figure_gives_the_same_bytes_whatever_the_callers_style(tmp_path):
+    import matplotlib as mpl
+
+    figures.save(drawn()[0], "shape", drawn()[1], tmp_path / "one", run="abc")
+    with mpl.rc_context({"font.size": 20, "svg.fonttype": "path", "pdf.fonttype": 3, "savefig.dpi": 50}):
+        figures.save(drawn()[0], "shape", drawn()[1], tmp_path / "two", run="abc")
+    for ending in ENDINGS:
+        assert (tmp_path / "one" / f"shape.{ending}").read_bytes() == (tmp_path / "two" / f"shape.{ending}").read_bytes(), ending
+
+
+def test_a_saved_svg_holds_text_and_a_pdf_truetype_fonts_and_no_date(tmp_path):
+    figures.save(drawn()[0], "shape", drawn()[1], tmp_path, run="0123abc")
+    words = " ".join(t for e in ElementTree.parse(tmp_path / "shape.svg").iter(f"{SVG}text") for t in e.itertext())
+    assert "raw reward" in words and "latency (s)" in words
+    pdf = (tmp_path / "shape.pdf").read_bytes()
+    assert fonts_are_truetype(pdf) and b"/CreationDate" not in pdf
+    assert b"0123abc" in (tmp_path / "shape.svg").read_bytes() and b"0123abc" in (tmp_path / "shape.png").read_bytes()
+
+
+def test_numbers_have_six_significant_digits_and_plain_line_ends(tmp_path):
+    figures.save(drawn()[0], "shape", pd.DataFrame({"x": [1 / 3, 123456789.0], "n": [10_000_001, 2]}), tmp_path)
+    assert (tmp_path / "shape.csv").read_bytes() == b"x,n\n0.333333,10000001\n1.23457e+08,2\n"
+
+
+class Unwritable(Figure):
+    """A figure that fails half-way through its PDF."""
+
+    def savefig(self, file, *, format, **options):
+        file.write(b"half")
+        if format == "pdf":
+            raise RuntimeError("no ink")
+
+
+def test_nothing_half_written_is_left_when_saving_fails(tmp_path):
+    (tmp_path / "shape.pdf").write_bytes(b"an older one")
+    with pytest.raises(RuntimeError, match="no ink"):
+        figures.save(Unwritable(), "shape", drawn()[1], tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["shape.pdf", "shape.svg"]
+    assert (tmp_path / "shape.pdf").read_bytes() == b"an older one"
+
+
+def test_a_table_that_cannot_be_written_leaves_no_csv(tmp_path):
+    class Wrong(pd.DataFrame):
+        def to_csv(self, file, **options):
+            file.write("x,")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(InputError, match=r"cannot write .*shape\.csv: No space left on device"):
+        figures.save(drawn()[0], "shape", Wrong(), tmp_path)
+    assert not [p.name for p in tmp_path.iterdir() if "csv" in p.name]
+
+
+def test_a_folder_that_is_a_file_is_one_clear_error(tmp_path):
+    (tmp_path / "figures").write_text("not a folder")
+    with pytest.raises(InputError, match="cannot write .*choose a folder"):
+        figures.save(drawn()[0], "shape", drawn()[1], tmp_path / "figures")
+
+
+# The record
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_figure_of_the_list_stands_in_the_record(name):
+    for ending in ENDINGS:
+        assert committed(name, ending).stat().st_size > 0
+    assert len(pd.read_csv(committed(name, "csv"))) > 0
+
+
+def test_the_record_holds_nothing_that_the_list_does_not():
+    assert {p.name for p in (root() / "figures").iterdir()} == {f"{n}.{e}" for n in NAMES for e in ENDINGS}
+
+
+def test_the_figures_that_a_reader_was_promised_are_in_the_list():
+    promised = {"overview", "convergence-automaton", "convergence-qlearning", "locking", "speed-accuracy", "session-cost", "session-latency", "session-accuracy", "weights", "readings"}
+    assert promised <= set(NAMES)
+    assert all(title and text.endswith(".") for title, text in experiments.FIGURES.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_picture_has_a_journals_width_at_300_dpi(name):
+    from PIL import Image
+
+    with Image.open(committed(name, "png")) as image:
+        png = image.width / 300 * 25.4
+        assert [round(float(v)) for v in image.info["dpi"]] == [300, 300]
+    svg = float(ElementTree.parse(committed(name, "svg")).getroot().get("width").removesuffix("pt")) / 72 * 25.4
+    box = re.search(rb"/MediaBox \[ ?0 0 ([\d.]+)", committed(name, "pdf").read_bytes())
+    for width in (png, svg, float(box[1]) / 72 * 25.4):
+        assert min(abs(width - w) for w in (89, 183)) <= 1, f"{name} is {width:.1f} mm wide"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_pictures_text_is_text(name):
+    tree = ElementTree.parse(committed(name, "svg"))
+    assert len(list(tree.iter(f"{SVG}text"))) > 3
+    assert not [e for e in tree.iter(f"{SVG}path") if str(e.get("id", "")).startswith("DejaVu")], "glyphs drawn as paths"
+    assert fonts_are_truetype(committed(name, "pdf").read_bytes())
+
+
+def intervals(frame):
+    """Every (low, value, high) triple of columns in a table."""
+    for low in [c for c in frame if c == "low" or c.endswith("_low")]:
+        high = low.replace("low", "high")
+        stem = low.removesuffix("low").removesuffix("_")
+        values = [stem] if stem else [c for c in ("value", "probability", "locked", "measured", "share", "change") if c in frame]
+        yield low, values[0], high
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_interval_of_the_record_holds_its_estimate(name):
+    frame = pd.read_csv(committed(name, "csv"))
+    for low, value, high in intervals(frame):
+        rows = frame[[low, value, high]].dropna()
+        assert (rows[low] <= rows[value]).all() and (rows[value] <= rows[high]).all(), (low, value, high)
+
+
+def test_estimates_from_sessions_have_intervals_in_the_record():
+    expected = {
+        "pool-outcomes": {"value"}, "rows-and-summary": {"rows", "sample"}, "convergence-automaton": {"probability"}, "convergence-qlearning": {"probability"},
+        "locking": {"locked", "on_best"}, "speed-accuracy": {"median", "on_best"}, "exploration": {"value"}, "session-cost": {"value"},
+        "session-latency": {"value"}, "session-accuracy": {"value"}, "readings": {"on_best", "median"}, "claims": {"measured"},
+    }  # fmt: skip
+    for name, values in expected.items():
+        frame = pd.read_csv(committed(name, "csv"))
+        found = {value for low, value, high in intervals(frame) if frame[[low, high]].notna().all(axis=1).any()}
+        assert values <= found, name
+
+
+def test_shares_of_the_record_lie_between_0_and_1():
+    columns = {"locking": ["locked", "low", "high", "on_best", "on_best_low", "on_best_high"], "readings": ["on_best", "on_best_low", "on_best_high"], "weights": ["certain"],
+               "convergence-automaton": ["probability", "low", "high"], "convergence-qlearning": ["probability", "low", "high"], "latency-tail": ["slower"]}  # fmt: skip
+    for name, names in columns.items():
+        values = pd.read_csv(committed(name, "csv"))[names].to_numpy()
+        assert np.nanmin(values) >= 0 and np.nanmax(values) <= 1, name

@@ -1,0 +1,146 @@
+"""Notebooks stay thin: parameters in one cell, no functions, no stored output, a result at the end."""
+
+import ast
+import json
+
+import pytest
+
+from pickllm import experiments, study
+from pickllm.files import home
+from pickllm.sources import load_trace
+
+PATHS = sorted(home("notebooks").glob("*.ipynb"))
+each_notebook = pytest.mark.parametrize("path", PATHS, ids=lambda p: p.stem)
+
+
+def cells(path, kind="code"):
+    return [c for c in json.loads(path.read_text("utf-8"))["cells"] if c["cell_type"] == kind]
+
+
+def source(cell):
+    return "".join(cell["source"])
+
+
+def tagged(path):
+    return [c for c in cells(path) if "parameters" in c["metadata"].get("tags", [])]
+
+
+def parameters(path):
+    """The names and values that the parameters cell assigns, by its syntax alone."""
+    (cell,) = tagged(path)
+    body = ast.parse(source(cell)).body
+    assert all(isinstance(s, ast.Assign) and len(s.targets) == 1 and isinstance(s.targets[0], ast.Name) for s in body)
+    return {s.targets[0].id: ast.literal_eval(s.value) for s in body}
+
+
+def runs(size="full"):
+    trace = load_trace("bfcl-2024-08-11")
+    return experiments.study(trace, size, "bfcl-2024-08-11-second" if size == "full" else None)
+
+
+def test_there_are_notebooks():
+    assert len(PATHS) >= 5
+
+
+@each_notebook
+def test_one_cell_is_tagged_parameters_and_holds_json_scalars(path):
+    assert len(tagged(path)) == 1
+    values = parameters(path)
+    assert values and all(v is None or type(v) in (str, int, float, bool) for v in values.values())
+    assert set(study.declared_parameters(path.stem)) == set(values)
+
+
+@each_notebook
+def test_nothing_stands_before_the_parameters_but_words(path):
+    assert cells(path)[0] in tagged(path)
+
+
+@each_notebook
+def test_no_output_and_no_execution_count_is_stored(path):
+    assert all(c["outputs"] == [] and c["execution_count"] is None for c in cells(path))
+
+
+@each_notebook
+def test_no_function_or_class_is_defined(path):
+    for cell in cells(path):
+        assert "def " not in source(cell)
+        tree = ast.parse(source(cell))
+        assert not [n for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))]
+
+
+@each_notebook
+def test_cells_are_short(path):
+    too_long = [c["id"] for c in cells(path) if c not in tagged(path) and len(source(c).splitlines()) > 12]
+    assert not too_long
+
+
+@each_notebook
+def test_the_last_cell_writes_the_result(path):
+    last = ast.parse(source(cells(path)[-1]))
+    calls = [ast.unparse(n.func) for n in ast.walk(last) if isinstance(n, ast.Call)]
+    assert "study.write_result" in calls
+    (call,) = (n for n in ast.walk(last) if isinstance(n, ast.Call) and ast.unparse(n.func) == "study.write_result")
+    assert ast.unparse(call.args[0]) == "result"
+
+
+@each_notebook
+def test_every_parameter_is_used_and_no_result_goes_elsewhere(path):
+    used = {n.id for c in cells(path) if c not in tagged(path) for n in ast.walk(ast.parse(source(c))) if isinstance(n, ast.Name)}
+    assert set(parameters(path)) <= used
+
+
+@each_notebook
+def test_cell_ids_are_unique_and_the_notebook_is_valid(path):
+    import nbformat
+
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    ids = [c["id"] for c in notebook.cells]
+    assert len(set(ids)) == len(ids) and (notebook.nbformat, notebook.nbformat_minor) >= (4, 5)
+
+
+@each_notebook
+def test_a_notebook_begins_with_what_it_is_about(path):
+    first = json.loads(path.read_text("utf-8"))["cells"][0]
+    assert first["cell_type"] == "markdown" and source(first).startswith("# ")
+
+
+@pytest.mark.parametrize("size", experiments.SIZES)
+def test_the_study_sets_only_parameters_that_its_notebooks_declare(size):
+    declared = {p.stem: set(parameters(p)) for p in PATHS}
+    for run in runs(size):
+        assert set(run.parameters) <= declared[run.notebook], run.name
+        assert all(type(v) in (str, int, float, bool) for v in run.parameters.values()), run.name
+        assert "result" in declared[run.notebook]
+
+
+@pytest.mark.parametrize("size", experiments.SIZES)
+def test_the_study_uses_every_notebook_under_unique_names_in_an_order_that_satisfies_needs(size):
+    planned = runs(size)
+    assert {r.notebook for r in planned} == {p.stem for p in PATHS}
+    names = [r.name for r in planned]
+    assert len(set(names)) == len(names)
+    for position, run in enumerate(planned):
+        assert set(run.needs) <= set(names[:position]), run.name
+
+
+def test_the_full_study_covers_every_learner_context_rate_and_weight_setting():
+    trace, planned = load_trace("bfcl-2024-08-11"), runs()
+    convergence = {(r.parameters["learner"], r.parameters["context"]) for r in planned if r.notebook == "convergence"}
+    assert convergence == {(learner, c) for learner in experiments.ROUTERS for c in trace.contexts}
+    assert {r.parameters["learning_rates"] for r in planned if r.notebook == "convergence"} == {"0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7"}
+    assert {r.parameters["weights"] for r in planned if r.name.startswith("sessions-")} == set(experiments.WEIGHTS)
+    assert {(r.parameters.get("sessions"), r.parameters.get("queries")) for r in planned if r.notebook in ("convergence", "sessions", "readings")} == {(1000, 1000)}
+
+
+@each_notebook
+def test_what_a_notebook_reads_it_needs(path):
+    """Runs that read other runs' results wait for them: names by pattern, as the notebook's text has them."""
+    import fnmatch
+    import re
+
+    patterns = re.findall(r'read_results\(results, "([^"]+)"', "\n".join(source(c) for c in cells(path)))
+    planned = runs()
+    for run in (r for r in planned if r.notebook == path.stem):
+        for pattern in patterns:
+            assert {r.name for r in planned if fnmatch.fnmatch(r.name, pattern)} <= set(run.needs), (run.name, pattern)

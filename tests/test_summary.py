@@ -1,0 +1,313 @@
+"""The summary of a trace: what it keeps, what it hides, and whether its sample has the law of the rows."""
+
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import pickllm as pk
+from pickllm.files import home
+from pickllm.pool import declared_pools
+from pickllm.sources import bundled_summary
+from pickllm.summary import GRID, VARIABLES
+
+POOLS = tuple(declared_pools())
+MAIN = POOLS[0]
+CONTEXTS = ("simple", "multiple", "parallel", "parallel_multiple", "relevance", "java_js", "executable", "rest")
+
+
+def synthetic(n=300, accuracy=None, seed=0, contexts=("law",)):
+    """A trace of two LLMs in contexts of n queries each: correlated accuracies, tokens and latencies."""
+    rng = np.random.default_rng(seed)
+    size = n * len(contexts)
+    hard = rng.random(size)
+    tokens = np.rint(rng.gamma(3, 40, size))
+    return pk.Trace(
+        models=("gpt-4o-2024-05-13", "command-r-plus"),
+        query_id=[f"q{i}" for i in range(size)],
+        context=np.repeat(contexts, n),
+        accuracy=np.column_stack([hard > 0.3, hard + 0.2 * rng.random(size) > 0.6]).astype(float) if accuracy is None else accuracy,
+        cost_usd=np.zeros((size, 2)),
+        latency_ms=np.column_stack([200 + tokens * rng.lognormal(1, 0.3, size), rng.lognormal(6.5, 0.5, size)]),
+        input_tokens=np.column_stack([tokens, tokens + 5]),
+        output_tokens=np.rint(rng.gamma(2, 10, (size, 2))),
+        prices=pk.read_prices(),
+    ).reprice(pk.read_prices())
+
+
+def same(a, b):
+    arrays = ("query_id", "context", "accuracy", "cost_usd", "latency_ms", "input_tokens", "output_tokens")
+    return a.models == b.models and a.limits == b.limits and all(np.array_equal(getattr(a, f), getattr(b, f)) for f in arrays)
+
+
+def patterns(trace):
+    """How often each row of accuracies occurs."""
+    return Counter(map(tuple, trace.accuracy.tolist()))
+
+
+# A summary by itself
+
+
+def test_a_saved_summary_samples_the_same_trace_after_loading_as_after_saving_again(tmp_path):
+    pk.TraceSummary.of(synthetic(contexts=("law", "art"))).save(tmp_path / "a.json")
+    loaded = pk.TraceSummary.load(tmp_path / "a.json")
+    loaded.save(tmp_path / "b.json")
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+    assert same(loaded.sample(700, seed=3), pk.TraceSummary.load(tmp_path / "b.json").sample(700, seed=3))
+
+
+def test_the_file_keeps_the_sample_but_for_the_digits_it_rounds(tmp_path):
+    summary = pk.TraceSummary.of(synthetic())
+    summary.save(tmp_path / "a.json")
+    a, b = summary.sample(500, seed=1), pk.TraceSummary.load(tmp_path / "a.json").sample(500, seed=1)
+    assert (a.accuracy == b.accuracy).all() and a.latency_ms == pytest.approx(b.latency_ms, rel=2e-3)
+    assert abs(a.input_tokens - b.input_tokens).max() <= 1 and abs(a.output_tokens - b.output_tokens).max() <= 1
+
+
+def test_a_sample_is_reproducible_and_moves_with_its_seed():
+    summary = bundled_summary(MAIN)
+    a, b, other = summary.sample(80, seed=5), summary.sample(80, seed=5), summary.sample(80, seed=6)
+    assert same(a, b) and (a.latency_ms != other.latency_ms).mean() > 0.9
+    assert a.n_queries == 8 * 80 and a.contexts == CONTEXTS and len(set(a.query_id.tolist())) == a.n_queries
+
+
+def test_the_bundled_trace_is_the_fixed_sample_of_5000_queries_a_context():
+    for pool in POOLS:
+        trace = pk.load_trace(pool)
+        assert Counter(trace.context.tolist()) == dict.fromkeys(CONTEXTS, 5000)
+        assert list(trace.models) == declared_pools()[pool]["models"]
+        assert same(trace, pk.TraceSummary.load(home("data") / f"{pool}.summary.json").sample(5000, seed=0))
+
+
+def test_a_summary_file_loads_as_the_trace_it_stands_for():
+    assert same(pk.load_trace(home("data") / f"{MAIN}.summary.json"), pk.load_trace(MAIN))
+
+
+@pytest.mark.parametrize("n", [7, 300, 1000])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_joint_accuracy_patterns_are_sampled_within_one_of_their_share(n, seed):
+    trace = synthetic(n=211)
+    shares, drawn = patterns(trace), patterns(pk.TraceSummary.of(trace).sample(n, seed=seed))
+    assert set(drawn) <= set(shares) and len(shares) > 2
+    assert all(abs(drawn[p] - n * count / 211) <= 1 for p, count in shares.items())
+
+
+def test_a_sample_of_many_seeds_has_the_pattern_shares_on_average():
+    trace = synthetic(n=211)
+    summary, shares = pk.TraceSummary.of(trace), patterns(trace)
+    drawn = [patterns(summary.sample(10, seed=seed)) for seed in range(400)]
+    for p, count in shares.items():  # ten at a time, so that rounding to whole counts must be unbiased
+        counts = np.array([d[p] for d in drawn])
+        assert abs(counts.mean() - 10 * count / 211) < 4 * max(counts.std(), 0.05) / 20
+
+
+def test_the_order_of_a_sample_says_nothing_of_its_patterns():
+    sample = pk.TraceSummary.of(synthetic()).sample(3000, seed=1)
+    for j in range(2):
+        assert abs(np.corrcoef(np.arange(3000), sample.accuracy[:, j])[0, 1]) < 4 / np.sqrt(3000)
+
+
+def test_sampled_costs_are_the_prices_of_sampled_whole_tokens():
+    trace = bundled_summary(MAIN).sample(50)
+    prices = [(0.25, 1.25), (0.7, 0.7), (3, 15), (10, 30)]  # US dollars per million tokens, in and out
+    assert (trace.input_tokens % 1 == 0).all() and (trace.output_tokens % 1 == 0).all()
+    for j, (in_, out) in enumerate(prices):
+        assert trace.cost_usd[:, j] == pytest.approx((trace.input_tokens[:, j] * in_ + trace.output_tokens[:, j] * out) / 1e6)
+
+
+def test_a_sample_stays_within_the_extremes_of_its_rows():
+    trace = synthetic()
+    sample = pk.TraceSummary.of(trace).sample(4000)
+    for v in VARIABLES:
+        rows, drawn = getattr(trace, v), getattr(sample, v)
+        assert (drawn.min(axis=0) >= rows.min(axis=0)).all() and (drawn.max(axis=0) <= rows.max(axis=0)).all()
+
+
+def test_at_most_eleven_accuracies_are_kept_and_more_are_binned_in_ten_equal_counts():
+    rng = np.random.default_rng(2)
+    few = pk.TraceSummary.of(synthetic(accuracy=rng.integers(0, 11, (300, 2)) / 10)).contexts["law"]
+    assert few["levels"] == pytest.approx(np.arange(11) / 10)
+    accuracy = rng.random((300, 2)) ** 2
+    many = pk.TraceSummary.of(synthetic(accuracy=accuracy))
+    by_hand = np.sort(accuracy.ravel()).reshape(10, 60).mean(axis=1)
+    assert many.contexts["law"]["levels"] == pytest.approx(by_hand)
+    sizes = Counter()
+    for a, b, count in many.contexts["law"]["patterns"]:
+        sizes[a] += count
+        sizes[b] += count
+    assert sizes == dict.fromkeys(range(10), 60)
+    assert many.sample(3000).accuracy.mean(axis=0) == pytest.approx(accuracy.mean(axis=0), abs=0.02)
+
+
+def test_small_cells_hold_the_quantiles_of_all_answers_and_not_their_own_rows():
+    accuracy = np.ones((300, 2))
+    accuracy[:4, 0] = 0.0  # four wrong answers: fewer than five
+    trace = synthetic(accuracy=accuracy)
+    cells = pk.TraceSummary.of(trace).contexts["law"]["cells"]["gpt-4o-2024-05-13"]
+    assert (cells[0]["n"], cells[1]["n"]) == (4, 296)
+    for v, quantiles in zip(VARIABLES, cells[0]["quantiles"]):
+        everything = getattr(trace, v)[:, 0]
+        assert (quantiles[0], quantiles[-1]) == (everything.min(), everything.max())
+        assert quantiles[GRID.index(0.5)] == pytest.approx(np.median(everything))
+    held = {x for q in cells[0]["quantiles"] for x in q}
+    assert not held & set(trace.latency_ms[:4, 0].tolist())
+    own = pk.TraceSummary.of(trace, min_cell=4).contexts["law"]["cells"]["gpt-4o-2024-05-13"][0]
+    assert own["quantiles"][2][0] == trace.latency_ms[:4, 0].min()  # with a lower limit they would
+
+
+def test_a_context_too_small_to_hide_its_rows_is_not_summarised():
+    trace = synthetic(n=3)
+    with pytest.raises(pk.InputError, match="law"):
+        pk.TraceSummary.of(trace)
+
+
+def test_a_summary_holds_no_row_and_no_text_of_the_trace(tmp_path):
+    pk.TraceSummary.of(synthetic()).save(tmp_path / "a.json")
+    text = (tmp_path / "a.json").read_text()
+    assert not any(f'"q{i}"' in text for i in range(300))
+
+
+def damage(change):
+    content = json.loads((home("data") / f"{MAIN}.summary.json").read_text("utf-8"))
+    change(content)
+    return json.dumps(content).encode()
+
+
+DAMAGED = {
+    "empty": lambda: b"",
+    "cut off": lambda: damage(lambda c: None)[:30_000],
+    "not text": lambda: b"\xff\xfe\x00",
+    "a list": lambda: b"[1, 2]",
+    "a word": lambda: b'"summary"',
+    "another format": lambda: damage(lambda c: c.update(format=9)),
+    "another grid": lambda: damage(lambda c: c["grid"].pop()),
+    "no contexts": lambda: damage(lambda c: c.pop("contexts")),
+    "no cells": lambda: damage(lambda c: c["contexts"]["rest"].pop("cells")),
+    "no patterns": lambda: damage(lambda c: c["contexts"]["rest"].pop("patterns")),
+    "no levels": lambda: damage(lambda c: c["contexts"]["rest"].pop("levels")),
+    "a level that is no number": lambda: damage(lambda c: c["contexts"]["rest"]["cells"]["command-r-plus"].update(x={})),
+    "short quantiles": lambda: damage(lambda c: c["contexts"]["rest"]["cells"]["command-r-plus"]["1"]["quantiles"][0].pop()),
+    "another model": lambda: damage(lambda c: c["models"].__setitem__(0, "other")),
+    "no price": lambda: damage(lambda c: c["prices"].pop()),
+    "wrong limits": lambda: damage(lambda c: c["limits"].update(max_cost_usd=-1)),
+    "limits of text": lambda: damage(lambda c: c["limits"].update(max_cost_usd="much")),
+    "nothing in it": lambda: damage(lambda c: c.update(contexts={})),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_a_damaged_file_is_refused_in_one_line(tmp_path, case):
+    path = tmp_path / "s.json"
+    path.write_bytes(DAMAGED[case]())
+    with pytest.raises(pk.InputError) as error:
+        pk.TraceSummary.load(path).sample(20)
+    assert str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_missing_file_is_named_with_the_next_move(tmp_path):
+    with pytest.raises(FileNotFoundError, match="pickllm summarise") as error:
+        pk.TraceSummary.load(tmp_path / "none.json")
+    assert str(tmp_path / "none.json") in str(error.value)
+
+
+@pytest.mark.parametrize("n", [0, -5])
+def test_an_empty_sample_is_refused(n):
+    with pytest.raises(pk.InputError, match=f"n_queries must be >= 1, got {n}"):
+        bundled_summary(MAIN).sample(n)
+
+
+# A sample against a trace whose law is known
+
+
+def test_a_sample_of_a_summary_has_the_marginals_and_rank_correlations_of_its_rows():
+    trace = synthetic(n=4000, seed=5)
+    sample = pk.TraceSummary.of(trace).sample(4000, seed=9)
+    for j in range(2):
+        for v in VARIABLES:
+            assert stats.ks_2samp(getattr(trace, v)[:, j], getattr(sample, v)[:, j], method="asymp").pvalue > 1e-3
+        for a, b in (("input_tokens", "latency_ms"), ("output_tokens", "latency_ms"), ("input_tokens", "output_tokens")):
+            rho = [stats.spearmanr(getattr(t, a)[:, j], getattr(t, b)[:, j]).statistic for t in (trace, sample)]
+            assert rho[0] == pytest.approx(rho[1], abs=4 * np.sqrt(2 / 4000))
+
+
+# The bundled statistics against the measured rows
+
+
+def outcomes(trace, context):
+    """Accuracy, cost, latency and raw reward of each LLM on the queries of a context."""
+    here = trace.select(context=context)
+    reward = pk.Reward().raw(here.accuracy, here.cost_usd, here.latency_ms)
+    return {"accuracy": here.accuracy, "cost": here.cost_usd, "latency": here.latency_ms, "reward": reward}
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_the_shipped_summary_is_the_summary_of_the_measured_rows(rows, pool, tmp_path):
+    pk.TraceSummary.of(rows[pool]).save(tmp_path / "again.json")
+    shipped, again = (json.loads(p.read_text("utf-8")) for p in (home("data") / f"{pool}.summary.json", tmp_path / "again.json"))
+
+    def agree(a, b):
+        if isinstance(a, dict):
+            return a.keys() == b.keys() and all(agree(a[k], b[k]) for k in a)
+        if isinstance(a, list):
+            return len(a) == len(b) and all(map(agree, a, b))
+        return abs(a - b) <= 1e-4 + 1e-5 * abs(a) if isinstance(a, (int, float)) else a == b
+
+    for part in ("format", "models", "limits", "prices", "grid", "contexts"):
+        assert agree(shipped[part], again[part]), part
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_every_outcome_of_the_bundled_trace_has_the_law_of_the_rows(rows, pool):
+    sample, found = pk.load_trace(pool), {}
+    for context in CONTEXTS:
+        measured, drawn = outcomes(rows[pool], context), outcomes(sample, context)
+        for name in measured:
+            for j, model in enumerate(sample.models):
+                found[context, name, model] = stats.ks_2samp(measured[name][:, j], drawn[name][:, j], method="asymp")
+    assert min(f.pvalue for f in found.values()) > 0.01 / len(found)  # Bonferroni
+    assert max(f.statistic for f in found.values()) < 0.15  # and nearer than a fresh sample of the rows' size need be
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_the_bundled_trace_has_the_means_of_the_rows(rows, pool):
+    sample = pk.load_trace(pool)
+    for context in CONTEXTS:
+        measured, drawn = outcomes(rows[pool], context), outcomes(sample, context)
+        assert drawn["accuracy"].mean(axis=0) == pytest.approx(measured["accuracy"].mean(axis=0), abs=8 / 5000)  # each of some 14 patterns within one query
+        for name in ("cost", "latency"):
+            assert drawn[name].mean(axis=0) == pytest.approx(measured[name].mean(axis=0), rel=0.05), (context, name)
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_the_bundled_trace_has_the_rank_correlations_of_the_rows(rows, pool):
+    sample, gaps = pk.load_trace(pool), []
+    for context in CONTEXTS:
+        measured, drawn = rows[pool].select(context=context), sample.select(context=context)
+        for j in range(4):
+            for a, b in (("input_tokens", "output_tokens"), ("input_tokens", "latency_ms"), ("output_tokens", "latency_ms")):
+                rho = [stats.spearmanr(getattr(t, a)[:, j], getattr(t, b)[:, j]).statistic for t in (measured, drawn)]
+                gaps.append(abs(rho[0] - rho[1]))
+    assert max(gaps) < 0.1 and np.median(gaps) < 0.03
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_joint_accuracies_of_the_bundled_trace_have_the_shares_of_the_rows(rows, pool):
+    for context in CONTEXTS:
+        measured, drawn = rows[pool].select(context=context), pk.load_trace(pool).select(context=context)
+        counts = patterns(drawn)
+        assert set(counts) == set(patterns(measured))
+        assert all(abs(counts[p] - 5000 * n / measured.n_queries) <= 1 for p, n in patterns(measured).items())
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+def test_sessions_lock_alike_on_the_bundled_trace_and_on_the_rows(rows, context):
+    def locks(trace, seed):
+        here = trace.select(context=context)
+        s = pk.replay(here, pk.Reward(), pk.LinearRewardInaction(0.1), sessions=2000, queries=1200, seed=seed, checkpoints=2)
+        return np.bincount(s.locked_model + 1, minlength=5) / 2000, np.median(s.locked_at[s.locked_at > 0])
+
+    (a, time), (b, bundled_time) = locks(rows[MAIN], 1), locks(pk.load_trace(MAIN), 1)
+    assert abs(a - b).max() < 0.04 and a[0] < 0.02
+    assert bundled_time == pytest.approx(time, rel=0.1)
