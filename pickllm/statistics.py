@@ -6,6 +6,8 @@ for Kaplan and Meier's curve. Tests over many settings are corrected by Holm. Wh
 has the method (SciPy, statsmodels), it is used.
 """
 
+import warnings
+
 import numpy as np
 import pandas as pd
 
@@ -26,7 +28,7 @@ def share(successes, n):
 
     successes, n = np.broadcast_arrays(successes, n)
     low, high = proportion_confint(successes, n, alpha=1 - LEVEL, method="wilson")
-    return successes / n, low, high
+    return successes / n, np.where(successes == 0, 0.0, low)[()], np.where(successes == n, 1.0, high)[()]  # both exact, but for rounding
 
 
 def mean(values, axis=0):
@@ -88,11 +90,13 @@ def lock_curve(locked_at, queries, points=160):
         high = share(0, len(locked_at))[2]
         return pd.DataFrame({"query": grid, "locked": 0.0, "low": 0.0, "high": np.where(grid > 0, high, 0.0)})
     survival = ecdf(CensoredData.right_censored(np.where(never, queries, locked_at), never)).sf
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
+        warnings.simplefilter("ignore", RuntimeWarning)  # undefined where every session has locked: the estimate stands alone there
         interval = survival.confidence_interval(LEVEL, method="log-log")
     frame = pd.DataFrame({"query": grid, "locked": 1 - survival.evaluate(grid)})
     low, high = 1 - interval.high.evaluate(grid), 1 - interval.low.evaluate(grid)
-    return frame.assign(low=np.where(np.isnan(low), frame.locked, low), high=np.where(np.isnan(high), frame.locked, high))
+    frame = frame.assign(low=np.where(np.isnan(low), frame.locked, low), high=np.where(np.isnan(high), frame.locked, high))
+    return frame.assign(**frame[["locked", "low", "high"]].clip(0, 1))  # rounding may leave -1e-19
 
 
 def median_lock(locked_at):
@@ -112,7 +116,7 @@ def median_lock(locked_at):
     n = len(times)
     lower = int(binom.ppf((1 - LEVEL) / 2, n, 0.5))
     middle = times[(n - 1) // 2] if n % 2 else (times[n // 2 - 1] + times[n // 2]) / 2
-    return middle, times[max(lower - 1, 0)], times[min(n - lower, n - 1)]
+    return float(middle), float(times[max(lower - 1, 0)]), float(times[min(n - lower, n - 1)])
 
 
 def locking(table, by, queries):
@@ -207,17 +211,23 @@ def _p_of_zero_mean(d):
 
 
 def wide(table, column, learner):
-    """One learner's sessions as (n_sessions, n_contexts), sessions and contexts in order of first appearance."""
+    """One learner's sessions as (n_sessions, n_contexts), in the table's order of sessions and contexts, whatever its own.
+
+    Raises
+    ------
+    InputError
+        The learner is not there, or its sessions are not the table's in each context, each once.
+    """
     mine = table[(table.learner == learner).to_numpy()]
     if mine.empty:
         raise InputError(f"no sessions of {learner!r} in this table; it has {', '.join(table.learner.unique())}")
-    n_contexts = mine.context.nunique()
-    session, context = mine.session.to_numpy(), mine.context.to_numpy()
-    if len(mine) % n_contexts or (session.reshape(n_contexts, -1) != session[: len(mine) // n_contexts]).any() or (
-        context.reshape(n_contexts, -1) != context.reshape(n_contexts, -1)[:, :1]
-    ).any():
-        raise InputError(f"sessions of {learner!r} are not the same ones in each context; pair them by one sweep, without filtering rows")
-    return mine[column].to_numpy(float).reshape(n_contexts, -1).T
+    sessions, contexts = pd.Index(table.session.unique()), pd.Index(table.context.unique())
+    place = sessions.get_indexer(mine.session) * len(contexts) + contexts.get_indexer(mine.context)
+    if (np.bincount(place, minlength=len(sessions) * len(contexts)) != 1).any():
+        raise InputError(f"sessions of {learner!r} are not the same ones in each context as the table's; pair them by one sweep, without filtering rows")
+    values = np.empty(len(place))
+    values[place] = mine[column].to_numpy(float)
+    return values.reshape(len(sessions), len(contexts))
 
 
 def comparisons(table, routers, controls, relative=("cost_usd", "latency_ms"), absolute=("accuracy", "reward")):

@@ -258,6 +258,7 @@ def _run_one(p, folder):
             progress_bar=False,
             log_output=False,
             config=Config({"KernelManager": transport}),
+            extra_arguments=["--log-level=CRITICAL"],  # a kernel told to stop while idle calls that an error
         )
     except papermill.PapermillExecutionError as error:
         os.replace(part, failed)

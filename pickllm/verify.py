@@ -1,6 +1,7 @@
 """Comparing a study's numbers with the committed ones."""
 
 import io
+import pathlib
 import subprocess
 
 import numpy as np
@@ -12,14 +13,24 @@ from .files import root
 TOLERANCE = 1e-5
 
 
+def _git(*arguments):
+    """What git prints, or None where there is no git, no checkout or no such file in it."""
+    try:
+        return subprocess.run(["git", *arguments], cwd=root(), capture_output=True, check=True).stdout.decode("utf-8")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
 def committed(name):
     """The committed text of a figure's CSV: as in git's HEAD, else as it lies in `figures/`; None if absent."""
-    try:
-        shown = subprocess.run(["git", "show", f"HEAD:figures/{name}.csv"], cwd=root(), capture_output=True, check=True)
-        return shown.stdout.decode("utf-8")
-    except (OSError, subprocess.CalledProcessError):
-        path = root() / "figures" / f"{name}.csv"
-        return path.read_text("utf-8") if path.exists() else None
+    text, path = _git("show", f"HEAD:figures/{name}.csv"), root() / "figures" / f"{name}.csv"
+    return path.read_text("utf-8") if text is None and path.exists() else text
+
+
+def _on_record():
+    """Names of the tables committed, or lying in `figures/`, even if deleted since."""
+    paths = (_git("ls-tree", "--name-only", "HEAD", "figures/") or "").splitlines()
+    return {pathlib.Path(p).stem for p in paths if p.endswith(".csv")} | {p.stem for p in (root() / "figures").glob("*.csv")}
 
 
 def difference(expected, found):
@@ -38,7 +49,7 @@ def difference(expected, found):
     for column in expected:
         a, b = expected[column], found[column]
         if pd.api.types.is_numeric_dtype(a) and pd.api.types.is_numeric_dtype(b):
-            same = np.isclose(a.to_numpy(float), b.to_numpy(float), rtol=TOLERANCE, atol=1e-12, equal_nan=True)
+            same = np.isclose(a.to_numpy(float), b.to_numpy(float), rtol=TOLERANCE, atol=1e-15, equal_nan=True)
         else:
             same = (a.astype(str) == b.astype(str)).to_numpy()
         if not same.all():
@@ -57,8 +68,7 @@ def compare(folder):
     """
     rows = []
     found = {p.stem: p for p in (root() / folder).glob("*.csv")}
-    names = sorted(set(found) | {p.stem for p in (root() / "figures").glob("*.csv")})
-    for name in names:
+    for name in sorted(set(found) | _on_record()):
         text = committed(name)
         if name not in found or text is None:
             rows.append((name, "not regenerated" if text is not None else "not committed", 0))
