@@ -93,8 +93,9 @@ def numbers(text):
 
 
 def _code(presenting):
-    """Hash of the package's modules that a run depends on."""
+    """Hash of the package's modules that a run depends on, and of the data shipped with them."""
     paths = sorted(p for p in PACKAGE.glob("*.py") if presenting or p.stem not in PRESENTING)
+    paths += sorted(p for p in home("data").iterdir() if p.is_file())
     return digest(*(p.name for p in paths), *paths)
 
 
