@@ -463,24 +463,24 @@ def setting(learner, rule, n_models):
     return Setting(False, patience < NEVER, rate, 1.0 / n_models, 0.0, 0.0, threshold, patience)
 
 
-def replay(unit, learner, rule, sessions, queries, seed, order, marks, n_jobs=1):
-    """What `sessions._block` returns for sessions 0, 1, ..., n - 1, to the last bit.
+def replay(unit, learner, rule, block, queries, seed, order, marks, n_jobs=1):
+    """What `sessions._block` returns for a slice of sessions, to the last bit.
 
     Returns
     -------
     tuple of ndarray
         Choices, queries, probabilities, `locked_at`, `locked_model`.
     """
-    m = unit.shape[1]
+    m, sessions = unit.shape[1], block.stop - block.start
     choices, drawn = np.empty((sessions, queries), np.int16), np.empty((sessions, queries), np.int32)
     recorded = np.empty((sessions, len(marks), m))
     locks = np.empty((2, sessions), np.int64)
     run, numbers = _loop(setting(learner, rule, m), m, reduces=False)
     unused = np.empty((0, 6)), np.empty((0, 6)), np.empty((0, m), np.int64), np.empty((0, 3, m))
 
-    def part(block):
-        given, keys, choice_keys = _draws(block, queries, seed, order, len(unit), drawn[block])
-        run(m, queries, unit.ravel(), given, keys, choice_keys, *numbers, marks, *locks[:, block], drawn[block], choices[block], recorded[block], *unused)
+    def part(some):
+        given, keys, choice_keys = _draws(range(block.start + some.start, block.start + some.stop), seed, order, len(unit), drawn[some])
+        run(m, queries, unit.ravel(), given, keys, choice_keys, *numbers, marks, *locks[:, some], drawn[some], choices[some], recorded[some], *unused)
 
     for _ in spread(part, parts(sessions, queries), n_jobs):
         pass
@@ -510,7 +510,7 @@ def reduce(unit, outcomes, learner, rule, block, queries, seed, order, marks):
     drawn = np.empty((n if order == "shuffle" else 0, queries), np.int32)
     sums, counts, moments, locks = np.zeros((n, 6)), np.zeros((n, m), np.int64), np.zeros((len(marks), 3, m)), np.empty((2, n), np.int64)
     run, numbers = _loop(setting(learner, rule, m), m, reduces=True)
-    given, keys, choice_keys = _draws(block, queries, seed, order, len(unit), drawn)
+    given, keys, choice_keys = _draws(range(block.start, block.stop), seed, order, len(unit), drawn)
     unused = np.empty((0, 0), np.int32), np.empty((0, 0), np.int16), np.empty((0, 0, m))
     run(m, queries, unit.ravel(), given, keys, choice_keys, *numbers, marks, *locks, *unused, outcomes.reshape(-1, 6), sums, counts, moments)
     return sums, counts, moments, *locks
@@ -562,9 +562,9 @@ def _loop(numbers, m, reduces):
     return loop(models, numbers.values, numbers.runs, reduces, lanes), tuple(float(x) for x in numbers[2:7]) + (numbers.patience,)
 
 
-def _draws(block, queries, seed, order, n, drawn):
-    """Query order (if it is a shuffle), keys of the queries and of the choices, for a slice of sessions."""
-    numbers = np.arange(block.start, block.stop)
+def _draws(sessions, seed, order, n, drawn):
+    """Query order (if it is a shuffle), keys of the queries and of the choices, for sessions of those numbers."""
+    numbers = np.array(sessions)
     keys, choice_keys = streams.keys(seed, numbers, streams.QUERY), streams.keys(seed, numbers, streams.CHOICE)
     if order == "shuffle":
         _shuffled(keys, n, drawn)

@@ -173,8 +173,9 @@ def tally(queries, choices, table, locked_model):
 
 
 def replay(
-    trace, reward, learner, *, sessions=1000, queries=1000, seed=0, order="bootstrap", lock=True, checkpoints=100, n_jobs=1, engine="auto"
-):
+    trace, reward, learner, *, sessions=1000, queries=1000, seed=0, order="bootstrap", lock=True, checkpoints=100, first=0, n_jobs=1,
+    engine="auto",
+):  # fmt: skip
     """Send sessions of queries from a trace through a learner.
 
     Parameters
@@ -195,6 +196,8 @@ def replay(
         Whether a session that has converged stays with its LLM; by the learner's own rule, or this one.
     checkpoints : int or sequence of int
         How many points of the session to record probabilities at, or which.
+    first : int
+        Number of the first session, >= 0: sessions 0 to 9, then 10 to 19, are those of 0 to 19.
     n_jobs : int
         Workers, as in joblib; the result is the same for any.
     engine : {"auto", "numpy", "compiled"}
@@ -225,25 +228,31 @@ def replay(
             f"replay: order 'shuffle' uses each query once, so queries must be <= {trace.n_queries}, got {queries}; "
             "shorten the session or use order='bootstrap'"
         )
-    marks = _checkpoints(checkpoints, queries)
-    reward = reward.within(trace.limits)
-    learner = learner.bind(trace, reward) if hasattr(learner, "bind") else learner
-    rule = getattr(learner, "lock_rule", MaxProbability()) if lock is True else (lock or None)
-
+    first = _whole("first", first, least=0)
+    marks = checkpoint_marks(checkpoints, queries)
+    reward, learner, rule = bound(trace, reward, learner, lock)
     raw = reward.raw(trace.accuracy, trace.cost_usd, trace.latency_ms)
     unit = reward.unit(trace.accuracy, trace.cost_usd, trace.latency_ms)
-    if _compile(engine, learner, rule, sessions * queries):
+    block = slice(first, first + sessions)
+    if runs_compiled(engine, learner, rule, sessions * queries):
         from . import kernels
 
-        parts = [kernels.replay(unit, learner, rule, sessions, queries, seed, order, marks, n_jobs)]
+        parts = [kernels.replay(unit, learner, rule, block, queries, seed, order, marks, n_jobs)]
     else:
-        parts = _in_numpy(raw, unit, learner, rule, sessions, queries, seed, order, marks, n_jobs)
+        parts = _in_numpy(raw, unit, learner, rule, block, queries, seed, order, marks, n_jobs)
     choices, order_, probabilities, locked_at, locked_model = (np.concatenate(p) if len(p) > 1 else p[0] for p in zip(*parts))
-    return Sessions(trace, reward, learner, choices, order_, marks, probabilities, locked_at, locked_model, engine=engine)
+    return Sessions(trace, reward, learner, choices, order_, marks, probabilities, locked_at, locked_model, first, engine)
 
 
-def _compile(engine, learner, rule, decisions):
-    """Whether these sessions run compiled."""
+def bound(trace, reward, learner, lock=True):
+    """The reward with the trace's bounds, the learner as the pool makes it, and the lock rule (None = never)."""
+    reward = reward.within(trace.limits)
+    learner = learner.bind(trace, reward) if hasattr(learner, "bind") else learner
+    return reward, learner, getattr(learner, "lock_rule", MaxProbability()) if lock is True else (lock or None)
+
+
+def runs_compiled(engine, learner, rule, decisions):
+    """Whether sessions of so many decisions run compiled."""
     if engine not in ENGINES:
         raise InputError(f"replay: unknown engine {engine!r}; {nearest(engine, ENGINES)}")
     learners, rules = KERNELS
@@ -255,9 +264,10 @@ def _compile(engine, learner, rule, decisions):
     return known and (engine == "compiled" or (engine == "auto" and decisions >= WORTHWHILE))
 
 
-def _in_numpy(raw, unit, learner, rule, sessions, queries, seed, order, marks, n_jobs):
+def _in_numpy(raw, unit, learner, rule, block, queries, seed, order, marks, n_jobs):
     """What `_block` returns, for each of some blocks of sessions."""
-    blocks = np.array_split(np.arange(sessions), _n_blocks(n_jobs, sessions))
+    numbers = np.arange(block.start, block.stop)
+    blocks = np.array_split(numbers, _n_blocks(n_jobs, len(numbers)))
     run = lambda block: _block(raw, unit, learner, rule, block, queries, seed, order, marks)  # noqa: E731
     if len(blocks) == 1:
         return [run(blocks[0])]
@@ -362,13 +372,14 @@ def _checked(p, n, m, learner):
     return p
 
 
-def _whole(name, value):
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise InputError(f"replay: {name} must be a whole number >= 1, got {value!r}; choose one")
+def _whole(name, value, least=1):
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise InputError(f"replay: {name} must be a whole number >= {least}, got {value!r}; choose one")
     return int(value)
 
 
-def _checkpoints(checkpoints, queries):
+def checkpoint_marks(checkpoints, queries):
+    """Numbers of answered queries to record probabilities at, from how many or which."""
     if np.ndim(checkpoints) == 0:
         count = min(_whole("checkpoints", checkpoints), queries + 1)
         return np.unique(np.linspace(0, queries, count).round().astype(np.int64))

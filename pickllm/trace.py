@@ -63,6 +63,10 @@ class Trace:
             array = np.array(getattr(self, column), dtype=np.str_)
             array.setflags(write=False)
             object.__setattr__(self, column, array)
+        shape = len(self.query_id), len(self.models)
+        for column in _OUTCOMES:
+            if getattr(self, column).shape != shape:
+                raise InputError(f"Trace: {column} must have shape {shape}, one row a query and one column an LLM, got {getattr(self, column).shape}")
         if self.limits is None:
             object.__setattr__(self, "limits", default_limits())
 

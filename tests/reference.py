@@ -22,7 +22,7 @@ def trace_of(rewards):
         return [[x] * len(rewards[0])] * len(rewards)
 
     return pk.Trace(
-        models=tuple("abcdefgh"[: len(rewards[0])]),
+        models=tuple(f"{chr(97 + j % 26)}{j // 26 or ''}" for j in range(len(rewards[0]))),  # a, b, ..., z, a1, ...
         query_id=[f"q{i}" for i in range(len(rewards))],
         context=["c"] * len(rewards),
         accuracy=rewards,
