@@ -56,6 +56,12 @@ def parser():
     sub.add_argument("--seed", type=int, default=0)
     sub.add_argument("--force", action="store_true", help="run what is already done, too")
     sub.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the one notebook")
+    sub = command("sweep", _sweep, "replay a grid of settings; a sweep that was stopped goes on where it was")
+    sub.add_argument("grid", nargs="?", help="YAML file: `name: value` or `name: [value, value]` a line")
+    sub.add_argument("-s", "--set", action="append", default=[], metavar="NAME=VALUE[,VALUE]", help="an axis or value of the grid, over the file's")
+    sub.add_argument("--folder", default="build/sweep", help="where results are kept (default %(default)s)")
+    sub.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler, tcp://host:port (needs pickllm[cluster])")
+    sub.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="threads, without a scheduler (default %(default)s)")
     sub = command("verify", _verify, "run the study afresh and compare every figure's numbers with the committed ones")
     sub.add_argument("--jobs", type=int, default=min(4, os.cpu_count() or 1))
     return top
@@ -187,6 +193,29 @@ def _study(arguments, folder, record=True):
         report.update_readme(pd.read_csv(root() / "figures" / "claims.csv"))
     path = report.write(folder, trace, arguments.size, planned)
     print(f"{count} runs executed, {reused} reused, {time.perf_counter() - start:.0f} s. Report: {os.path.relpath(path)}")
+
+
+def _sweep(arguments):
+    from .files import write_csv
+    from .grids import from_text, grid, read_grid
+    from .sweeps import execute
+
+    values = (read_grid(arguments.grid) if arguments.grid else {}) | dict(from_text(text) for text in arguments.set)
+    plan = grid(values)
+    start = time.perf_counter()
+    reduced = plan[0].reduce
+    tables, counts = execute(plan, arguments.folder, arguments.scheduler, arguments.jobs, progress=True, keep=reduced)
+    for line in counts["set_aside"]:
+        print(line, file=sys.stderr)
+    where = pathlib.Path(arguments.folder)
+    if reduced:
+        import pandas as pd
+
+        frame = pd.concat(tables, ignore_index=True)
+        lists = [name for name in frame if frame[name].map(type).eq(list).any() or name.startswith(("probability", "selection", "checkpoint"))]
+        write_csv(where / "summary.csv", frame.drop(columns=[*lists, "locked_at"]))
+    decisions = sum(setting.decisions for setting in plan)
+    print(f"{counts['computed']} settings computed, {counts['reused']} reused ({decisions:.3g} decisions), {time.perf_counter() - start:.1f} s. Results: {where}")
 
 
 def _verify(arguments):
