@@ -220,16 +220,7 @@ def replay(
     >>> s.choices.shape, int((s.locked_at >= 0).sum()) > 10
     ((20, 200), True)
     """
-    sessions, queries = _whole("sessions", sessions), _whole("queries", queries)
-    if order not in ORDERS:
-        raise InputError(f"replay: unknown order {order!r}; {nearest(order, ORDERS)}")
-    if order == "shuffle" and queries > trace.n_queries:
-        raise InputError(
-            f"replay: order 'shuffle' uses each query once, so queries must be <= {trace.n_queries}, got {queries}; "
-            "shorten the session or use order='bootstrap'"
-        )
-    first = _whole("first", first, least=0)
-    marks = checkpoint_marks(checkpoints, queries)
+    marks = checked(trace, sessions, queries, seed, order, checkpoints, first)
     reward, learner, rule = bound(trace, reward, learner, lock)
     raw = reward.raw(trace.accuracy, trace.cost_usd, trace.latency_ms)
     unit = reward.unit(trace.accuracy, trace.cost_usd, trace.latency_ms)
@@ -244,8 +235,24 @@ def replay(
     return Sessions(trace, reward, learner, choices, order_, marks, probabilities, locked_at, locked_model, first, engine)
 
 
+def checked(trace, sessions, queries, seed, order, checkpoints, first=0):
+    """The checkpoints of a replay whose other numbers obey their rules."""
+    _whole("sessions", sessions), _whole("queries", queries), _whole("first", first, least=0)
+    streams.keys(seed, first, streams.QUERY)
+    if order not in ORDERS:
+        raise InputError(f"replay: unknown order {order!r}; {nearest(order, ORDERS)}")
+    if order == "shuffle" and queries > trace.n_queries:
+        raise InputError(
+            f"replay: order 'shuffle' uses each query once, so queries must be <= {trace.n_queries}, got {queries}; "
+            "shorten the session or use order='bootstrap'"
+        )
+    return checkpoint_marks(checkpoints, queries)
+
+
 def bound(trace, reward, learner, lock=True):
     """The reward with the trace's bounds, the learner as the pool makes it, and the lock rule (None = never)."""
+    if not (lock is None or isinstance(lock, bool) or hasattr(lock, "step")):
+        raise InputError(f"replay: lock must be True, False or a lock rule, got {lock!r}; MaxProbability(0.99) for instance")
     reward = reward.within(trace.limits)
     learner = learner.bind(trace, reward) if hasattr(learner, "bind") else learner
     return reward, learner, getattr(learner, "lock_rule", MaxProbability()) if lock is True else (lock or None)

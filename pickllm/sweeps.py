@@ -7,15 +7,14 @@ that was stopped goes on with what is missing.
 """
 
 import inspect
+import itertools
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 
-import numpy as np
-
 from .errors import InputError, nearest
 from .files import PACKAGE, digest
-from .sessions import checkpoint_marks, outcome_table, replay
+from .sessions import bound, checked, checkpoint_marks, outcome_table, replay
 from .totals import merged, totals
 
 #: Decisions to a chunk, where sums alone are kept and where every session's row is.
@@ -121,10 +120,11 @@ def settings(trace, rewards, learners, contexts=None, sessions=1000, queries=100
     if unknown:
         raise InputError(f"sweep: unknown option {min(unknown)!r}; {nearest(min(unknown), ['order', 'lock', 'engine', 'checkpoints'])}")
     options = {"sessions": sessions, "queries": queries, "seed": seed} | options
-    for name in ("sessions", "queries"):
-        if isinstance(options[name], bool) or not isinstance(options[name], (int, np.integer)) or options[name] < 1:
-            raise InputError(f"sweep: {name} must be a whole number >= 1, got {options[name]!r}; choose one")
     rewards, learners = named(rewards, "rewards"), named(learners, "learners")
+    for context in contexts:  # every mistake shows before anything runs
+        checked(trace.select(context=context), sessions, queries, seed, options.get("order", "bootstrap"), options.get("checkpoints", 100))
+    for reward, learner in itertools.product(rewards.values(), learners.values()):
+        bound(trace, reward, learner, options.get("lock", True))
     return [
         Setting({"context": context, "reward_form": form, "learner": name, **parameters(learner)}, here, reward, learner, options, reduce)
         for context in contexts

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .sessions import bound, checkpoint_marks, outcome_table, replay, runs_compiled, tally
+from .sessions import bound, checked, outcome_table, replay, runs_compiled, tally
 
 #: What is summed over a session's queries, and whether a session reports the sum or the mean.
 OUTCOMES = {"cost_usd": "sum", "latency_ms": "mean", "accuracy": "mean", "reward": "mean", "regret": "sum", "clipped": "mean"}
@@ -106,7 +106,7 @@ def totals(trace, reward, learner, *, sessions, queries, seed=0, order="bootstra
     >>> t.sessions, int(t.asked.sum()), t.moments.shape
     (40, 8000, (100, 3, 4))
     """
-    marks = checkpoint_marks(checkpoints, queries)
+    marks = checked(trace, sessions, queries, seed, order, checkpoints, first)
     reward, learner, rule = bound(trace, reward, learner, lock)
     outcomes = outcome_table(trace, reward)
     if runs_compiled(engine, learner, rule, sessions * queries):
