@@ -19,9 +19,9 @@ def results(tasks, scheduler):
     InputError
         No answer, no worker, a worker of another version, or a chunk that kills its workers.
     """
+    client, own = _client(scheduler)
     from distributed import KilledWorker
 
-    client, own = _client(scheduler)
     try:
         _require_workers(client)
         yield from sweeps.in_order(tasks, _submitter(client), 4 * sum(client.nthreads().values()))

@@ -1,0 +1,1 @@
+"""How fast the kit is, beside others, in one run: `make bench` (see `__main__`)."""
