@@ -74,7 +74,7 @@ def live(repetitions=5, decisions=5000):
         accuracy, cost, latency = rng.integers(0, 2, decisions).astype(float).tolist(), rng.uniform(1e-4, 1e-3, decisions).tolist(), rng.uniform(300, 3000, decisions).tolist()
 
         def run(learner=learner, outcomes=list(zip(accuracy, cost, latency))):  # noqa: B006
-            router = pk.Router(["a", "b", "c", "d"], learner, pk.Reward(bounds=(-1, 1)), seed=0, lock=False)
+            router = pk.Router(["a", "b", "c", "d"], learner, pk.Reward(), seed=0, lock=pk.GreedyUnchanged(10**9))  # it watches, and never locks
             for a, c, ms in outcomes:
                 router.update(router.pick(), accuracy=a, cost_usd=c, latency_ms=ms)
 

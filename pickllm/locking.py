@@ -69,6 +69,7 @@ class GreedyUnchanged:
 
     def step(self, state, probabilities):
         """True where the run of one most probable LLM has reached its length."""
-        greedy = probabilities.argmax(axis=1)
-        run = np.where(greedy == state[:, 0], state[:, 1] + 1, 0)
-        return np.column_stack([greedy, run]), run >= self.queries
+        after = np.empty_like(state)
+        after[:, 0] = probabilities.argmax(axis=1)
+        after[:, 1] = (state[:, 1] + 1) * (after[:, 0] == state[:, 0])
+        return after, after[:, 1] >= self.queries

@@ -7,10 +7,12 @@ not locked. Feedback may arrive late, out of order, or never: the next pick uses
 
 import importlib
 import json
+import math
 import pathlib
 import sys
 import threading
 from dataclasses import asdict, dataclass, field, is_dataclass
+from itertools import accumulate
 
 import numpy as np
 
@@ -20,7 +22,6 @@ from .files import write_json
 from .locking import MaxProbability
 from .pool import Limits, default_limits
 from .reward import Reward
-from .sessions import choose
 
 FORMAT = 1
 
@@ -63,7 +64,7 @@ class Router:
         self.reward = reward.within(self.limits)
         self.seed, self.session = int(seed), int(session)
         self.rule = getattr(learner, "lock_rule", MaxProbability()) if lock is True else (lock or None)
-        self._key = streams.keys(self.seed, self.session, streams.CHOICE)
+        self._key = int(streams.keys(self.seed, self.session, streams.CHOICE))
         self._guard = threading.RLock()
         self._picks = self._updates = 0
         self._locked = None
@@ -100,7 +101,7 @@ class Router:
                 total = p.sum()
                 here = np.array([float(m not in self._away) for m in self.models])
                 p = p / total if total > 0 else here[None] / here.sum()
-            return self.models[int(choose(p, streams.uniforms(self._key, np.array([step])).ravel())[0])]
+            return self.models[_chosen(p[0].tolist(), streams.uniform(self._key, step))]
 
     def update(self, model, *, accuracy, cost_usd, latency_ms):
         """Feedback on one answer of a model; after the lock it changes nothing.
@@ -121,7 +122,7 @@ class Router:
         """
         arm = self._arm(model)
         for name, value, low, high in (("accuracy", accuracy, 0, 1), ("cost_usd", cost_usd, 0, np.inf), ("latency_ms", latency_ms, 0, np.inf)):
-            if not isinstance(value, (int, float, np.number)) or not np.isfinite(value) or not low <= value <= high:
+            if not isinstance(value, (int, float, np.number)) or not math.isfinite(value) or not low <= value <= high:
                 raise InputError(f"Router.update: {name} must be a number in [{low:g}, {high:g}], got {value!r}; leave the feedback out if it is unknown")
         self.learn(model, float(self.reward.unit(accuracy, cost_usd, latency_ms)), arm)
 
@@ -242,6 +243,14 @@ class Router:
             return router
         except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError, ImportError) as error:
             raise InputError(f"{path}: not a router state of this version ({type(error).__name__}: {error}); start a new Router") from error
+
+
+def _chosen(p, u):
+    """What `sessions.choose` gives for one session."""
+    for arm, below in enumerate(accumulate(p)):
+        if below > u:
+            return arm
+    return max(arm for arm, chance in enumerate(p) if chance > 0)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ GAMMA = np.uint64(0x9E3779B97F4A7C15)
 MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 MIX_2 = np.uint64(0x94D049BB133111EB)
 TO_UNIT = 2.0**-53
+WORD = 2**64 - 1
 
 #: The causes of randomness; each has a stream of its own.
 QUERY, CHOICE = 0, 1
@@ -71,3 +72,22 @@ def uniforms(key, steps):
     """
     draws = output(np.asarray(key)[..., None], np.asarray(steps, np.uint64) + np.uint64(1))
     return (draws >> np.uint64(11)) * TO_UNIT
+
+
+def uniform(key, step):
+    """One draw of `uniforms`, in Python's own whole numbers: ten times as quick where a single one is wanted.
+
+    Parameters
+    ----------
+    key, step : int
+
+    Examples
+    --------
+    >>> key = keys(0, 0, CHOICE)
+    >>> uniform(int(key), 5) == float(uniforms(key, np.array([5]))[0])
+    True
+    """
+    z = (key + (step + 1) * 0x9E3779B97F4A7C15) & WORD
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & WORD
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & WORD
+    return ((z ^ (z >> 31)) >> 11) * TO_UNIT

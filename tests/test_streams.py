@@ -81,3 +81,9 @@ def test_a_seed_that_is_no_whole_number_in_range_is_refused(seed):
     with pytest.raises(InputError, match=r"seed must be a whole number in \[0, 2\*\*63\), got ") as error:
         streams.keys(seed, 0, streams.QUERY)
     assert repr(seed) in str(error.value) and "\n" not in str(error.value)
+
+
+@given(seed=st.integers(0, 2**63 - 1), session=st.integers(0, 2**40), step=st.integers(0, 2**40))
+def test_one_draw_alone_is_the_draw_among_many(seed, session, step):
+    key = streams.keys(seed, session, streams.CHOICE)
+    assert streams.uniform(int(key), step) == streams.uniforms(key, np.array([step]))[0]
