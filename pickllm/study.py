@@ -9,9 +9,11 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import tempfile
 import time
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from contextlib import suppress
 
 from .errors import InputError, nearest
 from .files import PACKAGE, digest, home, root, write_json, written
@@ -210,14 +212,25 @@ def execute(planned, folder, jobs=2, progress=True, force=False):
                 bar.set_postfix_str(name)
                 bar.update()
     except BaseException:
+        workers = list((pool._processes or {}).values())
         pool.shutdown(wait=False, cancel_futures=True)
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
+        _stop(workers)
         raise
     finally:
         bar.close()
     pool.shutdown()
     return count, len(here)
+
+
+def _stop(workers, patience=5.0):
+    """End processes: an interrupt, which lets each end its kernel too, and force for what is left after a while."""
+    for worker in workers:
+        with suppress(ProcessLookupError):
+            os.kill(worker.pid, signal.SIGINT)
+    until = time.monotonic() + patience
+    for worker in workers:
+        worker.join(max(0.0, until - time.monotonic()))
+        worker.kill()
 
 
 def _require_writable(folder):
