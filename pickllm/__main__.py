@@ -16,6 +16,8 @@ def main(argv=None):
     """Run one command; a user's mistake is one line on standard error and exit code 2."""
     arguments = parser().parse_args(argv)
     try:
+        if getattr(arguments, "jobs", 1) < 1:
+            raise InputError(f"--jobs must be at least 1, got {arguments.jobs}; one works at a time then")
         return arguments.command(arguments) or 0
     except (InputError, MissingFileError) as error:
         print(f"pickllm: {error}", file=sys.stderr)
