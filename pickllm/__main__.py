@@ -211,13 +211,14 @@ def _sweep(arguments):
         print(line, file=sys.stderr)
     where = pathlib.Path(arguments.folder)
     if reduced:
+        import numpy as np
         import pandas as pd
 
         frame = pd.concat(tables, ignore_index=True)
-        lists = [name for name in frame if frame[name].map(type).eq(list).any() or name.startswith(("probability", "selection", "checkpoint"))]
-        write_csv(where / "summary.csv", frame.drop(columns=[*lists, "locked_at"]))
+        write_csv(where / "summary.csv", frame[[name for name in frame if frame[name].map(np.ndim).eq(0).all()]])  # lists stay in the Parquet files
     decisions = sum(setting.decisions for setting in plan)
-    print(f"{counts['computed']} settings computed, {counts['reused']} reused ({decisions:.3g} decisions), {time.perf_counter() - start:.1f} s. Results: {where}")
+    counted = f"{counts['computed']} settings computed, {counts['reused']} reused ({decisions:.3g} decisions)"
+    print(f"{counted}, {time.perf_counter() - start:.1f} s. Results: {where}")
 
 
 def _verify(arguments):

@@ -58,7 +58,8 @@ def grid(values):
         trace = load_trace(name, prices)
         learners = {}
         for combination in itertools.product(*(axes[name] for name in ("learner", "learning_rate", "epsilon", "initial_value"))):
-            learners |= {repr(learner): (combination[0], learner) for learner in [_learner(trace, *combination)]}
+            learner = _learner(trace, *combination)
+            learners[repr(learner)] = combination[0], learner  # once, where they differ in what it ignores
         for setting in settings(trace, rewards, {key: learner for key, (_, learner) in learners.items()}, axes["context"], reduce=reduce, **single):
             labels = {"trace": name} | setting.labels | {"learner": learners[setting.labels["learner"]][0]}
             plan.append(Setting(labels, setting.trace, setting.reward, setting.learner, setting.options, reduce))

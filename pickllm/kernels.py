@@ -16,7 +16,6 @@ neither reorder sums (no fast-math) nor round a product and a sum in one.
 
 import functools
 import math
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import NamedTuple
@@ -482,8 +481,7 @@ def replay(unit, learner, rule, block, queries, seed, order, marks, n_jobs=1):
         given, keys, choice_keys = _draws(range(block.start + some.start, block.start + some.stop), seed, order, len(unit), drawn[some])
         run(m, queries, unit.ravel(), given, keys, choice_keys, *numbers, marks, *locks[:, some], drawn[some], choices[some], recorded[some], *unused)
 
-    for _ in spread(part, parts(sessions, queries), n_jobs):
-        pass
+    spread(part, parts(sessions, queries), n_jobs)
     return choices, drawn, recorded, *locks
 
 
@@ -522,8 +520,7 @@ def tally(queries, choices, outcomes, locked_model, n_jobs=1):
     counts, sums, extra = np.zeros((n, m), np.int64), np.zeros((n, 6)), np.zeros((n, 2))
     flat = np.ascontiguousarray(outcomes).reshape(-1, 6)
     run = lambda b: _tallied(queries[b], choices[b], flat, locked_model[b], counts[b], sums[b], extra[b])  # noqa: E731
-    for _ in spread(run, parts(n, queries.shape[1]), n_jobs):
-        pass
+    spread(run, parts(n, queries.shape[1]), n_jobs)
     return counts, sums, extra
 
 
@@ -534,26 +531,15 @@ def parts(sessions, queries):
 
 
 def spread(run, pieces, n_jobs):
-    """The results of ``run(piece)`` in the order of the pieces, by threads; few are held at a time."""
-    if n_jobs != 1:
-        import joblib
-
-        n_jobs = joblib.effective_n_jobs(n_jobs)
+    """``run(piece)`` for each, by threads; each writes into its own part of the results."""
     if n_jobs == 1 or len(pieces) == 1:
-        yield from map(run, pieces)
+        for piece in pieces:
+            run(piece)
         return
-    with ThreadPoolExecutor(n_jobs) as pool:
-        waiting = deque()
-        try:
-            for piece in pieces:
-                waiting.append(pool.submit(run, piece))
-                if len(waiting) > 2 * n_jobs:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+    import joblib
+
+    with ThreadPoolExecutor(joblib.effective_n_jobs(n_jobs)) as pool:  # joblib's own threads cost more to start than such a piece takes
+        list(pool.map(run, pieces))
 
 
 def _loop(numbers, m, reduces):

@@ -340,7 +340,6 @@ class LiveSession:
     router : Router
     clients : dict of str to callable
         LLM -> ``client(prompt) -> (text, cost_usd)``; it raises where the call fails.
-        `recording.client` makes one from an endpoint.
     scorer : callable
         ``scorer(text, reference) -> accuracy in [0, 1]``, or None where nothing can be said.
     failure_reward : float

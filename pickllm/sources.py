@@ -27,13 +27,13 @@ def list_traces():
 
 
 def load_trace(name, prices=None, limits=None):
-    """A trace by name, from a file, or from the Hub.
+    """A trace by name or from a file.
 
     Parameters
     ----------
     name : str or path
         A name of `list_traces` (the bundled ones need nothing; those that end in ``-rows`` need
-        `pickllm fetch` once), a path (.csv, .parquet, or a summary .json), or ``hub:owner/name@revision``.
+        `pickllm fetch` once), or a path (.csv, .parquet, or a summary .json).
     prices : path or dict of str to Price, optional
         For a file: the price list for its models.
     limits : Limits, optional

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields
 
 from .errors import InputError, nearest
 from .files import PACKAGE, digest
-from .sessions import bound, checked, checkpoint_marks, outcome_table, replay
+from .sessions import bound, checked, checkpoint_marks, replay
 from .totals import merged, totals
 
 #: Decisions to a chunk, where sums alone are kept and where every session's row is.
@@ -64,9 +64,10 @@ class Setting:
         total = results[0]
         for result in results[1:]:
             total = merged(total, result)
-        best = int(outcome_table(self.trace, self.reward.within(self.trace.limits))[..., 3].mean(axis=0).argmax())
+        t = self.trace
+        best = int(self.reward.raw(t.accuracy, t.cost_usd, t.latency_ms).mean(axis=0).argmax())
         marks = checkpoint_marks(self.options.get("checkpoints", 100), self.options["queries"])
-        return pd.DataFrame([self.labels | {"queries": self.options["queries"]} | total.row(self.trace.models, best, marks)])
+        return pd.DataFrame([self.labels | {"queries": self.options["queries"]} | total.row(t.models, best, marks)])
 
     def identity(self):
         """What the setting is, as plain data, whatever the version of the code."""
@@ -121,14 +122,14 @@ def settings(trace, rewards, learners, contexts=None, sessions=1000, queries=100
         raise InputError(f"sweep: unknown option {min(unknown)!r}; {nearest(min(unknown), ['order', 'lock', 'engine', 'checkpoints'])}")
     options = {"sessions": sessions, "queries": queries, "seed": seed} | options
     rewards, learners = named(rewards, "rewards"), named(learners, "learners")
-    for context in contexts:  # every mistake shows before anything runs
-        checked(trace.select(context=context), sessions, queries, seed, options.get("order", "bootstrap"), options.get("checkpoints", 100))
+    parts = {context: trace.select(context=context) for context in contexts}
+    for part in parts.values():  # every mistake shows before anything runs
+        checked(part, sessions, queries, seed, options.get("order", "bootstrap"), options.get("checkpoints", 100))
     for reward, learner in itertools.product(rewards.values(), learners.values()):
         bound(trace, reward, learner, options.get("lock", True))
     return [
-        Setting({"context": context, "reward_form": form, "learner": name, **parameters(learner)}, here, reward, learner, options, reduce)
-        for context in contexts
-        for here in [trace.select(context=context)]
+        Setting({"context": context, "reward_form": form, "learner": name, **parameters(learner)}, part, reward, learner, options, reduce)
+        for context, part in parts.items()
         for form, reward in rewards.items()
         for name, learner in learners.items()
     ]

@@ -51,11 +51,16 @@ def difference(expected, found):
         if pd.api.types.is_numeric_dtype(a) and pd.api.types.is_numeric_dtype(b):
             same = np.isclose(a.to_numpy(float), b.to_numpy(float), rtol=TOLERANCE, atol=1e-15, equal_nan=True)
         else:
-            same = ((a.astype(str) == b.astype(str)) | (a.isna() & b.isna())).fillna(False).to_numpy(bool)
+            same = (_words(a) == _words(b)).to_numpy()
         if not same.all():
             row = int(np.flatnonzero(~same)[0])
             return f"row {row + 1}, column '{column}': committed {a.iloc[row]}, regenerated {b.iloc[row]}"
     return None
+
+
+def _words(column):
+    """A column as text, empty cells alike."""
+    return column.astype(object).where(column.notna(), "").astype(str)
 
 
 def compare(folder):

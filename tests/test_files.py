@@ -1,6 +1,5 @@
 """Writing: the whole file under its final name, or nothing."""
 
-import resource
 import subprocess
 import sys
 
@@ -24,7 +23,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
         "with written(sys.argv[1]) as file: file.write('x' * 100_000)"
     )
-    assert resource.RLIMIT_FSIZE  # a limit on a file's size stands for a disk that is full
+    # a limit on a file's size stands for a disk that is full
     done = subprocess.run([sys.executable, "-B", "-c", code, str(tmp_path / "a.txt")], capture_output=True, text=True)
     assert f"InputError: cannot write {tmp_path / 'a.txt'}: File too large; free some space" in done.stderr.splitlines()[-1]
     assert not list(tmp_path.iterdir())

@@ -10,8 +10,12 @@ import threading
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 import pickllm as pk
+from pickllm.router import _chosen
+from pickllm.sessions import choose
 
 LEARNERS = [pk.LinearRewardInaction(0.2), pk.QLearning(0.3, epsilon=0.2), pk.UniformRandom(), pk.QLearning(0.1, initial_value=1.0)]
 
@@ -30,6 +34,13 @@ def follow(router, trace, queries):
         router.update(model, accuracy=trace.accuracy[q, j], cost_usd=trace.cost_usd[q, j], latency_ms=trace.latency_ms[q, j])
         picked.append(j)
     return picked
+
+
+@given(p=st.lists(st.floats(0, 0.3), min_size=2, max_size=6).filter(any), u=st.floats(0, 1, exclude_max=True))
+@example(p=[0.5, 0.25, 0.0], u=0.999)  # the sum falls short of the draw, and the last LLM cannot be chosen
+@example(p=[0.5, 0.5], u=0.5)
+def test_one_choice_is_the_loops_choice(p, u):
+    assert _chosen(p, u) == choose(np.array([p]), np.array([u]))[0]
 
 
 @pytest.mark.parametrize("learner", LEARNERS, ids=repr)
