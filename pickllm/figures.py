@@ -115,6 +115,7 @@ def save(figure, name, numbers, folder, run=None):
     }
     with mpl.rc_context(_STYLE):
         if figure.get_layout_engine():  # lay out once, not once a format
+            figure.set_dpi(mpl.rcParams["savefig.dpi"])  # text is a little wider at the print's resolution than at the screen's
             figure.get_layout_engine().set(w_pad=0.05, h_pad=0.05)
             figure.draw_without_rendering()
             figure.draw_without_rendering()  # a second pass settles labels that the first one moved
@@ -390,6 +391,22 @@ def locking(curves, outcomes):
     return figure
 
 
+def _name_ends(axis, front, above, colour):
+    """The learning rate at both ends of a front: above them, or beside them (below, where the front runs to the right)."""
+    if front.empty:
+        return
+    first, last = front.iloc[0], front.iloc[-1]
+    names = [(first, f"{first.learning_rate:g}"), (last, f"{last.learning_rate:g}")]
+    if abs(first.on_best - last.on_best) < 0.07 and 1 / 1.2 < last["median"] / first["median"] < 1.2:  # two labels would stand on each other
+        names = [(first, f"{first.learning_rate:g} to {last.learning_rate:g}")] if len(front) > 1 else names[:1]
+    for row, text in names:
+        if above or row["median"] > 1.2 * first["median"]:
+            where, offset, side = (row["median"], row.on_best), (0, 4 if above else -9), "center"
+        else:
+            where, offset, side = (row.median_high, row.on_best), (4, -1), "left"
+        axis.annotate(text, where, offset, textcoords="offset points", fontsize=4.8, color=colour, ha=side, annotation_clip=False)
+
+
 @styled
 def speed_accuracy(frame):
     """The front of the learning rate: queries to lock against the chance of locking on the best LLM.
@@ -411,10 +428,7 @@ def speed_accuracy(frame):
                           color=colour, marker=marker, ms=2.6, lw=0.6, elinewidth=0.6)  # fmt: skip
             beyond = part[part["median"].isna()]
             axis.plot(np.full(len(beyond), edge), beyond.on_best, color=colour, marker=marker, mfc="white", ms=2.6, ls="none", clip_on=False)
-            for row in inside.iloc[[0, -1]].itertuples() if len(inside) else ():
-                above = learner == "automaton"
-                axis.annotate(f"{row.learning_rate:g}", (row.median, row.on_best), (0 if above else 6, 4 if above else -1), textcoords="offset points",
-                              fontsize=4.8, color=colour, ha="center" if above else "left", annotation_clip=False)  # fmt: skip
+            _name_ends(axis, inside, learner == "automaton", colour)
         axis.axhline(here.chance.iloc[0], color="#333333", lw=0.6, ls=":")
         axis.set(title=contextual(context), xscale="log", ylim=(0, 1.04), xlim=(4, edge * 1.15))
         axis.set_xticks([10, 100, 1000], ["10", "100", "1,000"])
