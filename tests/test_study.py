@@ -69,7 +69,13 @@ def script(place, runs, folder, jobs=2):
     path = place / f"{folder.replace('/', '-')}.py"
     path.write_text(textwrap.dedent(code))
     environment = os.environ | {"PYTHONPATH": str(place)}
-    return subprocess.Popen([sys.executable, str(path)], cwd=place, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([sys.executable, str(path)], cwd=place, env=environment, preexec_fn=interruptible, **pipes)
+
+
+def interruptible():
+    """A shell's background jobs ignore interrupts, and so would what a test starts from one."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def execute(place, runs, folder, jobs=2):

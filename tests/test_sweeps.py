@@ -156,6 +156,11 @@ def command(folder):
     return [sys.executable, "-m", "pickllm", "sweep", *GRID, "--jobs", "1", "--folder", str(folder)]
 
 
+def interruptible():
+    """A shell's background jobs ignore interrupts, and so would what a test starts from one."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
@@ -166,7 +171,7 @@ def undisturbed(tmp_path_factory):
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_sweep_that_was_stopped_goes_on_where_it_was(tmp_path, undisturbed, how):
-    process = subprocess.Popen(command(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=interruptible)
     while len(files(tmp_path)) < 3 and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(how)
