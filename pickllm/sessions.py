@@ -232,12 +232,13 @@ def replay(
 
     raw = reward.raw(trace.accuracy, trace.cost_usd, trace.latency_ms)
     unit = reward.unit(trace.accuracy, trace.cost_usd, trace.latency_ms)
+    seen = learner.describe(trace) if hasattr(learner, "describe") else None
     if _compile(engine, learner, rule, sessions * queries):
         from . import kernels
 
         parts = [kernels.replay(unit, learner, rule, sessions, queries, seed, order, marks, n_jobs)]
     else:
-        parts = _in_numpy(raw, unit, learner, rule, sessions, queries, seed, order, marks, n_jobs)
+        parts = _in_numpy(raw, unit, seen, learner, rule, sessions, queries, seed, order, marks, n_jobs)
     choices, order_, probabilities, locked_at, locked_model = (np.concatenate(p) if len(p) > 1 else p[0] for p in zip(*parts))
     return Sessions(trace, reward, learner, choices, order_, marks, probabilities, locked_at, locked_model, engine=engine)
 
@@ -255,10 +256,10 @@ def _compile(engine, learner, rule, decisions):
     return known and (engine == "compiled" or (engine == "auto" and decisions >= WORTHWHILE))
 
 
-def _in_numpy(raw, unit, learner, rule, sessions, queries, seed, order, marks, n_jobs):
+def _in_numpy(raw, unit, seen, learner, rule, sessions, queries, seed, order, marks, n_jobs):
     """What `_block` returns, for each of some blocks of sessions."""
     blocks = np.array_split(np.arange(sessions), _n_blocks(n_jobs, sessions))
-    run = lambda block: _block(raw, unit, learner, rule, block, queries, seed, order, marks)  # noqa: E731
+    run = lambda block: _block(raw, unit, seen, learner, rule, block, queries, seed, order, marks)  # noqa: E731
     if len(blocks) == 1:
         return [run(blocks[0])]
     import joblib
@@ -266,7 +267,7 @@ def _in_numpy(raw, unit, learner, rule, sessions, queries, seed, order, marks, n
     return joblib.Parallel(n_jobs=n_jobs, prefer="threads")(joblib.delayed(run)(block) for block in blocks)
 
 
-def _block(raw, unit, learner, rule, block, queries, seed, order, marks):
+def _block(raw, unit, seen, learner, rule, block, queries, seed, order, marks):
     """Some sessions, all at once: the loop itself."""
     n, m = len(block), unit.shape[1]
     drawn = query_order(len(unit), block, queries, seed, order)
@@ -286,6 +287,9 @@ def _block(raw, unit, learner, rule, block, queries, seed, order, marks):
     last = p.copy()
     mark = dict(zip(marks.tolist(), range(len(marks))))
     for t in range(queries):
+        if seen is not None and len(active):  # a learner that looks at the query before it chooses
+            state = learner.observe(state, seen[drawn[active, t]])
+            p = learner.probabilities(state)
         if t in mark:
             last[active] = p
             recorded[:, mark[t]] = last
