@@ -46,6 +46,8 @@ _HOME = {
     "GreedyUnchanged": "locking",
     "replay": "sessions",
     "Sessions": "sessions",
+    "Hindered": "scenarios",
+    "schedule": "scenarios",
     "sweep": "sweeps",
     "Router": "router",
     "LiveSession": "router",

@@ -189,8 +189,8 @@ def replay(
         Number of sessions, and of queries in each, > 0.
     seed : int
         In [0, 2**63). Query order and choices derive from (seed, session) alone.
-    order : {"bootstrap", "shuffle"}
-        Queries drawn with replacement, or each at most once.
+    order : {"bootstrap", "shuffle"} or Schedule
+        Queries drawn with replacement, or each at most once; or phase by phase (see `scenarios`).
     lock : bool or lock rule
         Whether a session that has converged stays with its LLM; by the learner's own rule, or this one.
     checkpoints : int or sequence of int
@@ -218,7 +218,7 @@ def replay(
     ((20, 200), True)
     """
     sessions, queries = _whole("sessions", sessions), _whole("queries", queries)
-    if order not in ORDERS:
+    if not hasattr(order, "place") and order not in ORDERS:
         raise InputError(f"replay: unknown order {order!r}; {nearest(order, ORDERS)}")
     if order == "shuffle" and queries > trace.n_queries:
         raise InputError(
@@ -233,7 +233,7 @@ def replay(
     raw = reward.raw(trace.accuracy, trace.cost_usd, trace.latency_ms)
     unit = reward.unit(trace.accuracy, trace.cost_usd, trace.latency_ms)
     seen = learner.describe(trace) if hasattr(learner, "describe") else None
-    if _compile(engine, learner, rule, sessions * queries):
+    if _compile(engine, learner, rule, order, sessions * queries):
         from . import kernels
 
         parts = [kernels.replay(unit, learner, rule, sessions, queries, seed, order, marks, n_jobs)]
@@ -243,15 +243,15 @@ def replay(
     return Sessions(trace, reward, learner, choices, order_, marks, probabilities, locked_at, locked_model, engine=engine)
 
 
-def _compile(engine, learner, rule, decisions):
+def _compile(engine, learner, rule, order, decisions):
     """Whether these sessions run compiled."""
     if engine not in ENGINES:
         raise InputError(f"replay: unknown engine {engine!r}; {nearest(engine, ENGINES)}")
     learners, rules = KERNELS
     plain = all(isinstance(value, (int, float)) for value in getattr(learner, "__dict__", {}).values())
-    known = type(learner) in learners and plain and (rule is None or type(rule) in rules)
+    known = type(learner) in learners and plain and (rule is None or type(rule) in rules) and not hasattr(order, "place")
     if engine == "compiled" and not known:
-        what = type(learner).__name__ + (f" with {type(rule).__name__}" if rule is not None else "")
+        what = type(learner).__name__ + (f" with {type(rule).__name__}" if rule is not None else "") + (" in phases" if hasattr(order, "place") else "")
         raise InputError(f"replay: no compiled loop for {what}, only for {', '.join(k.__name__ for k in sum(KERNELS, ()))}; use engine='auto'")
     return known and (engine == "compiled" or (engine == "auto" and decisions >= WORTHWHILE))
 
@@ -339,6 +339,8 @@ def choose(p, u):
 def query_order(n, block, queries, seed, order):
     """Positions of each session's queries among n, (n_sessions, queries), from their own stream."""
     u = streams.uniforms(streams.keys(seed, block, streams.QUERY), np.arange(queries))
+    if hasattr(order, "place"):
+        return order.place(u)
     if order == "bootstrap":
         return (u * n).astype(np.int32)
     deck = np.tile(np.arange(n, dtype=np.int32), (len(block), 1))  # Fisher and Yates, one swap a query
