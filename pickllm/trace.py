@@ -38,6 +38,8 @@ class Trace:
     name : str
     extra : dict of str to ndarray, (n_queries, n_models)
         Further columns of the file, as they were.
+    sample_of : TraceSummary, optional
+        The summary that the trace is a sample of; its counts are those of queries measured.
     """
 
     models: tuple
@@ -52,6 +54,7 @@ class Trace:
     limits: Limits = None
     name: str = "trace"
     extra: dict = field(default_factory=dict, repr=False)
+    sample_of: object = field(default=None, repr=False)
 
     def __post_init__(self):
         object.__setattr__(self, "models", tuple(str(m) for m in self.models))
