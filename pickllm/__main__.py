@@ -102,7 +102,11 @@ def _check(arguments):
     first = 2 if arguments.file.endswith(".csv") else 1
     found = find_problems(read_frame(arguments.file), arguments.prices, first_row=first)
     if not found:
-        print(f"{arguments.file}: sound. {read_trace(arguments.file, arguments.prices)}")
+        trace = read_trace(arguments.file, arguments.prices)
+        print(f"{arguments.file}: sound. {trace}")
+        middle = float(sorted(trace.latency_ms.ravel())[trace.latency_ms.size // 2])
+        if middle < 20:  # no LLM answers so fast
+            print(f"{arguments.file}: note: half of all answers took less than {middle:.3g} ms; latency_ms is in milliseconds, are these seconds?")
         return 0
     for text in found[:10]:
         print(f"{arguments.file}: {text}", file=sys.stderr)

@@ -205,8 +205,9 @@ def _round_ticks(axis, low, high, at_most=6):
         if len(ticks) <= at_most:
             break
     if len(ticks) < 2:  # all within one step
-        ticks = [low, high] if high > 1.05 * low else [low]
-    axis.set_xticks(ticks, [f"{t:,.3g}" if t < 1000 else f"{t:,.0f}" for t in ticks])
+        ticks = [t for t in mpl.ticker.MaxNLocator(4).tick_values(low, high) if low <= t <= high]
+    axis.set_xticks(ticks, [f"{t:,.10g}" for t in ticks])
+    axis.set_xlim(low, high)
     axis.xaxis.set_minor_formatter("")
 
 
@@ -298,8 +299,7 @@ def pool_outcomes(frame):
     a.set(xlabel="accuracy (share correct)", xlim=(0, 1.02), yticks=range(len(contexts)), yticklabels=[named[k] for k in reversed(contexts)], ylim=(-0.5, len(contexts) - 0.5))
     b.set(xlabel="mean cost (US cents per query)", xscale="linear" if free else "log")  # nothing has no logarithm
     if not free:
-        _plain(b)
-        b.xaxis.set_minor_formatter("")
+        _round_ticks(b, *b.get_xlim())
     c.set(xlabel="mean latency (s); tick | = 95th percentile", xscale="log")
     _round_ticks(c, *c.get_xlim())
     for axis in (a, b, c):
@@ -419,8 +419,8 @@ def locking(curves, outcomes):
         for rate, part in curves[curves.learner == learner].groupby("learning_rate"):
             top.plot(part["query"].clip(lower=1), part.locked, color=colours[rate], drawstyle="steps-post", label=f"{rate:g}")
             top.fill_between(part["query"].clip(lower=1), part.low, part.high, color=colours[rate], alpha=0.25, lw=0, step="post")
-        top.set(title=STRATEGIES[learner][0], xlabel="queries answered", ylim=(0, 1.02), xscale="log", xlim=(5, curves["query"].max()))
-        top.set_xticks([10, 30, 100, 300, 1000], ["10", "30", "100", "300", "1,000"])
+        top.set(title=STRATEGIES[learner][0], xlabel="queries answered", ylim=(0, 1.02), xscale="log")
+        _round_ticks(top, 5, curves["query"].max())
         here = outcomes[outcomes.learner == learner]
         contexts = [c for c in dict.fromkeys(here.context) if c != "mean"]
         for number, context in enumerate(contexts):
@@ -467,8 +467,8 @@ def speed_accuracy(frame):
                 axis.annotate(f"{row.learning_rate:g}", (row.median, row.on_best), (0 if above else 6, 4 if above else -1), textcoords="offset points",
                               fontsize=4.8, color=colour, ha="center" if above else "left", annotation_clip=False)  # fmt: skip
         axis.axhline(here.chance.iloc[0], color="#333333", lw=0.6, ls=":")
-        axis.set(title=named[context], xscale="log", ylim=(0, 1.04), xlim=(4, edge * 1.15))
-        axis.set_xticks([10, 100, 1000], ["10", "100", "1,000"])
+        axis.set(title=named[context], xscale="log", ylim=(0, 1.04))
+        _round_ticks(axis, 4, edge * 1.15, at_most=4)
     figure.supxlabel("median queries to lock (open symbol: beyond the session's end; dotted: chance; 95 % intervals)", fontsize=6.5)
     figure.supylabel("sessions locked on the best LLM", fontsize=7)
     handles = [mpl.lines.Line2D([], [], color=c, marker=m, ms=3, lw=0.8, label=f"{n} (learning rate at the ends)") for n, c, m in (STRATEGIES[k] for k in dict.fromkeys(frame.learner))]
@@ -598,7 +598,7 @@ def readings(frame):
             axis.axhline(i + 0.5, color="#eeeeee", lw=0.5, zorder=0)
     axes[0][0].set(yticks=range(len(variants)), yticklabels=list(reversed(variants)), xlim=(0, 1))
     axes[0][1].set(xscale="log")
-    axes[0][1].set_xticks([10, 30, 100, 300, 1000], ["10", "30", "100", "300", "1,000"])
+    _round_ticks(axes[0][1], *axes[0][1].get_xlim())
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=2)
     return figure
