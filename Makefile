@@ -36,10 +36,10 @@ $(CONDA_PREFIX)/.pickllm-installed: environment.yml pyproject.toml
 	@touch $@
 
 reproduce: $(STAMP)
-	@$(BIN)/python -m pickllm run study --trace $(TRACE) --prices "$(PRICES)" --jobs $(JOBS)
+	@$(BIN)/python -m pickllm run study --trace "$(TRACE)" --prices "$(PRICES)" --jobs $(JOBS)
 
 smoke: $(STAMP)
-	@$(BIN)/python -m pickllm run study --trace $(TRACE) --prices "$(PRICES)" --jobs $(JOBS) --size smoke --force
+	@$(BIN)/python -m pickllm run study --trace "$(TRACE)" --prices "$(PRICES)" --jobs $(JOBS) --size smoke --force
 
 verify: $(STAMP)
 	@$(BIN)/python -m pickllm verify --jobs $(JOBS)

@@ -12,6 +12,7 @@ _HOME = {
     "load_trace": "sources",
     "Trace": "trace",
     "TraceSummary": "summary",
+    "push": "sharing",
     "Price": "pool",
     "Limits": "pool",
     "read_prices": "pool",
@@ -52,6 +53,7 @@ _HOME = {
     "Router": "router",
     "LiveSession": "router",
     "InputError": "errors",
+    "UnpinnedWarning": "errors",
 }
 
 __all__ = [*_HOME, "__version__"]

@@ -6,8 +6,9 @@ import pathlib
 import shutil
 import sys
 import time
+import warnings
 
-from .errors import InputError, MissingFileError
+from .errors import InputError, MissingFileError, UnpinnedWarning
 
 DEFAULT_TRACE = "bfcl-2024-08-11"
 
@@ -18,13 +19,27 @@ def main(argv=None):
     try:
         if getattr(arguments, "jobs", 1) < 1:
             raise InputError(f"--jobs must be at least 1, got {arguments.jobs}; one works at a time then")
-        return arguments.command(arguments) or 0
+        with warnings.catch_warnings():
+            warnings.showwarning = _one_line(warnings.showwarning)
+            return arguments.command(arguments) or 0
     except (InputError, MissingFileError) as error:
         print(f"pickllm: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("pickllm: interrupted; what was finished is kept, the same command goes on from there", file=sys.stderr)
         return 130
+
+
+def _one_line(usual):
+    """A warning of the kit's own as one line on standard error; any other as usual."""
+
+    def show(message, category, *place, **options):
+        if issubclass(category, UnpinnedWarning):
+            print(f"pickllm: warning: {message}", file=sys.stderr)
+        else:
+            usual(message, category, *place, **options)
+
+    return show
 
 
 def parser():
@@ -48,7 +63,17 @@ def parser():
     sub.add_argument("file", help="a trace's name or file")
     sub.add_argument("--prices", help="price list for its models (CSV)")
     sub.add_argument("--output", help="default: FILE.summary.json in the current folder")
-    sub.add_argument("--min-cell", type=int, default=5, help="cells with fewer queries give no quantiles of their own (default 5)")
+    sub.add_argument("--min-cell", type=int, default=5, help="no number speaks for fewer queries than this (default %(default)s)")
+    sub = command("push", _push, "publish a trace, or its summary, as a dataset of the Hugging Face Hub; the token comes from HF_TOKEN")
+    sub.add_argument("file", help="a trace's name or file, or a summary (.json)")
+    sub.add_argument("repo", metavar="owner/name")
+    sub.add_argument("--prices", help="price list for its models (CSV)")
+    sub.add_argument("--summary-only", action="store_true", help="statistics and no row")
+    sub.add_argument("--min-cell", type=int, default=5, help="with --summary-only: no number speaks for fewer queries than this (default %(default)s)")
+    sub.add_argument("--licence", default="unknown", help="the Hub's name of it, such as cc-by-4.0 (default %(default)s: nobody may reuse it)")
+    sub.add_argument("--source", default="", help="where the outcomes come from, for the dataset's card")
+    sub.add_argument("--private", action="store_true", help="readable by its owner alone")
+    sub.add_argument("--with-text", action="store_true", help="share further columns that are not numbers (prompts, responses), too")
     sub = command("run", _run, "run the whole study, or one notebook of it")
     sub.add_argument("experiment", help="'study', or a notebook's name")
     sub.add_argument("--trace", default=DEFAULT_TRACE, help="a trace's name or file (default %(default)s)")
@@ -85,7 +110,11 @@ def _check(arguments):
     first = 2 if arguments.file.endswith(".csv") else 1
     found = find_problems(read_frame(arguments.file), arguments.prices, first_row=first)
     if not found:
-        print(f"{arguments.file}: sound. {read_trace(arguments.file, arguments.prices)}")
+        trace = read_trace(arguments.file, arguments.prices)
+        print(f"{arguments.file}: sound. {trace}")
+        middle = float(sorted(trace.latency_ms.ravel())[trace.latency_ms.size // 2])
+        if middle < 20:  # no LLM answers so fast
+            print(f"{arguments.file}: note: half of all answers took less than {middle:.3g} ms; latency_ms is in milliseconds, are these seconds?")
         return 0
     for text in found[:10]:
         print(f"{arguments.file}: {text}", file=sys.stderr)
@@ -109,10 +138,15 @@ def _summarise(arguments):
 
     trace = load_trace(arguments.file, arguments.prices)
     bundled = trace.name.removesuffix("-rows") in declared_pools()
-    provenance = leaderboard.PROVENANCE if bundled else {}
-    path = pathlib.Path(arguments.output or f"{trace.name.removesuffix('-rows')}.summary.json")
-    TraceSummary.of(trace, arguments.min_cell, provenance).save(path)
+    name = trace.name.removesuffix("-rows").replace("/", "-")
+    path = pathlib.Path(arguments.output or f"{name}.summary.json")
+    # the bundled outcomes are public row by row; nobody else's are taken to be
+    summary = TraceSummary.of(trace, arguments.min_cell, leaderboard.PROVENANCE if bundled else {}, protect=not bundled)
+    summary.save(path)
     print(f"{path}: {trace.n_queries} queries, {len(trace.contexts)} contexts, {len(trace.models)} models; statistics only, no row")
+    print("Whoever reads it learns:", *summary.disclosed(), sep="\n  ")
+    if not bundled:
+        print(f"Merging rare patterns moved an LLM's mean accuracy in a context by at most {summary.shift(trace):.3f}.")
     if bundled:  # what a session does on the rows, kept so that the sample can be held against it without them
         from .files import write_csv
         from .outcomes import lock_shares
@@ -120,7 +154,21 @@ def _summarise(arguments):
         write_csv(path.with_name(path.name.replace(".summary.json", ".rows-replay.csv")), lock_shares(trace))
 
 
+def _push(arguments):
+    from . import sharing
+    from .sources import load_trace
+    from .summary import TraceSummary
+
+    summary = arguments.file.endswith(".json") and not arguments.file.startswith(sharing.SCHEME)
+    data = TraceSummary.load(arguments.file) if summary else load_trace(arguments.file, arguments.prices)
+    names = ("summary_only", "min_cell", "licence", "source", "private", "with_text")
+    pushed = sharing.push(data, arguments.repo, **{name: getattr(arguments, name) for name in names})
+    print(f"{'Its owner' if arguments.private else 'Anybody'} can read:", *pushed.disclosed, sep="\n  ")
+    print(pushed.address)
+
+
 def _run(arguments):
+    arguments.trace = _pinned(arguments)
     if arguments.experiment == "study":
         return _study(arguments, _folder(arguments.trace, arguments.size))
     from . import study
@@ -147,9 +195,34 @@ def _parameter(text):
 
 def _folder(trace, size):
     """The record's folder for the default study; one of its own for any other."""
-    name = "" if trace == DEFAULT_TRACE else pathlib.Path(trace).stem if "." in trace else trace.replace("/", "-").replace(":", "-")
-    parts = [part for part in (name, "" if size == "full" else size) if part]
-    return "/".join(["build", *parts])
+    from . import sharing
+    from .experiments import SIZES
+
+    if trace == DEFAULT_TRACE:
+        name = ""
+    elif trace.startswith(sharing.SCHEME):
+        repo, revision = sharing.parse(trace)
+        name = f"{repo}@{(revision or '')[:12]}".replace("/", "-")
+    else:
+        name = pathlib.Path(trace).stem if "." in trace else trace
+        name += "-trace" if name in {*SIZES, "verify", "explore", "results", "notebooks", "figures", "report"} else ""
+    return "/".join(part for part in ("build", name, "" if size == "full" else size) if part)
+
+
+def _pinned(arguments):
+    """The trace's name as a run may record it: a study is made on a commit of the Hub and on nothing that moves."""
+    from . import sharing
+
+    if not arguments.trace.startswith(sharing.SCHEME):
+        return arguments.trace
+    if arguments.experiment != "study":
+        return sharing.pinned(arguments.trace)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnpinnedWarning)
+        address = sharing.pinned(arguments.trace)
+    if address != arguments.trace:
+        raise InputError(f"{arguments.trace} may move, and a study must be one that others can repeat; it now is {address}: give that")
+    return address
 
 
 def _common(arguments):

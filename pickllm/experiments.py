@@ -1,11 +1,14 @@
 """Every named experiment as data: the one list that the Makefile, the notebooks and the tests read."""
 
+import re
 from dataclasses import dataclass, field, replace
 
 from .errors import InputError, nearest
-from .learners import BestSingle, Cheapest, LinearRewardInaction, MostExpensive, Oracle, QLearning, UniformRandom
+from .files import digest
+from .learners import Always, BestSingle, Cheapest, LinearRewardInaction, MostExpensive, Oracle, QLearning, UniformRandom
 from .locking import GreedyUnchanged, MaxProbability
 from .reward import Reward
+from .study import joined
 
 #: Learning rates of both learners, and the one at which sessions are compared (READINGS.md, "learning rates").
 RATES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7)
@@ -22,6 +25,24 @@ CONTROLS = {
     "oracle": Oracle(),
 }
 ROUTERS = ("automaton", "qlearning")
+
+
+def fixed(models):
+    """One fixed choice for each LLM, by names that no router or control has, whatever the LLMs are called.
+
+    Examples
+    --------
+    >>> list(fixed(["random"]))
+    ['always random']
+    """
+    return {f"always {m}": Always(m) for m in models}
+
+
+def _file_name(context):
+    """A context's name as part of a file's: itself where it is plain, else what is plain of it and a digest."""
+    if re.fullmatch(r"[a-z0-9_-]{1,40}", context):
+        return context
+    return re.sub(r"[^a-z0-9]+", "-", context.lower())[:40].strip("-") + "-" + digest(context)[:8]
 
 
 def learner(name, learning_rate=RATE, epsilon=EPSILON):
@@ -125,15 +146,15 @@ def study(trace, size="full", second_pool=None):
     s = SIZES[size]
     contexts = list(trace.contexts[: s["contexts"]])
     counts = {"sessions": s["sessions"], "queries": s["queries"]}
-    some = counts | {"contexts": ", ".join(contexts)}
+    some = counts | {"contexts": joined(contexts)}
     rates = ", ".join(f"{r:g}" for r in s["rates"])
     convergence = [
-        Run(f"convergence-{name}-{context}", "convergence", counts | {"context": context, "learner": name, "learning_rates": rates}, draws=False)
+        Run(f"convergence-{name}-{_file_name(context)}", "convergence", counts | {"context": context, "learner": name, "learning_rates": rates}, draws=False)
         for name in ROUTERS
         for context in contexts
     ]
     sessions = [Run(f"sessions-{w.replace(' ', '-')}", "sessions", some | {"weights": w}, draws=False) for w in WEIGHTS]
-    sessions.append(Run("check-reversed", "sessions", some | {"models": ", ".join(trace.models[::-1])}, draws=False))
+    sessions.append(Run("check-reversed", "sessions", some | {"models": joined(trace.models[::-1])}, draws=False))
     if second_pool:
         sessions.append(Run("check-second", "sessions", counts | {"trace": second_pool, "prices": "", "contexts": "all"}, draws=False))
     names = lambda runs: tuple(r.name for r in runs)  # noqa: E731

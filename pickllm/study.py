@@ -4,6 +4,7 @@ A run is done when its result file holds the hash of everything it depends on: t
 parameters, the package's code, the trace, and the results it reads. Only what is not done runs.
 """
 
+import csv
 import fnmatch
 import json
 import os
@@ -68,16 +69,30 @@ def read_results(folder, runs, table):
 def listed(text, known, what):
     """A parameter that lists names: ``"all"``, or names with commas between, each checked.
 
+    A name with a comma or a quotation mark, or one called "all", stands in quotation marks, as in CSV.
+
     Examples
     --------
-    >>> listed("all", ("a", "b"), "context"), listed("b", ("a", "b"), "context")
-    (['a', 'b'], ['b'])
+    >>> listed("all", ("a", "b"), "context"), listed("b", ("a", "b"), "context"), listed('"c, d", a', ("a", "c, d"), "context")
+    (['a', 'b'], ['b'], ['c, d', 'a'])
     """
-    names = list(known) if text == "all" else [part.strip() for part in str(text).split(",")]
+    names = list(known) if text == "all" else next(csv.reader([str(text)], skipinitialspace=True, strict=True), [])
     for name in names:
         if name not in known:
             raise InputError(f"unknown {what} {name!r}; {nearest(name, known)}")
     return names
+
+
+def joined(names):
+    """The text that `listed` reads back as these names, whatever they hold.
+
+    Examples
+    --------
+    >>> joined(["a", "b, c"]), joined(["all"])
+    ('a, "b, c"', '"all"')
+    """
+    plain = lambda n: n == n.strip() and not set(n) & set(',"\r\n') and n != "all"  # noqa: E731
+    return ", ".join(n if plain(n) else '"' + n.replace('"', '""') + '"' for n in names)
 
 
 def numbers(text):
