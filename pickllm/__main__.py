@@ -89,6 +89,8 @@ def parser():
     sub.add_argument("--folder", default="build/sweep", help="where results are kept (default %(default)s)")
     sub.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler, tcp://host:port (needs pickllm[cluster])")
     sub.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="threads, without a scheduler (default %(default)s)")
+    sub = command("why", _why, "print what a figure was made from, back to the trace, the prices and the commit")
+    sub.add_argument("figure", metavar="FIGURE", help="a figure's name, tables/NAME, or a file (its run id is read from it)")
     sub = command("verify", _verify, "run the study afresh and compare every figure's numbers with the committed ones")
     sub.add_argument("--jobs", type=int, default=min(4, os.cpu_count() or 1))
     return top
@@ -249,7 +251,7 @@ def _execute(planned, folder, arguments):
 
 def _study(arguments, folder, record=True):
     """Every run of the study that is not done, then the report; the default study also renews the record."""
-    from . import experiments, report, study
+    from . import experiments, receipts, report, study
     from .files import root
 
     start = time.perf_counter()
@@ -259,10 +261,12 @@ def _study(arguments, folder, record=True):
     runs = experiments.study(trace, arguments.size, f"{DEFAULT_TRACE}-second" if default else None)
     planned = study.plan(runs, folder, common)
     count, reused = _execute(planned, folder, arguments)
+    receipts.write(folder)
     if default and record:
         for path in sorted((root() / folder / "figures").iterdir()):
-            if not path.name.startswith("."):
-                shutil.copy2(path, root() / "figures" / path.name)
+            kept = root() / "figures" / path.name
+            if not path.name.startswith(".") and not (path.name == receipts.MANIFEST and receipts.same(path, kept)):
+                shutil.copy2(path, kept)
         import pandas as pd
 
         report.update_readme(pd.read_csv(root() / "figures" / "claims.csv"))
@@ -293,7 +297,16 @@ def _sweep(arguments):
     print(f"{counts['computed']} settings computed, {counts['reused']} reused ({decisions:.3g} decisions), {time.perf_counter() - start:.1f} s. Results: {where}")
 
 
+def _why(arguments):
+    from . import receipts
+
+    lines, known = receipts.why(arguments.figure)
+    print("\n".join(lines))
+    return 0 if known else 1
+
+
 def _verify(arguments):
+    from . import receipts
     from .verify import TOLERANCE, compare
 
     arguments.trace, arguments.prices, arguments.size, arguments.seed, arguments.force = DEFAULT_TRACE, "", "full", 0, True
@@ -303,7 +316,15 @@ def _verify(arguments):
         print(f"{'DIFFERS' if difference else 'same   '}  {name}: {difference or f'{n} rows'}")
     wrong = sum(difference is not None for _, difference, _ in rows)
     print(f"{len(rows) - wrong} of {len(rows)} tables as committed (relative tolerance {TOLERANCE:g})")
-    return 1 if wrong else 0
+    checked = receipts.check()
+    for name, problem in checked:
+        print(f"{'WRONG  ' if problem else 'receipt'}  {name}: {problem or 'resolves'}")
+    unproven = sum(problem is not None for _, problem in checked)
+    print(f"{len(checked) - unproven} of {len(checked)} receipts resolve")
+    older = receipts.outdated("build/verify")
+    if older:
+        print(f"note: code, notebook, parameters or trace have changed since the record of {', '.join(older)}; `make reproduce` renews it")
+    return 1 if wrong or unproven else 0
 
 
 if __name__ == "__main__":

@@ -16,11 +16,14 @@ import time
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import suppress
 
+from . import provenance
 from .errors import InputError, nearest
 from .files import PACKAGE, digest, home, root, write_json, written
 
-#: Modules that only draw, judge or present: a change in them does not rerun a simulation.
-PRESENTING = ("figures", "claims", "report", "study", "__main__", "__init__", "experiments")
+#: Modules that read or hand on what runs have made: a change in them reruns nothing.
+PRESENTING = ("report", "provenance", "receipts", "tables", "citation", "artifact", "archive", "compare", "verify", "__main__")
+#: Modules that draw or judge: a change in them reruns what draws, and no simulation.
+DRAWING = ("figures", "claims", "experiments", "study", "__init__")
 
 
 class RunFailed(Exception):
@@ -109,9 +112,10 @@ def numbers(text):
         raise InputError(f"not a list of numbers: {text!r}; write them with commas between, like '0.1, 0.5'") from None
 
 
-def _code(presenting):
+def _code(draws):
     """Hash of the package's modules that a run depends on, and of the data shipped with them."""
-    paths = sorted(p for p in PACKAGE.glob("*.py") if presenting or p.stem not in PRESENTING)
+    without = PRESENTING if draws else PRESENTING + DRAWING
+    paths = sorted(p for p in PACKAGE.glob("*.py") if p.stem not in without)
     paths += sorted(p for p in home("data").iterdir() if p.is_file())
     return digest(*(p.name for p in paths), *paths)
 
@@ -180,7 +184,7 @@ def _stamp(folder, name):
 def _done(folder, name, inputs):
     try:
         stamp = json.loads(_stamp(folder, name).read_text("utf-8"))
-        return stamp["input"] == inputs and all(
+        return stamp["input"] == inputs and "code" in stamp and all(
             (root() / path).exists() and digest(root() / path) == sha for path, sha in stamp["files"].items()
         )
     except (OSError, ValueError, KeyError):
@@ -213,6 +217,7 @@ def execute(planned, folder, jobs=2, progress=True, force=False):
             old.unlink()
     if not waiting:
         return 0, len(here)
+    origin = {"code": provenance.code(), "lock": provenance.lock(), "machine": provenance.machine()}
     bar = tqdm(total=len(waiting), desc="notebooks", unit="run", disable=not progress, smoothing=0)
     pool = ProcessPoolExecutor(min(jobs, len(waiting)), mp_context=get_context("spawn"))
     running, count = {}, len(waiting)
@@ -220,7 +225,7 @@ def execute(planned, folder, jobs=2, progress=True, force=False):
         while waiting or running:
             for name, p in list(waiting.items()):
                 if not any(n in waiting or n in running.values() for n in p["run"].needs):
-                    running[pool.submit(_run_one, p, str(folder))] = waiting.pop(name)["run"].name
+                    running[pool.submit(_run_one, p | {"origin": origin}, str(folder))] = waiting.pop(name)["run"].name
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 name = running.pop(future)
                 future.result()
@@ -308,6 +313,10 @@ def _run_one(p, folder):
             "seconds": round(time.perf_counter() - start, 2),
             "parameters": p["parameters"],
             "notebook": run.notebook,
+            "notebook_sha256": provenance.sha256(home("notebooks") / f"{run.notebook}.ipynb"),
+            "needs": list(run.needs),
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            **p["origin"],
             "files": {os.path.relpath(f, root()): digest(f) for f in files},
         },
     )
