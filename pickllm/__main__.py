@@ -91,6 +91,8 @@ def parser():
     sub.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="threads, without a scheduler (default %(default)s)")
     sub = command("why", _why, "print what a figure was made from, back to the trace, the prices and the commit")
     sub.add_argument("figure", metavar="FIGURE", help="a figure's name, tables/NAME, or a file (its run id is read from it)")
+    sub = command("promote", _promote, "make a variant exported from notebooks/explore.ipynb a part of `make reproduce`")
+    sub.add_argument("name", help="as it was exported to build/explore")
     sub = command("verify", _verify, "run the study afresh and compare every figure's numbers with the committed ones")
     sub.add_argument("--jobs", type=int, default=min(4, os.cpu_count() or 1))
     return top
@@ -303,6 +305,13 @@ def _why(arguments):
     lines, known = receipts.why(arguments.figure)
     print("\n".join(lines))
     return 0 if known else 1
+
+
+def _promote(arguments):
+    from .explore import promote
+
+    path = promote(arguments.name)
+    print(f"{os.path.relpath(path)}: `make reproduce` now runs it and draws figures/variant-{arguments.name}; delete both to take it back")
 
 
 def _verify(arguments):

@@ -1,9 +1,11 @@
 """Every named experiment as data: the one list that the Makefile, the notebooks and the tests read."""
 
 import re
+import json
 from dataclasses import dataclass, field, replace
 
 from .errors import InputError, nearest
+from .files import home
 from .files import digest
 from .learners import Always, BestSingle, Cheapest, LinearRewardInaction, MostExpensive, Oracle, QLearning, UniformRandom
 from .locking import GreedyUnchanged, MaxProbability
@@ -159,6 +161,7 @@ def study(trace, size="full", second_pool=None):
         sessions.append(Run("check-second", "sessions", counts | {"trace": second_pool, "prices": "", "contexts": "all"}, draws=False))
     names = lambda runs: tuple(r.name for r in runs)  # noqa: E731
     simulated = [*convergence, *sessions, Run("readings", "readings", some)]
+    own = [Run(f"variant-{name}", "variant", parameters | {"name": name}) for name, parameters in promoted().items()] if second_pool else []
     return [
         *simulated,
         Run("pool", "pool", {"contexts": some["contexts"]}),
@@ -166,7 +169,24 @@ def study(trace, size="full", second_pool=None):
         Run("figures-convergence", "convergence-figures", {}, needs=names(convergence)),
         Run("figures-sessions", "session-figures", {}, needs=names(sessions)),
         Run("claims", "claims", {}, needs=(*names(simulated),)),
+        *own,
     ]
+
+
+def variants_folder():
+    """Where the parameter files of promoted variants stand."""
+    return home("data") / "variants"
+
+
+def promoted():
+    """Variants that were explored, exported and made a part of the study: name -> parameters."""
+    return {path.stem: json.loads(path.read_text("utf-8")) for path in sorted(variants_folder().glob("*.json"))}
+
+
+def all_figures():
+    """`FIGURES`, and one figure for each promoted variant."""
+    words = "A setting of one's own: how it converges, and what its sessions cost, take and get right beside every control."
+    return FIGURES | {f"variant-{name}": (f"Variant {name}", words) for name in promoted()}
 
 
 #: The figures in reading order: name -> (title, what it shows). Findings with numbers are written by the runs.

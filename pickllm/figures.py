@@ -91,9 +91,9 @@ def _told_apart(names, shown, longest):
     return {name: (" " if text.startswith("_") else "") + text.replace("$", r"\$") for name, text in zip(names, numbered)}
 
 
-def _axes(rows, columns, height, width=TWO_COLUMNS, **options):
+def _axes(rows, columns, height, width=TWO_COLUMNS, layout="constrained", **options):
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = Figure(figsize=(width, height), layout=layout)
         axes = figure.subplots(rows, columns, squeeze=False, **options)
     return figure, axes
 
@@ -651,4 +651,55 @@ def claims(frame):
     axis.set_yticklabels(part.id, fontsize=5.2)
     axis.grid(axis="y", visible=False)
     figure.legend(loc="outside upper center", ncols=4)
+    return figure
+
+
+def _dots(axis, part, look, labels):
+    """One row a series: its value, and its interval where it has one. Few artists, since a panel redraws them."""
+    rows, colours = np.arange(len(part)), []
+    for row, one in zip(rows, part.itertuples()):
+        colour, marker = look.get(one.series) or STRATEGIES[one.series][1:]
+        axis.plot([one.value], [row], color=colour, marker=marker, ms=4, ls="none")
+        colours.append(colour)
+    axis.hlines(rows, part.low.fillna(part.value), part.high.fillna(part.value), colors=colours, lw=0.8)
+    axis.set(yticks=rows, yticklabels=labels, ylim=(-0.6, len(part) - 0.4))
+
+
+@styled
+def variant(frame, note="", quick=False):
+    """One setting: how it converges, and what its sessions cost, take and get right beside every control.
+
+    ``frame``: panel, series, x, value, low, high, best (see `explore.numbers`). `quick` leaves out the
+    automatic layout, for a picture that is redrawn while a reader moves a control.
+    """
+    figure, axes = _axes(2, 3, 4.4, layout=None if quick else "constrained")
+    if quick:
+        figure.subplots_adjust(left=0.135, right=0.985, top=0.88, bottom=0.09, wspace=0.85, hspace=0.5)
+    models = list(dict.fromkeys(frame[frame.panel == "locked_on"].series))
+    names, look = short(models), {m: (_COLOURS[j % 6], _MARKERS[j % 8]) for j, m in enumerate(models)}
+    look |= {name: ("black", "o") for name in ("automaton", "qlearning")}  # the router, beside its LLMs
+    (paths, curve, locks), (*dots,) = axes
+    for m in models:
+        part = frame[(frame.panel == "probability") & (frame.series == m)]
+        paths.plot(part.x, part.value, color=look[m][0], marker=look[m][1], ms=3, markevery=(models.index(m) * 3, 12), label=names[m] + (" (best)" if part.best.any() else ""))
+        paths.fill_between(part.x, part.low, part.high, color=look[m][0], alpha=0.2, lw=0)
+    paths.set(title="probability of asking each LLM", xlabel="queries answered", ylim=(-0.02, 1.02))
+    part = frame[frame.panel == "locked"]
+    curve.step(part.x, part.value, where="post", color="black")
+    curve.fill_between(part.x, part.low, part.high, step="post", color="black", alpha=0.15, lw=0)
+    curve.set(title="share of sessions locked", xlabel="queries answered", ylim=(-0.02, 1.02))
+    part = frame[frame.panel == "locked_on"].iloc[::-1]
+    _dots(locks, part, look, [names[m] + (" (best)" if b else "") for m, b in zip(part.series, part.best)])
+    locks.set(title="sessions locked on it (share)", xlim=(-0.02, 1.02))
+    titles = {"cost_cents": "cost of a session (US cents)", "latency_s": "mean latency (s)", "accuracy": "mean accuracy"}
+    for axis, (panel, title) in zip(dots, titles.items()):
+        part = frame[frame.panel == panel].iloc[::-1]
+        _dots(axis, part, look, [names.get(n) or STRATEGIES[n][0] for n in part.series])
+        axis.set(title=title)
+        axis.axvline(part.value.iloc[-1], color="#bbbbbb", lw=0.6, zorder=0)
+    dots[0].set_xlim(left=0)
+    handles, labels = paths.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="upper center" if quick else "outside upper center", ncols=min(len(models), 5))
+    if note:
+        figure.text(0.99, 0.005, note, ha="right", va="bottom", fontsize=7, color="#b03000", weight="bold")
     return figure

@@ -144,7 +144,7 @@ def write(folder, trace, size, planned):
         drawn_by |= {os.path.basename(f).rsplit(".", 1)[0]: stamp["input"][:12] for f in stamp["files"] if f.endswith(".svg")}
     figures = [
         {"name": name, "title": title, "text": text, "source": _data_uri(folder / "figures" / f"{name}.svg"), "run": drawn_by.get(name)}
-        for name, (title, text) in experiments.FIGURES.items()
+        for name, (title, text) in experiments.all_figures().items()
         if (folder / "figures" / f"{name}.svg").exists()
     ]
     counts = claims.verdict.value_counts()
