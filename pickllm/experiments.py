@@ -121,6 +121,10 @@ class Run:
     draws: bool = True
 
 
+#: Notebooks that are pages for a reader, without parameters or a result; and those that a study does not run unasked.
+PAGES = ("start", "explore")
+ASIDE = ("variant",)
+
 #: Sizes of a study: sessions and queries per setting, how many contexts (None = all), and the rates.
 SIZES = {
     "full": {"sessions": 1000, "queries": 1000, "contexts": None, "rates": RATES},

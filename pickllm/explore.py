@@ -244,13 +244,13 @@ class Panel:
         self.name = w.Text(placeholder="a-name", description="export as", **once)
         self.button = w.Button(description="export", tooltip="write parameters, numbers and figure to build/explore", layout=w.Layout(width="270px"))
         self.message = w.HTML()
-        self.picture = w.Image(format="png", layout=w.Layout(width="900px"))
+        self.picture = w.Image(format="png", layout=w.Layout(width="100%", max_width="1000px"))
         self.button.on_click(lambda _: self.export())
         for key, control in self.controls.items():
             control.observe(self._moved if key != "trace" else self._other_trace, names="value")
         self._busy = False
-        left = w.VBox([*self.controls.values(), self.name, self.button])
-        self.widget = w.HBox([left, w.VBox([self.picture, self.message])])
+        left = w.VBox([*self.controls.values(), self.name, self.button], layout=w.Layout(flex="0 0 300px"))
+        self.widget = w.HBox([left, w.VBox([self.picture, self.message], layout=w.Layout(flex="1 1 0%", overflow="hidden"))])
         self.draw()
 
     @property
