@@ -377,6 +377,8 @@ def rows_and_summary(frame):
             axis.set(xscale="log", yscale="log")
             _plain(axis, "x")
             _plain(axis, "y")
+        else:
+            axis.xaxis.set_major_locator(mpl.ticker.MaxNLocator(3))
         axis.set(title=measure, xlabel="measured rows")
     axes[0][0].set_ylabel("sample of the summary")
     handles, labels = axes[0][0].get_legend_handles_labels()
@@ -472,11 +474,12 @@ def speed_accuracy(frame):
                           yerr=[inside.on_best - inside.on_best_low, inside.on_best_high - inside.on_best],
                           color=colour, marker=marker, ms=2.6, lw=0.6, elinewidth=0.6)  # fmt: skip
             beyond = part[part["median"].isna()]
-            axis.plot(np.full(len(beyond), edge), beyond.on_best, color=colour, marker=marker, mfc="white", ms=2.6, ls="none", clip_on=False)
+            (edges,) = axis.plot(np.full(len(beyond), edge), beyond.on_best, color=colour, marker=marker, mfc="white", ms=2.6, ls="none", clip_on=False)
+            edges.set_in_layout(False)  # one without a point has no extent
             for row in inside.iloc[[0, -1]].itertuples() if len(inside) else ():
                 above = learner == "automaton"
                 axis.annotate(f"{row.learning_rate:g}", (row.median, row.on_best), (0 if above else 6, 4 if above else -1), textcoords="offset points",
-                              fontsize=4.8, color=colour, ha="center" if above else "left", annotation_clip=False)  # fmt: skip
+                              fontsize=4.8, color=colour, ha="center" if above else "left", annotation_clip=False).set_in_layout(False)  # fmt: skip
         axis.axhline(here.chance.iloc[0], color="#333333", lw=0.6, ls=":")
         axis.set(title=named[context], xscale="log", ylim=(0, 1.04))
         _round_ticks(axis, 4, edge * 1.15, at_most=4)

@@ -273,3 +273,20 @@ def test_a_cost_of_nothing_is_drawn_and_its_axis_says_so():
 
 def test_the_longest_label_of_a_claim_is_inside_the_picture():
     assert inside(figures.claims(pd.read_csv(committed("claims", "csv"))))
+
+
+def test_panels_without_a_censored_median_keep_their_place():
+    rows = [(f"c{i}", k, 0.1 * r, 50.0 * r, 40.0, 300.0, 0.5, 0.4, 0.6, 0.3, 250) for i in range(6) for k in experiments.ROUTERS for r in (1, 3)]
+    names = ["context", "learner", "learning_rate", "median", "median_low", "median_high", "on_best", "on_best_low", "on_best_high", "chance", "queries"]
+    figure = figures.speed_accuracy(pd.DataFrame(rows, columns=names))
+    assert inside(figure)  # and no warning of axes that collapsed
+    assert all(axis.get_position().height > 0.2 for axis in figure.axes if axis.get_visible())
+
+
+def test_many_contexts_are_counted_in_the_legend_and_few_are_named():
+    for n, named in ((3, True), (30, False)):
+        rows = [("automaton", f"c{i}", r, 0.5, 0.4, 0.6) for i in range(n) for r in (0.1, 0.3)] + [("automaton", "mean", r, 0.5, 0.4, 0.6) for r in (0.1, 0.3)]
+        fates = pd.DataFrame(rows, columns=["learner", "context", "learning_rate", "on_best", "on_best_low", "on_best_high"])
+        curves = pd.DataFrame([("automaton", r, q, 0.5, 0.4, 0.6) for r in (0.1, 0.3) for q in (1, 10, 100)], columns=["learner", "learning_rate", "query", "locked", "low", "high"])
+        shown = [t.get_text() for t in figures.locking(curves, fates).axes[1].get_legend().get_texts()]
+        assert shown == (["c0", "c1", "c2", "mean of contexts"] if named else ["mean of 30 contexts\n(thin: each)"])
