@@ -119,6 +119,11 @@ def _check(arguments):
         middle = float(sorted(trace.latency_ms.ravel())[trace.latency_ms.size // 2])
         if middle < 20:  # no LLM answers so fast
             print(f"{arguments.file}: note: half of all answers took less than {middle:.3g} ms; latency_ms is in milliseconds, are these seconds?")
+        limits = trace.limits
+        beyond = ((trace.latency_ms < limits.latency_floor_ms) | (trace.latency_ms > limits.latency_ceiling_ms)).mean()
+        if beyond > 0.05:
+            print(f"{arguments.file}: note: {100 * beyond:.0f} % of answers are faster than {limits.latency_floor_ms:g} ms or slower than {limits.latency_ceiling_ms:g} ms, "
+                  "the limits declared for the pool; the unit reward may not tell them apart: declare others with load_trace(..., limits=pk.Limits(...))")  # fmt: skip
         return 0
     for text in found[:10]:
         print(f"{arguments.file}: {text}", file=sys.stderr)

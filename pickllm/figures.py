@@ -137,16 +137,22 @@ def save(figure, name, numbers, folder, run=None):
         "png": {"Software": "pickllm", "Description": note},
     }
     with mpl.rc_context(_STYLE):
-        if figure.get_layout_engine():  # lay out once, not once a format
-            figure.get_layout_engine().set(w_pad=0.05, h_pad=0.05)
-            figure.draw_without_rendering()
-            figure.draw_without_rendering()  # a second pass settles labels that the first one moved
-            figure.set_layout_engine("none")
+        _lay_out(figure)
         for form in FORMATS:
             with written(folder / f"{name}.{form}", "wb") as file:
                 figure.savefig(file, format=form, metadata=metadata[form])
     write_csv(folder / f"{name}.csv", numbers)
     return [os.path.relpath(folder / f"{name}.{ending}", root()) for ending in (*FORMATS, "csv")]
+
+
+def _lay_out(figure):
+    """Place everything once, not once a format."""
+    if figure.get_layout_engine():
+        figure.get_layout_engine().set(w_pad=0.05, h_pad=0.05)
+        figure.set_dpi(_STYLE["savefig.dpi"])  # small letters are wider in print than on a coarse screen
+        figure.draw_without_rendering()
+        figure.draw_without_rendering()  # a second pass settles labels that the first one moved
+        figure.set_layout_engine("none")
 
 
 def shown(saved):
@@ -211,6 +217,12 @@ def _round_ticks(axis, low, high, at_most=6):
     axis.xaxis.set_minor_formatter("")
 
 
+def _from_nothing(axis, high):
+    """An x axis from 0, also where there is nothing above it."""
+    high = high if high > 0 else 1.0
+    axis.set_xlim(-0.04 * high, 1.04 * high)
+
+
 def _columns(labels, width=118):
     """As many legend columns as labels of this length stand beside each other in a two-column figure."""
     return max(1, min(len(labels), 4, width // (max(map(len, labels), default=1) + 8)))
@@ -238,7 +250,7 @@ def overview(pool, numbers):
     axis.set(xlim=(0, 183), ylim=(0, 57))
     axis.axis("off")
     looks, shown = _model_looks(pool), short(pool, 24)
-    step = min(10.4, 41.6 / max(len(pool), 4))
+    step = min(10.4, 39.2 / (len(pool) - 0.23))
 
     def box(x, y, w, h, text, colour="#333333", fill="white", **style):
         axis.add_patch(FancyBboxPatch((x, y), w, h, boxstyle="round,pad=0,rounding_size=1.6", ec=colour, fc=fill, lw=0.9))
@@ -252,8 +264,8 @@ def overview(pool, numbers):
     box(3, 31, 25, 15, "session of queries\nfrom one context")
     box(46, 27, 38, 23, "learner\nautomaton: $p_i \\leftarrow p_i + b\\,r\\,(1-p_i)$\nQ-learning: $Q_i \\leftarrow Q_i + \\alpha\\,(r-Q_i)$", fill="#f2f2f2", fontsize=6)
     for i, model in enumerate(pool):
-        y = 45.5 - i * step
-        box(108, y, 32, 0.77 * step, shown[model], colour=looks[model][0], fontsize=min(6, 0.6 * step, 144 / len(shown[model])))
+        y = 53.5 - (i + 0.77) * step
+        box(108, y, 32, 0.77 * step, shown[model], colour=looks[model][0], fontsize=min(6, 1.2 * step, 144 / len(shown[model])))
         if i == 1 or len(pool) == 1:
             arrow((84, 40), (107.4, y + 0.385 * step))
             asked = y + 0.385 * step
@@ -298,8 +310,7 @@ def pool_outcomes(frame):
         c.plot(part.value, part.context.map(y) + offset[model], ls="none", marker="|", ms=5, color=looks[model][0])
     a.set(xlabel="accuracy (share correct)", xlim=(0, 1.02), yticks=range(len(contexts)), yticklabels=[named[k] for k in reversed(contexts)], ylim=(-0.5, len(contexts) - 0.5))
     b.set(xlabel="mean cost (US cents per query)", xscale="linear" if free else "log")  # nothing has no logarithm
-    if not free:
-        _round_ticks(b, *b.get_xlim())
+    _round_ticks(b, *b.get_xlim()) if not free else _from_nothing(b, frame[frame.measure == "cost_cents"].high.max())
     c.set(xlabel="mean latency (s); tick | = 95th percentile", xscale="log")
     _round_ticks(c, *c.get_xlim())
     for axis in (a, b, c):
@@ -343,7 +354,7 @@ def _grid(n, height, columns=4, **options):
 
 @styled
 def rows_and_summary(frame):
-    """The bundled sample held against the measured rows.
+    """The sample of a summary held against the measured rows.
 
     ``frame``: context, model, measure, rows, rows_low, rows_high, sample, sample_low, sample_high. Each panel has
     the rows' value on one axis and the sample's on the other; agreement lies on the diagonal.
@@ -366,8 +377,10 @@ def rows_and_summary(frame):
             axis.set(xscale="log", yscale="log")
             _plain(axis, "x")
             _plain(axis, "y")
+        else:
+            axis.xaxis.set_major_locator(mpl.ticker.MaxNLocator(3))
         axis.set(title=measure, xlabel="measured rows")
-    axes[0][0].set_ylabel("bundled sample")
+    axes[0][0].set_ylabel("sample of the summary")
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=_columns(labels))
     return figure
@@ -461,11 +474,12 @@ def speed_accuracy(frame):
                           yerr=[inside.on_best - inside.on_best_low, inside.on_best_high - inside.on_best],
                           color=colour, marker=marker, ms=2.6, lw=0.6, elinewidth=0.6)  # fmt: skip
             beyond = part[part["median"].isna()]
-            axis.plot(np.full(len(beyond), edge), beyond.on_best, color=colour, marker=marker, mfc="white", ms=2.6, ls="none", clip_on=False)
+            (edges,) = axis.plot(np.full(len(beyond), edge), beyond.on_best, color=colour, marker=marker, mfc="white", ms=2.6, ls="none", clip_on=False)
+            edges.set_in_layout(False)  # one without a point has no extent
             for row in inside.iloc[[0, -1]].itertuples() if len(inside) else ():
                 above = learner == "automaton"
                 axis.annotate(f"{row.learning_rate:g}", (row.median, row.on_best), (0 if above else 6, 4 if above else -1), textcoords="offset points",
-                              fontsize=4.8, color=colour, ha="center" if above else "left", annotation_clip=False)  # fmt: skip
+                              fontsize=4.8, color=colour, ha="center" if above else "left", annotation_clip=False).set_in_layout(False)  # fmt: skip
         axis.axhline(here.chance.iloc[0], color="#333333", lw=0.6, ls=":")
         axis.set(title=named[context], xscale="log", ylim=(0, 1.04))
         _round_ticks(axis, 4, edge * 1.15, at_most=4)
@@ -500,6 +514,8 @@ def session_measure(frame, label, log=False):
         axis.set(title=weight, xscale="log" if log else "linear")
         if log:
             _plain(axis)
+        elif frame.value.min() == 0:
+            _from_nothing(axis, max(frame.high.max(), frame.value.max()))
         axis.grid(axis="y", visible=False)
         for i in range(len(contexts) - 1):
             axis.axhline(i + 0.5, color="#eeeeee", lw=0.5, zorder=0)
@@ -532,6 +548,8 @@ def exploration(frame):
             axis.set_xticks(rates, [f"{r:g}" for r in rates])
             axis.minorticks_off()
         row[0].set_ylabel(f"exploration,\n{measure}")
+        if frame[frame.measure == measure].value.abs().max() < 1e-9:  # rounding is no axis
+            row[0].set_ylim(-1, 1)
     for axis, learner in zip(axes[0], learners):
         axis.set_title(STRATEGIES[learner][0])
     for axis in axes[-1]:

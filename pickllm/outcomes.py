@@ -300,7 +300,7 @@ def describe_sessions(compared, groups, disguises):
         mean = part.groupby(["measure", "control"]).change.mean() * 100
         cost = f"cost {mean['cost_usd', 'most expensive']:+.0f} % against the most expensive LLM, {mean['cost_usd', 'random']:+.0f} % against random choice"
         sentences.append(
-            f"{weights}, {learner}: {cost if np.isfinite(mean['cost_usd', 'random']) else 'cost nothing to compare'}; "
+            f"{weights}, {learner}: {cost if np.isfinite(mean['cost_usd', 'random']) else 'no cost to compare'}; "
             f"latency {mean['latency_ms', 'random']:+.0f} % against random choice; accuracy {mean['accuracy', 'most expensive']:+.1f} points against the most expensive LLM (means over contexts)."
         )
     first = groups[groups.group == groups.groupby(["weights", "context"]).group.transform("min")]

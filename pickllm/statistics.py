@@ -175,7 +175,7 @@ def relative_change(router, control):
     The estimate is mean(router) / mean(control) - 1; over several strata (2-D input, one column a
     stratum) it is the mean of theirs. Its variance is that of the per-session linearisation
     (x - r y) / mean(y), so pairing, and draws shared between strata, are accounted for. Against a control
-    that is 0 in some stratum there is none, unless the router is 0 there too, which is no change.
+    that is 0 in some stratum there is none.
 
     Parameters
     ----------
@@ -187,10 +187,8 @@ def relative_change(router, control):
     -0.5
     """
     x, y = (np.asarray(v, dtype=float).reshape(len(v), -1) for v in (router, control))
-    nothing = (y == 0).all(axis=0)
-    if (x[:, nothing] != 0).any():
+    if (y == 0).all(axis=0).any():
         return (np.nan,) * 4
-    x, y = np.where(nothing, 1.0, x), np.where(nothing, 1.0, y)
     ratio = x.mean(axis=0) / y.mean(axis=0)
     linear = ((x - ratio * y) / y.mean(axis=0)).mean(axis=1)
     estimate = float(ratio.mean() - 1)
