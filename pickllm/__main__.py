@@ -58,6 +58,8 @@ def parser():
     sub.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the one notebook")
     sub = command("why", _why, "print what a figure was made from, back to the trace, the prices and the commit")
     sub.add_argument("figure", metavar="FIGURE", help="a figure's name, tables/NAME, or a file (its run id is read from it)")
+    sub = command("cite", _cite, "print BibTeX for the paper, this kit and the data, or one claim as a sentence")
+    sub.add_argument("--claim", metavar="ID", help="a claim's id, as in figures/claims.csv")
     sub = command("verify", _verify, "run the study afresh and compare every figure's numbers with the committed ones")
     sub.add_argument("--jobs", type=int, default=min(4, os.cpu_count() or 1))
     return top
@@ -180,7 +182,7 @@ def _study(arguments, folder, record=True):
     runs = experiments.study(trace, arguments.size, f"{DEFAULT_TRACE}-second" if default else None)
     planned = study.plan(runs, folder, common)
     count, reused = _execute(planned, folder, arguments)
-    receipts.write(folder)
+    path = report.write(folder, trace, arguments.size, planned)
     if default and record:
         for path in sorted((root() / folder / "figures").iterdir()):
             kept = root() / "figures" / path.name
@@ -189,7 +191,6 @@ def _study(arguments, folder, record=True):
         import pandas as pd
 
         report.update_readme(pd.read_csv(root() / "figures" / "claims.csv"))
-    path = report.write(folder, trace, arguments.size, planned)
     print(f"{count} runs executed, {reused} reused, {time.perf_counter() - start:.0f} s. Report: {os.path.relpath(path)}")
 
 
@@ -199,6 +200,12 @@ def _why(arguments):
     lines, known = receipts.why(arguments.figure)
     print("\n".join(lines))
     return 0 if known else 1
+
+
+def _cite(arguments):
+    from . import citation
+
+    print(citation.sentence(arguments.claim) if arguments.claim else citation.bibtex())
 
 
 def _verify(arguments):

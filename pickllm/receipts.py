@@ -488,11 +488,22 @@ def _wrong(manifest, name, folder):
             return f"{name}.{ending} is not the file of the receipt: SHA-256 {hashlib.sha256(content).hexdigest()[:12]}, receipt {files[ending][:12]}"
         if ending != "csv" and f"pickllm run {receipt['run']}".encode() not in content:
             return f"{name}.{ending} does not carry run id {receipt['run']}"
-    return _unresolved(manifest, receipt)
+    return unresolved(manifest, receipt)
 
 
-def _unresolved(manifest, receipt):
-    """The first link of the chain that is missing, or None."""
+def unresolved(manifest, receipt):
+    """The first link that is missing in a receipt's chain to the trace, the prices and the commit, or None.
+
+    Parameters
+    ----------
+    manifest : dict
+    receipt : dict
+        Of ``figures`` of the manifest.
+
+    Returns
+    -------
+    str or None
+    """
     try:
         runs = [receipt["made_by"], *upstream(manifest, receipt["made_by"])]
     except InputError as error:
