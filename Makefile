@@ -3,6 +3,7 @@
 #   make reproduce                      the whole study, offline, from the bundled statistics
 #   make reproduce TRACE=mine.csv PRICES=prices.csv
 #   make verify                         run it afresh and compare every number with the committed ones
+#   make archive                        one zip for a repository such as Zenodo
 #   make test | smoke | report | lab | bench | clean
 
 PYTHON ?= python3
@@ -19,7 +20,7 @@ else
   STAMP := .venv/.pickllm-installed
 endif
 
-.PHONY: env reproduce smoke verify report test lab bench data lock clean
+.PHONY: env reproduce smoke verify archive report test lab bench data lock clean
 .DEFAULT_GOAL := reproduce
 
 env: $(STAMP)
@@ -43,6 +44,9 @@ smoke: $(STAMP)
 
 verify: $(STAMP)
 	@$(BIN)/python -m pickllm verify --jobs $(JOBS)
+
+archive: $(STAMP)
+	@$(BIN)/python -m pickllm archive
 
 report: reproduce
 

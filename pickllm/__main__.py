@@ -93,6 +93,16 @@ def parser():
     sub.add_argument("figure", metavar="FIGURE", help="a figure's name, tables/NAME, or a file (its run id is read from it)")
     sub = command("promote", _promote, "make a variant exported from notebooks/explore.ipynb a part of `make reproduce`")
     sub.add_argument("name", help="as it was exported to build/explore")
+    sub = command("cite", _cite, "print BibTeX for the paper, this kit and the data, or one claim as a sentence")
+    sub.add_argument("--claim", metavar="ID", help="a claim's id, as in figures/claims.csv")
+    sub = command("diff", _diff, "what differs between two studies or runs; exit 0 same, 1 different, 2 misuse")
+    sub.add_argument("one", metavar="RUN_A", help="a study's folder (build), an archive (.zip), figures, or a run's name or id")
+    sub.add_argument("other", metavar="RUN_B")
+    sub.add_argument("--limit", type=int, default=20, help="at most so many lines of each kind (default %(default)s)")
+    sub.add_argument("--tolerance", type=float, help="relative difference up to which numbers are the same (default: as in verify)")
+    sub = command("archive", _archive, "write one zip of code, lock, data, record and study, that verifies itself")
+    sub.add_argument("--output", help="default: build/pickllm-VERSION-COMMIT.zip")
+    sub.add_argument("--dirty", action="store_true", help="pack files that are not committed, too; the archive says so")
     sub = command("verify", _verify, "run the study afresh and compare every figure's numbers with the committed ones")
     sub.add_argument("--jobs", type=int, default=min(4, os.cpu_count() or 1))
     return top
@@ -268,7 +278,7 @@ def _study(arguments, folder, record=True):
     runs = experiments.study(trace, arguments.size, f"{DEFAULT_TRACE}-second" if default else None)
     planned = study.plan(runs, folder, common)
     count, reused = _execute(planned, folder, arguments)
-    receipts.write(folder)
+    path = report.write(folder, trace, arguments.size, planned)
     if default and record:
         for path in sorted((root() / folder / "figures").iterdir()):
             kept = root() / "figures" / path.name
@@ -277,7 +287,6 @@ def _study(arguments, folder, record=True):
         import pandas as pd
 
         report.update_readme(pd.read_csv(root() / "figures" / "claims.csv"))
-    path = report.write(folder, trace, arguments.size, planned)
     print(f"{count} runs executed, {reused} reused, {time.perf_counter() - start:.0f} s. Report: {os.path.relpath(path)}")
 
 
@@ -317,6 +326,31 @@ def _promote(arguments):
 
     path = promote(arguments.name)
     print(f"{os.path.relpath(path)}: `make reproduce` now runs it and draws figures/variant-{arguments.name}; delete both to take it back")
+
+
+def _cite(arguments):
+    from . import citation
+
+    print(citation.sentence(arguments.claim) if arguments.claim else citation.bibtex())
+
+
+def _diff(arguments):
+    from . import compare
+
+    sides = [compare.open_side(name) for name in (arguments.one, arguments.other)]
+    found = compare.differences(*sides, compare.TOLERANCE if arguments.tolerance is None else arguments.tolerance)
+    print("\n".join(compare.lines(*sides, found, arguments.limit)))
+    return 1 if found else 0
+
+
+def _archive(arguments):
+    from . import archive, experiments, study
+
+    arguments.trace, arguments.prices, arguments.seed = DEFAULT_TRACE, "", 0
+    common = _common(arguments)
+    planned = study.plan(experiments.study(arguments.loaded, "full", f"{DEFAULT_TRACE}-second"), "build", common)
+    path, n = archive.write(planned, "build", arguments.output, arguments.dirty)
+    print(f"{os.path.relpath(path)}: {n} files, {path.stat().st_size / 2**20:.1f} MiB. Unpacked, `python verify_archive.py` checks them")
 
 
 def _verify(arguments):

@@ -28,6 +28,17 @@ def run_id(stamp):
     return stamp["input"][:12]
 
 
+def parameters(stamp):
+    """All parameters that a run had, the notebook's own defaults among them, without where its results went.
+
+    Examples
+    --------
+    >>> parameters({"defaults": {"seed": 0, "rate": 0.1}, "parameters": {"rate": 0.2, "result": "r.json"}})
+    {'seed': 0, 'rate': 0.2}
+    """
+    return {k: v for k, v in (stamp["defaults"] | stamp["parameters"]).items() if k not in PLACES}
+
+
 def stamps(folder):
     """The stamps of a study's folder by run's name; those of before receipts are left out."""
     found = {}
@@ -36,7 +47,7 @@ def stamps(folder):
             stamp = json.loads(path.read_text("utf-8"))
         except ValueError:
             continue
-        if {"input", "code", "machine"} <= set(stamp):
+        if {"input", "code", "defaults"} <= set(stamp):
             found[path.stem] = stamp
     return found
 
@@ -59,14 +70,13 @@ def collect(folder, tables=None):
     from . import __version__
 
     found = stamps(folder)
-    defaults = {notebook: _defaults(notebook) for notebook in {s["notebook"] for s in found.values()}}
     runs = {
         name: {
             "run": run_id(s),
             "input": s["input"],
             "notebook": f"notebooks/{s['notebook']}.ipynb",
             "notebook_sha256": s["notebook_sha256"],
-            "parameters": {k: v for k, v in (defaults[s["notebook"]] | s["parameters"]).items() if k not in PLACES},
+            "parameters": parameters(s),
             "needs": s["needs"],
             "code": s["code"],
             "lock": s["lock"],
@@ -93,13 +103,6 @@ def collect(folder, tables=None):
             "machines": machines,
         },
     }
-
-
-def _defaults(notebook):
-    """The parameters that a notebook sets itself where a run does not."""
-    from .study import declared_parameters
-
-    return {name: ast.literal_eval(text) for name, text in declared_parameters(notebook).items()}
 
 
 def _figures(found):
@@ -299,7 +302,7 @@ def _find_file(path):
         for key, receipt in _all(manifest):
             if run == receipt["run"] and pathlib.Path(key).name == path.stem:
                 return manifest, key, "carries a run id of the record, but its bytes are not the record's: drawn again elsewhere, or changed since"
-    for folder in _studies():
+    for folder in studies():
         for name, stamp in stamps(folder).items():
             if sha in stamp["files"].values() or (run and run == run_id(stamp)):
                 manifest = collect(folder)
@@ -318,7 +321,7 @@ def _hashes(receipt):
     return {receipt["numbers"]["sha256"], *receipt.get("pictures", {}).values(), *receipt.get("files", {}).values()}
 
 
-def _studies():
+def studies():
     """Folders under ``build`` with stamped runs, nearest first."""
     found = {p.parent.parent.relative_to(root()) for p in (root() / "build").rglob("*.stamp") if p.parent.name == "results"}
     return [f.as_posix() for f in sorted(found, key=lambda f: (len(f.parts), f))]
@@ -388,9 +391,9 @@ def _chain(manifest, key):
         ("", f"SHA-256 {n['sha256']}{_still(key, n['sha256'])}"),
         ("notebook", f"{run['notebook']}" + (f", cell {cell['index']} from 0 (id {cell['id']})" if cell else "")),
         ("", f"SHA-256 {run['notebook_sha256']}"),
-        ("parameters", _parameters(run["parameters"]) or "none of its own: reads the results of the runs below"),
+        ("parameters", _listed_values(run["parameters"]) or "none of its own: reads the results of the runs below"),
     ]
-    lines += [("from run" if i == 0 else "", f"{manifest['runs'][r]['run']}  {r}: {_parameters(manifest['runs'][r]['parameters'])}") for i, r in enumerate(runs[1:])]
+    lines += [("from run" if i == 0 else "", f"{manifest['runs'][r]['run']}  {r}: {_listed_values(manifest['runs'][r]['parameters'])}") for i, r in enumerate(runs[1:])]
     for name in dict.fromkeys(manifest["runs"][r]["parameters"]["trace"] for r in runs if "trace" in manifest["runs"][r]["parameters"]):
         lines += _trace_lines(name, manifest["traces"][name])
     for code in _distinct(manifest["runs"][r]["code"] for r in runs):
@@ -413,8 +416,8 @@ def _still(key, sha):
     return "" if not path.exists() or provenance.sha256(path) == sha else f"  ({os.path.relpath(path, root())} holds OTHER numbers)"
 
 
-def _parameters(parameters):
-    return ", ".join(f"{k}={v}" for k, v in parameters.items() if v != "")
+def _listed_values(values):
+    return ", ".join(f"{k}={v}" for k, v in values.items() if v != "")
 
 
 def _trace_lines(name, trace):
@@ -488,11 +491,22 @@ def _wrong(manifest, name, folder):
             return f"{name}.{ending} is not the file of the receipt: SHA-256 {hashlib.sha256(content).hexdigest()[:12]}, receipt {files[ending][:12]}"
         if ending != "csv" and f"pickllm run {receipt['run']}".encode() not in content:
             return f"{name}.{ending} does not carry run id {receipt['run']}"
-    return _unresolved(manifest, receipt)
+    return unresolved(manifest, receipt)
 
 
-def _unresolved(manifest, receipt):
-    """The first link of the chain that is missing, or None."""
+def unresolved(manifest, receipt):
+    """The first link that is missing in a receipt's chain to the trace, the prices and the commit, or None.
+
+    Parameters
+    ----------
+    manifest : dict
+    receipt : dict
+        Of ``figures`` of the manifest.
+
+    Returns
+    -------
+    str or None
+    """
     try:
         runs = [receipt["made_by"], *upstream(manifest, receipt["made_by"])]
     except InputError as error:

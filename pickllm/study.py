@@ -4,6 +4,7 @@ A run is done when its result file holds the hash of everything it depends on: t
 parameters, the package's code, the trace, and the results it reads. Only what is not done runs.
 """
 
+import ast
 import csv
 import fnmatch
 import json
@@ -21,7 +22,7 @@ from .errors import InputError, nearest
 from .files import PACKAGE, digest, home, root, write_json, written
 
 #: Modules that read or hand on what runs have made: a change in them reruns nothing.
-PRESENTING = ("report", "provenance", "receipts", "tables", "citation", "artifact", "archive", "compare", "verify", "__main__")
+PRESENTING = ("report", "provenance", "receipts", "tables", "citation", "artifact", "archive", "verify_archive", "compare", "verify", "__main__")
 #: Modules that draw or judge: a change in them reruns what draws, and no simulation.
 DRAWING = ("figures", "claims", "experiments", "study", "__init__")
 
@@ -150,7 +151,7 @@ def plan(runs, folder, common):
     Returns
     -------
     list of dict
-        ``run``, ``parameters``, ``input``, ``done``.
+        ``run``, ``parameters``, ``defaults`` (of the notebook), ``input``, ``done``.
 
     Raises
     ------
@@ -173,8 +174,13 @@ def plan(runs, folder, common):
         hashes[run.name] = inputs
         places = {"result": f"{folder}/results/{run.name}.json", "results": f"{folder}/results", "figures": f"{folder}/figures", "run": inputs[:12]}
         parameters |= {k: v for k, v in places.items() if k in declared[run.notebook]}
-        planned.append({"run": run, "parameters": parameters, "input": inputs, "done": _done(folder, run.name, inputs)})
+        planned.append({"run": run, "parameters": parameters, "defaults": _values(declared[run.notebook]), "input": inputs, "done": _done(folder, run.name, inputs)})
     return planned
+
+
+def _values(declared):
+    """Defaults of a notebook as values: the tests hold parameters to JSON scalars."""
+    return {name: ast.literal_eval(text) for name, text in declared.items()}
 
 
 def _stamp(folder, name):
@@ -184,7 +190,7 @@ def _stamp(folder, name):
 def _done(folder, name, inputs):
     try:
         stamp = json.loads(_stamp(folder, name).read_text("utf-8"))
-        return stamp["input"] == inputs and "code" in stamp and all(
+        return stamp["input"] == inputs and "defaults" in stamp and all(
             (root() / path).exists() and digest(root() / path) == sha for path, sha in stamp["files"].items()
         )
     except (OSError, ValueError, KeyError):
@@ -312,6 +318,7 @@ def _run_one(p, folder):
             "input": p["input"],
             "seconds": round(time.perf_counter() - start, 2),
             "parameters": p["parameters"],
+            "defaults": p["defaults"],
             "notebook": run.notebook,
             "notebook_sha256": provenance.sha256(home("notebooks") / f"{run.notebook}.ipynb"),
             "needs": list(run.needs),
