@@ -3,6 +3,7 @@
 #   make reproduce                      the whole study, offline, from the bundled statistics
 #   make reproduce TRACE=mine.csv PRICES=prices.csv
 #   make verify                         run it afresh and compare every number with the committed ones
+#   make archive                        one zip for a repository such as Zenodo
 #   make test | smoke | report | lab | bench | clean
 
 PYTHON ?= python3
@@ -19,7 +20,7 @@ else
   STAMP := .venv/.pickllm-installed
 endif
 
-.PHONY: env reproduce smoke verify report test lab bench data lock clean
+.PHONY: env reproduce smoke verify archive report test lab bench data lock clean
 .DEFAULT_GOAL := reproduce
 
 env: $(STAMP)
@@ -36,13 +37,16 @@ $(CONDA_PREFIX)/.pickllm-installed: environment.yml pyproject.toml
 	@touch $@
 
 reproduce: $(STAMP)
-	@$(BIN)/python -m pickllm run study --trace $(TRACE) --prices "$(PRICES)" --jobs $(JOBS)
+	@$(BIN)/python -m pickllm run study --trace "$(TRACE)" --prices "$(PRICES)" --jobs $(JOBS)
 
 smoke: $(STAMP)
-	@$(BIN)/python -m pickllm run study --trace $(TRACE) --prices "$(PRICES)" --jobs $(JOBS) --size smoke --force
+	@$(BIN)/python -m pickllm run study --trace "$(TRACE)" --prices "$(PRICES)" --jobs $(JOBS) --size smoke --force
 
 verify: $(STAMP)
 	@$(BIN)/python -m pickllm verify --jobs $(JOBS)
+
+archive: $(STAMP)
+	@$(BIN)/python -m pickllm archive
 
 report: reproduce
 
@@ -50,7 +54,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
 lab: $(STAMP)
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab notebooks/start.ipynb
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks

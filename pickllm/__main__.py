@@ -6,8 +6,9 @@ import pathlib
 import shutil
 import sys
 import time
+import warnings
 
-from .errors import InputError, MissingFileError
+from .errors import InputError, MissingFileError, UnpinnedWarning
 
 DEFAULT_TRACE = "bfcl-2024-08-11"
 
@@ -18,13 +19,27 @@ def main(argv=None):
     try:
         if getattr(arguments, "jobs", 1) < 1:
             raise InputError(f"--jobs must be at least 1, got {arguments.jobs}; one works at a time then")
-        return arguments.command(arguments) or 0
+        with warnings.catch_warnings():
+            warnings.showwarning = _one_line(warnings.showwarning)
+            return arguments.command(arguments) or 0
     except (InputError, MissingFileError) as error:
         print(f"pickllm: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("pickllm: interrupted; what was finished is kept, the same command goes on from there", file=sys.stderr)
         return 130
+
+
+def _one_line(usual):
+    """A warning of the kit's own as one line on standard error; any other as usual."""
+
+    def show(message, category, *place, **options):
+        if issubclass(category, UnpinnedWarning):
+            print(f"pickllm: warning: {message}", file=sys.stderr)
+        else:
+            usual(message, category, *place, **options)
+
+    return show
 
 
 def parser():
@@ -48,7 +63,17 @@ def parser():
     sub.add_argument("file", help="a trace's name or file")
     sub.add_argument("--prices", help="price list for its models (CSV)")
     sub.add_argument("--output", help="default: FILE.summary.json in the current folder")
-    sub.add_argument("--min-cell", type=int, default=5, help="cells with fewer queries give no quantiles of their own (default 5)")
+    sub.add_argument("--min-cell", type=int, default=5, help="no number speaks for fewer queries than this (default %(default)s)")
+    sub = command("push", _push, "publish a trace, or its summary, as a dataset of the Hugging Face Hub; the token comes from HF_TOKEN")
+    sub.add_argument("file", help="a trace's name or file, or a summary (.json)")
+    sub.add_argument("repo", metavar="owner/name")
+    sub.add_argument("--prices", help="price list for its models (CSV)")
+    sub.add_argument("--summary-only", action="store_true", help="statistics and no row")
+    sub.add_argument("--min-cell", type=int, default=5, help="with --summary-only: no number speaks for fewer queries than this (default %(default)s)")
+    sub.add_argument("--licence", default="unknown", help="the Hub's name of it, such as cc-by-4.0 (default %(default)s: nobody may reuse it)")
+    sub.add_argument("--source", default="", help="where the outcomes come from, for the dataset's card")
+    sub.add_argument("--private", action="store_true", help="readable by its owner alone")
+    sub.add_argument("--with-text", action="store_true", help="share further columns that are not numbers (prompts, responses), too")
     sub = command("run", _run, "run the whole study, or one notebook of it")
     sub.add_argument("experiment", help="'study', or a notebook's name")
     sub.add_argument("--trace", default=DEFAULT_TRACE, help="a trace's name or file (default %(default)s)")
@@ -64,6 +89,20 @@ def parser():
     sub.add_argument("--folder", default="build/sweep", help="where results are kept (default %(default)s)")
     sub.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler, tcp://host:port (needs pickllm[cluster])")
     sub.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="threads, without a scheduler (default %(default)s)")
+    sub = command("why", _why, "print what a figure was made from, back to the trace, the prices and the commit")
+    sub.add_argument("figure", metavar="FIGURE", help="a figure's name, tables/NAME, or a file (its run id is read from it)")
+    sub = command("promote", _promote, "make a variant exported from notebooks/explore.ipynb a part of `make reproduce`")
+    sub.add_argument("name", help="as it was exported to build/explore")
+    sub = command("cite", _cite, "print BibTeX for the paper, this kit and the data, or one claim as a sentence")
+    sub.add_argument("--claim", metavar="ID", help="a claim's id, as in figures/claims.csv")
+    sub = command("diff", _diff, "what differs between two studies or runs; exit 0 same, 1 different, 2 misuse")
+    sub.add_argument("one", metavar="RUN_A", help="a study's folder (build), an archive (.zip), figures, or a run's name or id")
+    sub.add_argument("other", metavar="RUN_B")
+    sub.add_argument("--limit", type=int, default=20, help="at most so many lines of each kind (default %(default)s)")
+    sub.add_argument("--tolerance", type=float, help="relative difference up to which numbers are the same (default: as in verify)")
+    sub = command("archive", _archive, "write one zip of code, lock, data, record and study, that verifies itself")
+    sub.add_argument("--output", help="default: build/pickllm-VERSION-COMMIT.zip")
+    sub.add_argument("--dirty", action="store_true", help="pack files that are not committed, too; the archive says so")
     sub = command("verify", _verify, "run the study afresh and compare every figure's numbers with the committed ones")
     sub.add_argument("--jobs", type=int, default=min(4, os.cpu_count() or 1))
     return top
@@ -85,7 +124,16 @@ def _check(arguments):
     first = 2 if arguments.file.endswith(".csv") else 1
     found = find_problems(read_frame(arguments.file), arguments.prices, first_row=first)
     if not found:
-        print(f"{arguments.file}: sound. {read_trace(arguments.file, arguments.prices)}")
+        trace = read_trace(arguments.file, arguments.prices)
+        print(f"{arguments.file}: sound. {trace}")
+        middle = float(sorted(trace.latency_ms.ravel())[trace.latency_ms.size // 2])
+        if middle < 20:  # no LLM answers so fast
+            print(f"{arguments.file}: note: half of all answers took less than {middle:.3g} ms; latency_ms is in milliseconds, are these seconds?")
+        limits = trace.limits
+        beyond = ((trace.latency_ms < limits.latency_floor_ms) | (trace.latency_ms > limits.latency_ceiling_ms)).mean()
+        if beyond > 0.05:
+            print(f"{arguments.file}: note: {100 * beyond:.0f} % of answers are faster than {limits.latency_floor_ms:g} ms or slower than {limits.latency_ceiling_ms:g} ms, "
+                  "the limits declared for the pool; the unit reward may not tell them apart: declare others with load_trace(..., limits=pk.Limits(...))")  # fmt: skip
         return 0
     for text in found[:10]:
         print(f"{arguments.file}: {text}", file=sys.stderr)
@@ -109,10 +157,15 @@ def _summarise(arguments):
 
     trace = load_trace(arguments.file, arguments.prices)
     bundled = trace.name.removesuffix("-rows") in declared_pools()
-    provenance = leaderboard.PROVENANCE if bundled else {}
-    path = pathlib.Path(arguments.output or f"{trace.name.removesuffix('-rows')}.summary.json")
-    TraceSummary.of(trace, arguments.min_cell, provenance).save(path)
+    name = trace.name.removesuffix("-rows").replace("/", "-")
+    path = pathlib.Path(arguments.output or f"{name}.summary.json")
+    # the bundled outcomes are public row by row; nobody else's are taken to be
+    summary = TraceSummary.of(trace, arguments.min_cell, leaderboard.PROVENANCE if bundled else {}, protect=not bundled)
+    summary.save(path)
     print(f"{path}: {trace.n_queries} queries, {len(trace.contexts)} contexts, {len(trace.models)} models; statistics only, no row")
+    print("Whoever reads it learns:", *summary.disclosed(), sep="\n  ")
+    if not bundled:
+        print(f"Merging rare patterns moved an LLM's mean accuracy in a context by at most {summary.shift(trace):.3f}.")
     if bundled:  # what a session does on the rows, kept so that the sample can be held against it without them
         from .files import write_csv
         from .outcomes import lock_shares
@@ -120,7 +173,21 @@ def _summarise(arguments):
         write_csv(path.with_name(path.name.replace(".summary.json", ".rows-replay.csv")), lock_shares(trace))
 
 
+def _push(arguments):
+    from . import sharing
+    from .sources import load_trace
+    from .summary import TraceSummary
+
+    summary = arguments.file.endswith(".json") and not arguments.file.startswith(sharing.SCHEME)
+    data = TraceSummary.load(arguments.file) if summary else load_trace(arguments.file, arguments.prices)
+    names = ("summary_only", "min_cell", "licence", "source", "private", "with_text")
+    pushed = sharing.push(data, arguments.repo, **{name: getattr(arguments, name) for name in names})
+    print(f"{'Its owner' if arguments.private else 'Anybody'} can read:", *pushed.disclosed, sep="\n  ")
+    print(pushed.address)
+
+
 def _run(arguments):
+    arguments.trace = _pinned(arguments)
     if arguments.experiment == "study":
         return _study(arguments, _folder(arguments.trace, arguments.size))
     from . import study
@@ -147,9 +214,34 @@ def _parameter(text):
 
 def _folder(trace, size):
     """The record's folder for the default study; one of its own for any other."""
-    name = "" if trace == DEFAULT_TRACE else pathlib.Path(trace).stem if "." in trace else trace.replace("/", "-").replace(":", "-")
-    parts = [part for part in (name, "" if size == "full" else size) if part]
-    return "/".join(["build", *parts])
+    from . import sharing
+    from .experiments import SIZES
+
+    if trace == DEFAULT_TRACE:
+        name = ""
+    elif trace.startswith(sharing.SCHEME):
+        repo, revision = sharing.parse(trace)
+        name = f"{repo}@{(revision or '')[:12]}".replace("/", "-")
+    else:
+        name = pathlib.Path(trace).stem if "." in trace else trace
+        name += "-trace" if name in {*SIZES, "verify", "explore", "results", "notebooks", "figures", "report"} else ""
+    return "/".join(part for part in ("build", name, "" if size == "full" else size) if part)
+
+
+def _pinned(arguments):
+    """The trace's name as a run may record it: a study is made on a commit of the Hub and on nothing that moves."""
+    from . import sharing
+
+    if not arguments.trace.startswith(sharing.SCHEME):
+        return arguments.trace
+    if arguments.experiment != "study":
+        return sharing.pinned(arguments.trace)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnpinnedWarning)
+        address = sharing.pinned(arguments.trace)
+    if address != arguments.trace:
+        raise InputError(f"{arguments.trace} may move, and a study must be one that others can repeat; it now is {address}: give that")
+    return address
 
 
 def _common(arguments):
@@ -176,7 +268,7 @@ def _execute(planned, folder, arguments):
 
 def _study(arguments, folder, record=True):
     """Every run of the study that is not done, then the report; the default study also renews the record."""
-    from . import experiments, report, study
+    from . import experiments, receipts, report, study
     from .files import root
 
     start = time.perf_counter()
@@ -186,14 +278,15 @@ def _study(arguments, folder, record=True):
     runs = experiments.study(trace, arguments.size, f"{DEFAULT_TRACE}-second" if default else None)
     planned = study.plan(runs, folder, common)
     count, reused = _execute(planned, folder, arguments)
+    path = report.write(folder, trace, arguments.size, planned)
     if default and record:
         for path in sorted((root() / folder / "figures").iterdir()):
-            if not path.name.startswith("."):
-                shutil.copy2(path, root() / "figures" / path.name)
+            kept = root() / "figures" / path.name
+            if not path.name.startswith(".") and not (path.name == receipts.MANIFEST and receipts.same(path, kept)):
+                shutil.copy2(path, kept)
         import pandas as pd
 
         report.update_readme(pd.read_csv(root() / "figures" / "claims.csv"))
-    path = report.write(folder, trace, arguments.size, planned)
     print(f"{count} runs executed, {reused} reused, {time.perf_counter() - start:.0f} s. Report: {os.path.relpath(path)}")
 
 
@@ -221,7 +314,48 @@ def _sweep(arguments):
     print(f"{counted}, {time.perf_counter() - start:.1f} s. Results: {where}")
 
 
+def _why(arguments):
+    from . import receipts
+
+    lines, known = receipts.why(arguments.figure)
+    print("\n".join(lines))
+    return 0 if known else 1
+
+
+def _promote(arguments):
+    from .explore import promote
+
+    path = promote(arguments.name)
+    print(f"{os.path.relpath(path)}: `make reproduce` now runs it and draws figures/variant-{arguments.name}; delete both to take it back")
+
+
+def _cite(arguments):
+    from . import citation
+
+    print(citation.sentence(arguments.claim) if arguments.claim else citation.bibtex())
+
+
+def _diff(arguments):
+    from . import compare
+
+    sides = [compare.open_side(name) for name in (arguments.one, arguments.other)]
+    found = compare.differences(*sides, compare.TOLERANCE if arguments.tolerance is None else arguments.tolerance)
+    print("\n".join(compare.lines(*sides, found, arguments.limit)))
+    return 1 if found else 0
+
+
+def _archive(arguments):
+    from . import archive, experiments, study
+
+    arguments.trace, arguments.prices, arguments.seed = DEFAULT_TRACE, "", 0
+    common = _common(arguments)
+    planned = study.plan(experiments.study(arguments.loaded, "full", f"{DEFAULT_TRACE}-second"), "build", common)
+    path, n = archive.write(planned, "build", arguments.output, arguments.dirty)
+    print(f"{os.path.relpath(path)}: {n} files, {path.stat().st_size / 2**20:.1f} MiB. Unpacked, `python verify_archive.py` checks them")
+
+
 def _verify(arguments):
+    from . import receipts
     from .verify import TOLERANCE, compare
 
     arguments.trace, arguments.prices, arguments.size, arguments.seed, arguments.force = DEFAULT_TRACE, "", "full", 0, True
@@ -231,7 +365,15 @@ def _verify(arguments):
         print(f"{'DIFFERS' if difference else 'same   '}  {name}: {difference or f'{n} rows'}")
     wrong = sum(difference is not None for _, difference, _ in rows)
     print(f"{len(rows) - wrong} of {len(rows)} tables as committed (relative tolerance {TOLERANCE:g})")
-    return 1 if wrong else 0
+    checked = receipts.check()
+    for name, problem in checked:
+        print(f"{'WRONG  ' if problem else 'receipt'}  {name}: {problem or 'resolves'}")
+    unproven = sum(problem is not None for _, problem in checked)
+    print(f"{len(checked) - unproven} of {len(checked)} receipts resolve")
+    older = receipts.outdated("build/verify")
+    if older:
+        print(f"note: code, notebook, parameters or trace have changed since the record of {', '.join(older)}; `make reproduce` renews it")
+    return 1 if wrong or unproven else 0
 
 
 if __name__ == "__main__":

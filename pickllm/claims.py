@@ -123,6 +123,8 @@ def judge(sessions, locking, checks=None):
     rows = []
     for claim in CLAIMS:
         measured, verdict, reason = _MEASURES[claim.measure](claim, main, locking, sessions)
+        if claim.column and np.isnan(measured[0]):
+            measured, verdict, reason = (np.nan,) * 3, "not testable", f"a change relative to {_article(claim.baseline)}, whose cost is 0 in a context, says nothing"
         reverse = (checks or {}).get(REVERSED)
         if reverse is not None and claim.column and verdict == "reproduced" and _MEASURES[claim.measure](claim, reverse, locking, sessions)[1] != verdict:
             verdict, reason = "partly", f"not with the {REVERSED}; {reason}"

@@ -16,6 +16,10 @@ class MissingFileError(FileNotFoundError):
         return str(self.args[0]) if self.args else ""
 
 
+class UnpinnedWarning(UserWarning):
+    """What was loaded is named by something that may move, so the same line may load other data tomorrow."""
+
+
 def nearest(word, known):
     """The tail of an error about an unknown name: what is known, and the likeliest meant.
 

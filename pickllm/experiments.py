@@ -1,11 +1,16 @@
 """Every named experiment as data: the one list that the Makefile, the notebooks and the tests read."""
 
+import re
+import json
 from dataclasses import dataclass, field, replace
 
 from .errors import InputError, nearest
-from .learners import BestSingle, Cheapest, LinearRewardInaction, MostExpensive, Oracle, QLearning, UniformRandom
+from .files import home
+from .files import digest
+from .learners import Always, BestSingle, Cheapest, LinearRewardInaction, MostExpensive, Oracle, QLearning, UniformRandom
 from .locking import GreedyUnchanged, MaxProbability
 from .reward import Reward
+from .study import joined
 
 #: Learning rates of both learners, and the one at which sessions are compared (READINGS.md, "learning rates").
 RATES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7)
@@ -22,6 +27,24 @@ CONTROLS = {
     "oracle": Oracle(),
 }
 ROUTERS = ("automaton", "qlearning")
+
+
+def fixed(models):
+    """One fixed choice for each LLM, by names that no router or control has, whatever the LLMs are called.
+
+    Examples
+    --------
+    >>> list(fixed(["random"]))
+    ['always random']
+    """
+    return {f"always {m}": Always(m) for m in models}
+
+
+def _file_name(context):
+    """A context's name as part of a file's: itself where it is plain, else what is plain of it and a digest."""
+    if re.fullmatch(r"[a-z0-9_-]{1,40}", context):
+        return context
+    return re.sub(r"[^a-z0-9]+", "-", context.lower())[:40].strip("-") + "-" + digest(context)[:8]
 
 
 def learner(name, learning_rate=RATE, epsilon=EPSILON):
@@ -98,6 +121,10 @@ class Run:
     draws: bool = True
 
 
+#: Notebooks that are pages for a reader, without parameters or a result; and those that a study does not run unasked.
+PAGES = ("start", "explore")
+ASIDE = ("variant",)
+
 #: Sizes of a study: sessions and queries per setting, how many contexts (None = all), and the rates.
 SIZES = {
     "full": {"sessions": 1000, "queries": 1000, "contexts": None, "rates": RATES},
@@ -125,19 +152,20 @@ def study(trace, size="full", second_pool=None):
     s = SIZES[size]
     contexts = list(trace.contexts[: s["contexts"]])
     counts = {"sessions": s["sessions"], "queries": s["queries"]}
-    some = counts | {"contexts": ", ".join(contexts)}
+    some = counts | {"contexts": joined(contexts)}
     rates = ", ".join(f"{r:g}" for r in s["rates"])
     convergence = [
-        Run(f"convergence-{name}-{context}", "convergence", counts | {"context": context, "learner": name, "learning_rates": rates}, draws=False)
+        Run(f"convergence-{name}-{_file_name(context)}", "convergence", counts | {"context": context, "learner": name, "learning_rates": rates}, draws=False)
         for name in ROUTERS
         for context in contexts
     ]
     sessions = [Run(f"sessions-{w.replace(' ', '-')}", "sessions", some | {"weights": w}, draws=False) for w in WEIGHTS]
-    sessions.append(Run("check-reversed", "sessions", some | {"models": ", ".join(trace.models[::-1])}, draws=False))
+    sessions.append(Run("check-reversed", "sessions", some | {"models": joined(trace.models[::-1])}, draws=False))
     if second_pool:
         sessions.append(Run("check-second", "sessions", counts | {"trace": second_pool, "prices": "", "contexts": "all"}, draws=False))
     names = lambda runs: tuple(r.name for r in runs)  # noqa: E731
     simulated = [*convergence, *sessions, Run("readings", "readings", some)]
+    own = [Run(f"variant-{name}", "variant", parameters | {"name": name}) for name, parameters in promoted().items()] if second_pool else []
     return [
         *simulated,
         Run("pool", "pool", {"contexts": some["contexts"]}),
@@ -145,7 +173,24 @@ def study(trace, size="full", second_pool=None):
         Run("figures-convergence", "convergence-figures", {}, needs=names(convergence)),
         Run("figures-sessions", "session-figures", {}, needs=names(sessions)),
         Run("claims", "claims", {}, needs=(*names(simulated),)),
+        *own,
     ]
+
+
+def variants_folder():
+    """Where the parameter files of promoted variants stand."""
+    return home("data") / "variants"
+
+
+def promoted():
+    """Variants that were explored, exported and made a part of the study: name -> parameters."""
+    return {path.stem: json.loads(path.read_text("utf-8")) for path in sorted(variants_folder().glob("*.json"))}
+
+
+def all_figures():
+    """`FIGURES`, and one figure for each promoted variant."""
+    words = "A setting of one's own: how it converges, and what its sessions cost, take and get right beside every control."
+    return FIGURES | {f"variant-{name}": (f"Variant {name}", words) for name in promoted()}
 
 
 #: The figures in reading order: name -> (title, what it shows). Findings with numbers are written by the runs.
@@ -153,7 +198,7 @@ FIGURES = {
     "overview": ("The loop", "A query goes to the learner, the learner asks one LLM of the pool and sees only that answer's accuracy, cost and latency; their weighted reward, mapped to [0, 1], updates the learner, until the session is locked to one LLM."),
     "pool-outcomes": ("The pool and its contexts", "Accuracy, cost and latency of every LLM in every context, as measured. The LLMs differ in price by more than an order of magnitude, and no LLM leads in every context."),
     "latency-tail": ("Latency and its tail", "How often an answer takes longer than a time. Tails differ by LLM more than means do, and the logarithm in the reward plays them down."),
-    "rows-and-summary": ("The bundled sample against the measured rows", "The study replays a sample drawn from published statistics. Each point compares one LLM in one context: the rows' value against the sample's."),
+    "rows-and-summary": ("A sample of the summary against the measured rows", "The default study replays a sample drawn from published statistics. Each point compares one LLM in one context: the rows' value against the sample's."),
     "reward-shape": ("The three readings of the reward", "Raw reward against latency, for right and wrong answers at a low and a high cost. In the ratio a negative numerator turns the latency term round: the slower wrong answer scores higher."),
     "convergence-automaton": ("Convergence of the learning automaton", "Mean probability of asking the context's best LLM along a session, for each learning rate. A fast rate flattens early because its sessions have locked, rightly or wrongly."),
     "convergence-qlearning": ("Convergence of stateless Q-learning", "The same for Q-learning. Slow rates stay on the first LLM tried long enough to be declared converged, whichever it is; where that LLM is the best, they look good."),

@@ -6,6 +6,7 @@ marker or a label of their own, and rates run along viridis, so that each pictur
 """
 
 import os
+import re
 
 import matplotlib as mpl
 import matplotlib.ticker
@@ -44,6 +45,7 @@ _STYLE = {
 }
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000", "#F0E442")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+_NAMED = 10  # contexts that a legend names one by one
 #: How strategies look and read, everywhere.
 STRATEGIES = {
     "automaton": ("L_R-I automaton", _COLOURS[0], "o"),
@@ -56,21 +58,42 @@ STRATEGIES = {
 }
 
 
-def contextual(name):
-    """A context's name as a reader sees it."""
-    return str(name).replace("_", " ")
+def contextual(names, longest=30):
+    """``{context: its name as a reader sees it}``, no two alike.
+
+    Examples
+    --------
+    >>> contextual(["java_js", "rest"])
+    {'java_js': 'java js', 'rest': 'rest'}
+    """
+    return _told_apart(names, lambda name: name.replace("_", " "), longest)
 
 
-def short(model):
-    """An LLM's name without its date, as long as it stays readable."""
-    import re
+def short(models, longest=30):
+    """``{LLM: its name without its date}``, as long as each stays readable and no two are alike.
 
-    return re.sub(r"[-_](\d{8}|\d{4}-\d{2}-\d{2}|\d{4})(-preview)?$", "", str(model))
+    Examples
+    --------
+    >>> short(["gpt-4-0613", "command-r-20240830"]), short(["gpt-4-0613", "gpt-4-0125"])
+    ({'gpt-4-0613': 'gpt-4', 'command-r-20240830': 'command-r'}, {'gpt-4-0613': 'gpt-4-0613', 'gpt-4-0125': 'gpt-4-0125'})
+    """
+    return _told_apart(models, lambda model: re.sub(r"[-_](\d{8}|\d{4}-\d{2}-\d{2}|\d{4})(-preview)?$", "", model), longest)
 
 
-def _axes(rows, columns, height, width=TWO_COLUMNS, **options):
+def _told_apart(names, shown, longest):
+    """Each name as `shown`, in full where that is another's too; long ones lose their middle; safe as a label."""
+    names = list(dict.fromkeys(map(str, names)))
+    first = [" ".join(shown(name).split()) for name in names]
+    texts = [text if first.count(text) == 1 and text else " ".join(name.split()) for name, text in zip(names, first)]
+    clipped = [text if len(text) <= longest else f"{text[: longest // 2 - 1]}…{text[-(longest - longest // 2) :]}" for text in texts]
+    numbered = [text if clipped.count(text) == 1 else f"{text} ({clipped[: i + 1].count(text)})" for i, text in enumerate(clipped)]
+    # a dollar would start mathematics, and a legend leaves out what starts with an underscore
+    return {name: (" " if text.startswith("_") else "") + text.replace("$", r"\$") for name, text in zip(names, numbered)}
+
+
+def _axes(rows, columns, height, width=TWO_COLUMNS, layout="constrained", **options):
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = Figure(figsize=(width, height), layout=layout)
         axes = figure.subplots(rows, columns, squeeze=False, **options)
     return figure, axes
 
@@ -114,17 +137,22 @@ def save(figure, name, numbers, folder, run=None):
         "png": {"Software": "pickllm", "Description": note},
     }
     with mpl.rc_context(_STYLE):
-        if figure.get_layout_engine():  # lay out once, not once a format
-            figure.set_dpi(mpl.rcParams["savefig.dpi"])  # text is a little wider at the print's resolution than at the screen's
-            figure.get_layout_engine().set(w_pad=0.05, h_pad=0.05)
-            figure.draw_without_rendering()
-            figure.draw_without_rendering()  # a second pass settles labels that the first one moved
-            figure.set_layout_engine("none")
+        _lay_out(figure)
         for form in FORMATS:
             with written(folder / f"{name}.{form}", "wb") as file:
                 figure.savefig(file, format=form, metadata=metadata[form])
     write_csv(folder / f"{name}.csv", numbers)
     return [os.path.relpath(folder / f"{name}.{ending}", root()) for ending in (*FORMATS, "csv")]
+
+
+def _lay_out(figure):
+    """Place everything once, not once a format."""
+    if figure.get_layout_engine():
+        figure.get_layout_engine().set(w_pad=0.05, h_pad=0.05)
+        figure.set_dpi(_STYLE["savefig.dpi"])  # small letters are wider in print than on a coarse screen
+        figure.draw_without_rendering()
+        figure.draw_without_rendering()  # a second pass settles labels that the first one moved
+        figure.set_layout_engine("none")
 
 
 def shown(saved):
@@ -175,6 +203,31 @@ def _plain(axis, which="x"):
     getattr(axis, f"{which}axis").set_major_formatter(mpl.ticker.FuncFormatter(lambda v, _: f"{v:,.10g}"))
 
 
+def _round_ticks(axis, low, high, at_most=6):
+    """Ticks at 1, 2 and 5 times powers of ten on a logarithmic x axis, only where there is something to read."""
+    decades = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    for steps in ((1, 2, 5), (1, 3), (1,)):
+        ticks = [s * 10.0**d for d in decades for s in steps if low <= s * 10.0**d <= high]
+        if len(ticks) <= at_most:
+            break
+    if len(ticks) < 2:  # all within one step
+        ticks = [t for t in mpl.ticker.MaxNLocator(4).tick_values(low, high) if low <= t <= high]
+    axis.set_xticks(ticks, [f"{t:,.10g}" for t in ticks])
+    axis.set_xlim(low, high)
+    axis.xaxis.set_minor_formatter("")
+
+
+def _from_nothing(axis, high):
+    """An x axis from 0, also where there is nothing above it."""
+    high = high if high > 0 else 1.0
+    axis.set_xlim(-0.04 * high, 1.04 * high)
+
+
+def _columns(labels, width=118):
+    """As many legend columns as labels of this length stand beside each other in a two-column figure."""
+    return max(1, min(len(labels), 4, width // (max(map(len, labels), default=1) + 8)))
+
+
 def _rates(values):
     """A colour for each learning rate, dark = slow; the lightest end of the map is left out."""
     values = sorted(set(values))
@@ -183,7 +236,8 @@ def _rates(values):
 
 
 def _model_looks(models):
-    return {m: (_COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)]) for i, m in enumerate(models)}
+    n = len(_COLOURS)  # beyond which colours come again, each with another marker
+    return {m: (_COLOURS[i % n], _MARKERS[(i + i // n) % n]) for i, m in enumerate(models)}
 
 
 @styled
@@ -195,7 +249,8 @@ def overview(pool, numbers):
     axis = figure.add_axes((0, 0, 1, 1))
     axis.set(xlim=(0, 183), ylim=(0, 57))
     axis.axis("off")
-    looks = _model_looks(pool)
+    looks, shown = _model_looks(pool), short(pool, 24)
+    step = min(10.4, 39.2 / (len(pool) - 0.23))
 
     def box(x, y, w, h, text, colour="#333333", fill="white", **style):
         axis.add_patch(FancyBboxPatch((x, y), w, h, boxstyle="round,pad=0,rounding_size=1.6", ec=colour, fc=fill, lw=0.9))
@@ -209,16 +264,17 @@ def overview(pool, numbers):
     box(3, 31, 25, 15, "session of queries\nfrom one context")
     box(46, 27, 38, 23, "learner\nautomaton: $p_i \\leftarrow p_i + b\\,r\\,(1-p_i)$\nQ-learning: $Q_i \\leftarrow Q_i + \\alpha\\,(r-Q_i)$", fill="#f2f2f2", fontsize=6)
     for i, model in enumerate(pool):
-        y = 45.5 - i * 10.4 * 4 / max(len(pool), 4)
-        box(108, y, 32, 8, short(model), colour=looks[model][0], fontsize=6)
-        if i == 1:
-            arrow((84, 40), (107.4, y + 4))
+        y = 53.5 - (i + 0.77) * step
+        box(108, y, 32, 0.77 * step, shown[model], colour=looks[model][0], fontsize=min(6, 1.2 * step, 144 / len(shown[model])))
+        if i == 1 or len(pool) == 1:
+            arrow((84, 40), (107.4, y + 0.385 * step))
+            asked = y + 0.385 * step
         else:
-            axis.plot([84, 107.4], [40, y + 4], color="#bbbbbb", lw=0.5, ls=(0, (2, 2)))
+            axis.plot([84, 107.4], [40, y + 0.385 * step], color="#bbbbbb", lw=0.5, ls=(0, (2, 2)))
     arrow((28, 38.5), (45.4, 38.5), "query", (36.5, 41))
     axis.text(93, 54, "one LLM is asked,\nonly its answer is seen", fontsize=6, ha="center", va="center")
     box(156, 28, 24, 15, "outcome\naccuracy $a$\ncost $c$, latency $l$")
-    arrow((140.6, 39.1), (155.4, 36.5))
+    arrow((140.6, asked), (155.4, 36.5))
     box(108, 3, 54, 8, "raw reward, ratio reading: $\\dfrac{w_a a - w_c c}{w_l \\log_{10}(l)\\,/\\,t}$", fontsize=6.5)
     axis.patches[-1].set_height(10)
     axis.texts[-1].set_y(8)
@@ -238,30 +294,31 @@ def pool_outcomes(frame):
     ``frame``: context, model, measure (accuracy, cost_cents, latency_s, latency_p95_s), value, low, high, n.
     """
     contexts, models = list(dict.fromkeys(frame.context)), list(dict.fromkeys(frame.model))
-    looks = _model_looks(models)
-    figure, ((a, b, c),) = _axes(1, 3, 0.9 + 0.36 * len(contexts), sharey=True)
+    looks, shown, named = _model_looks(models), short(models), contextual(contexts)
+    each = 0.36 * max(1, len(models) / 5)
+    free = not (frame[frame.measure == "cost_cents"].value > 0).all()
+    figure, ((a, b, c),) = _axes(1, 3, 0.9 + each * len(contexts) + 0.12 * (len(models) // _columns(shown.values())), sharey=True)
     y = {k: i for i, k in enumerate(reversed(contexts))}
     offset = dict(zip(models, np.linspace(0.27, -0.27, len(models))))
     for measure, axis in (("accuracy", a), ("cost_cents", b), ("latency_s", c)):
         for model in models:
             part = frame[(frame.measure == measure) & (frame.model == model)]
             colour, marker = looks[model]
-            _interval(axis, part.value, part.context.map(y) + offset[model], part.low, part.high, horizontal=True, color=colour, marker=marker, label=short(model))
+            _interval(axis, part.value, part.context.map(y) + offset[model], part.low, part.high, horizontal=True, color=colour, marker=marker, label=shown[model])
     for model in models:
         part = frame[(frame.measure == "latency_p95_s") & (frame.model == model)]
         c.plot(part.value, part.context.map(y) + offset[model], ls="none", marker="|", ms=5, color=looks[model][0])
-    a.set(xlabel="accuracy (share correct)", xlim=(0, 1.02), yticks=range(len(contexts)), yticklabels=[contextual(k) for k in reversed(contexts)])
-    b.set(xlabel="mean cost (US cents per query)", xscale="log")
-    _plain(b)
+    a.set(xlabel="accuracy (share correct)", xlim=(0, 1.02), yticks=range(len(contexts)), yticklabels=[named[k] for k in reversed(contexts)], ylim=(-0.5, len(contexts) - 0.5))
+    b.set(xlabel="mean cost (US cents per query)", xscale="linear" if free else "log")  # nothing has no logarithm
+    _round_ticks(b, *b.get_xlim()) if not free else _from_nothing(b, frame[frame.measure == "cost_cents"].high.max())
     c.set(xlabel="mean latency (s); tick | = 95th percentile", xscale="log")
-    c.set_xticks([0.5, 1, 2, 5], ["0.5", "1", "2", "5"])
-    c.xaxis.set_minor_formatter("")
+    _round_ticks(c, *c.get_xlim())
     for axis in (a, b, c):
         axis.grid(axis="y", visible=False)
         for i in range(len(contexts) - 1):
             axis.axhline(i + 0.5, color="#eeeeee", lw=0.5, zorder=0)
     handles, labels = a.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(models), title="mean and 95 % interval over queries", title_fontsize=6)
+    figure.legend(handles, labels, loc="outside upper center", ncols=_columns(labels), title="mean and 95 % interval over queries", title_fontsize=6)
     return figure
 
 
@@ -269,21 +326,20 @@ def pool_outcomes(frame):
 def latency_tail(frame):
     """Share of answers slower than a time, per context and LLM: ``context, model, latency_ms, slower``."""
     contexts, models = list(dict.fromkeys(frame.context)), list(dict.fromkeys(frame.model))
-    looks = _model_looks(models)
+    looks, shown, named = _model_looks(models), short(models), contextual(contexts, 26)
     figure, axes = _grid(len(contexts), 1.35)
     for axis, context in zip(axes, contexts):
         for model in models:
             part = frame[(frame.context == context) & (frame.model == model)]
-            axis.plot(part.latency_ms / 1000, part.slower, color=looks[model][0], label=short(model))
+            axis.plot(part.latency_ms / 1000, part.slower, color=looks[model][0], label=shown[model])
             axis.plot(part.latency_ms.iloc[::4] / 1000, part.slower.iloc[::4], color=looks[model][0], marker=looks[model][1], ms=2.2, ls="none")
-        axis.set(title=contextual(context), xscale="log", yscale="log", ylim=(0.004, 1.2))
-        axis.set_xticks([0.2, 0.5, 1, 2, 5, 10], ["0.2", "0.5", "1", "2", "5", "10"])
-        axis.xaxis.set_minor_formatter("")
+        axis.set(title=named[context], xscale="log", yscale="log", ylim=(0.004, 1.2))
         axis.set_yticks([0.01, 0.1, 1], ["1 %", "10 %", "100 %"])
+    _round_ticks(axes[0], *axes[0].get_xlim())
     figure.supxlabel("latency of an answer (s)", fontsize=7)
     figure.supylabel("answers slower than this", fontsize=7)
-    handles = [mpl.lines.Line2D([], [], color=looks[m][0], marker=looks[m][1], ms=3, label=short(m)) for m in models]
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(models))
+    handles = [mpl.lines.Line2D([], [], color=looks[m][0], marker=looks[m][1], ms=3, label=shown[m]) for m in models]
+    figure.legend(handles=handles, loc="outside upper center", ncols=_columns(shown.values()))
     return figure
 
 
@@ -298,31 +354,35 @@ def _grid(n, height, columns=4, **options):
 
 @styled
 def rows_and_summary(frame):
-    """The bundled sample held against the measured rows.
+    """The sample of a summary held against the measured rows.
 
     ``frame``: context, model, measure, rows, rows_low, rows_high, sample, sample_low, sample_high. Each panel has
     the rows' value on one axis and the sample's on the other; agreement lies on the diagonal.
     """
     measures = list(dict.fromkeys(frame.measure))
     figure, axes = _axes(1, len(measures), 1.95)
-    looks = _model_looks(list(dict.fromkeys(frame.model.dropna())))
+    models = list(dict.fromkeys(frame.model.dropna()))
+    looks, shown = _model_looks(models), short(models)
     for axis, measure in zip(axes[0], measures):
         part = frame[frame.measure == measure]
         for model, points in part.groupby("model", sort=False):
             colour, marker = looks[model]
             axis.errorbar(points.rows, points["sample"], xerr=np.abs([points.rows - points.rows_low, points.rows_high - points.rows]),
                           yerr=np.abs([points["sample"] - points.sample_low, points.sample_high - points["sample"]]),
-                          ls="none", marker=marker, ms=2.5, color=colour, elinewidth=0.5, label=short(model))  # fmt: skip
+                          ls="none", marker=marker, ms=2.5, color=colour, elinewidth=0.5, label=shown[model])  # fmt: skip
         ends = np.array([part[["rows", "sample"]].min().min(), part[["rows", "sample"]].max().max()])
-        axis.axline((ends[0], ends[0]), (ends[1], ends[1]), color="#333333", lw=0.6, zorder=0)
+        if ends[1] > ends[0]:
+            axis.axline((ends[0], ends[0]), (ends[1], ends[1]), color="#333333", lw=0.6, zorder=0)
         if part.rows.min() > 0 and ends[1] > 8 * ends[0]:
             axis.set(xscale="log", yscale="log")
             _plain(axis, "x")
             _plain(axis, "y")
+        else:
+            axis.xaxis.set_major_locator(mpl.ticker.MaxNLocator(3))
         axis.set(title=measure, xlabel="measured rows")
-    axes[0][0].set_ylabel("bundled sample")
+    axes[0][0].set_ylabel("sample of the summary")
     handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4)
+    figure.legend(handles, labels, loc="outside lower center", ncols=_columns(labels))
     return figure
 
 
@@ -333,7 +393,7 @@ def convergence(frame):
     ``frame``: context, best, chance, learning_rate, query, probability, low, high.
     """
     contexts = list(dict.fromkeys(frame.context))
-    colours = _rates(frame.learning_rate)
+    colours, named, best = _rates(frame.learning_rate), contextual(contexts, 26), short(frame.best.unique(), 24)
     figure, axes = _grid(len(contexts), 1.62)
     for axis, context in zip(axes, contexts):
         here = frame[frame.context == context]
@@ -343,7 +403,7 @@ def convergence(frame):
             axis.fill_between(part["query"], part.low, part.high, color=colours[rate], alpha=0.25, lw=0)
             ends[rate] = part.probability.iloc[-1]
         axis.axhline(here.chance.iloc[0], color="#333333", lw=0.6, ls=":")
-        axis.set(title=f"{contextual(context)}\nbest: {short(here.best.iloc[0])}", ylim=(0, 1))
+        axis.set(title=f"{named[context]}\nbest: {best[here.best.iloc[0]]}", ylim=(0, 1))
         last = here["query"].max()
         axis.set_xlim(0, last)
         labels = _merged(ends, 0.03)
@@ -365,21 +425,23 @@ def locking(curves, outcomes):
     """
     learners = list(dict.fromkeys(curves.learner))
     colours = _rates(curves.learning_rate)
+    everywhere = [c for c in dict.fromkeys(outcomes.context) if c != "mean"]
+    named, few = contextual(everywhere, 20), len(everywhere) <= _NAMED
     figure, axes = _axes(2, len(learners), 4.3, sharey="row")
     for (top, bottom), learner in zip(axes.T, learners):
         for rate, part in curves[curves.learner == learner].groupby("learning_rate"):
             top.plot(part["query"].clip(lower=1), part.locked, color=colours[rate], drawstyle="steps-post", label=f"{rate:g}")
             top.fill_between(part["query"].clip(lower=1), part.low, part.high, color=colours[rate], alpha=0.25, lw=0, step="post")
-        top.set(title=STRATEGIES[learner][0], xlabel="queries answered", ylim=(0, 1.02), xscale="log", xlim=(5, curves["query"].max()))
-        top.set_xticks([10, 30, 100, 300, 1000], ["10", "30", "100", "300", "1,000"])
+        top.set(title=STRATEGIES[learner][0], xlabel="queries answered", ylim=(0, 1.02), xscale="log")
+        _round_ticks(top, 5, curves["query"].max())
         here = outcomes[outcomes.learner == learner]
         contexts = [c for c in dict.fromkeys(here.context) if c != "mean"]
         for number, context in enumerate(contexts):
             part = here[here.context == context]
             _interval(bottom, part.learning_rate, part.on_best, part.on_best_low, part.on_best_high, linestyle="-", lw=0.5, elinewidth=0.4,
-                      color="#999999", marker=_MARKERS[number % len(_MARKERS)], ms=2.2, label=contextual(context))  # fmt: skip
+                      color="#999999", marker=_MARKERS[number % len(_MARKERS)], ms=2.2, label=named[context] if few else "_each")  # fmt: skip
         part = here[here.context == "mean"]
-        _interval(bottom, part.learning_rate, part.on_best, part.on_best_low, part.on_best_high, linestyle="-", lw=1.6, color=STRATEGIES[learner][1], marker="o", label="mean of contexts")
+        _interval(bottom, part.learning_rate, part.on_best, part.on_best_low, part.on_best_high, linestyle="-", lw=1.6, color=STRATEGIES[learner][1], marker="o", label="mean of contexts" if few else f"mean of {len(contexts)} contexts\n(thin: each)")
         rates = sorted(here.learning_rate.unique())
         bottom.set(xscale="log", xlabel="learning rate", ylim=(0, 1.02))
         bottom.set_xticks(rates, [f"{r:g}" for r in rates])
@@ -415,6 +477,7 @@ def speed_accuracy(frame):
     chance, queries. A median beyond the session is not drawn as a point; its rate stands at the right edge.
     """
     contexts = list(dict.fromkeys(frame.context))
+    named = contextual(contexts, 26)
     figure, axes = _grid(len(contexts), 1.5)
     for axis, context in zip(axes, contexts):
         here = frame[frame.context == context]
@@ -427,11 +490,12 @@ def speed_accuracy(frame):
                           yerr=[inside.on_best - inside.on_best_low, inside.on_best_high - inside.on_best],
                           color=colour, marker=marker, ms=2.6, lw=0.6, elinewidth=0.6)  # fmt: skip
             beyond = part[part["median"].isna()]
-            axis.plot(np.full(len(beyond), edge), beyond.on_best, color=colour, marker=marker, mfc="white", ms=2.6, ls="none", clip_on=False)
+            (edges,) = axis.plot(np.full(len(beyond), edge), beyond.on_best, color=colour, marker=marker, mfc="white", ms=2.6, ls="none", clip_on=False)
+            edges.set_in_layout(False)  # one without a point has no extent
             _name_ends(axis, inside, learner == "automaton", colour)
         axis.axhline(here.chance.iloc[0], color="#333333", lw=0.6, ls=":")
-        axis.set(title=contextual(context), xscale="log", ylim=(0, 1.04), xlim=(4, edge * 1.15))
-        axis.set_xticks([10, 100, 1000], ["10", "100", "1,000"])
+        axis.set(title=named[context], xscale="log", ylim=(0, 1.04))
+        _round_ticks(axis, 4, edge * 1.15, at_most=4)
     figure.supxlabel("median queries to lock (open symbol: beyond the session's end; dotted: chance; 95 % intervals)", fontsize=6.5)
     figure.supylabel("sessions locked on the best LLM", fontsize=7)
     handles = [mpl.lines.Line2D([], [], color=c, marker=m, ms=3, lw=0.8, label=f"{n} (learning rate at the ends)") for n, c, m in (STRATEGIES[k] for k in dict.fromkeys(frame.learner))]
@@ -446,6 +510,8 @@ def session_measure(frame, label, log=False):
     ``frame``: weights, context, learner, value, low, high.
     """
     weights, contexts = list(dict.fromkeys(frame.weights)), list(dict.fromkeys(frame.context))
+    named, log = contextual(contexts), log and (frame.value > 0).all()  # nothing has no logarithm
+    label = label.replace("; 95 %", ", log scale; 95 %") if log else label
     figure, axes = _axes(1, len(weights), 0.95 + 0.34 * len(contexts), sharey=True, sharex=True)
     y = {k: i for i, k in enumerate(reversed(contexts))}
     names = [k for k in STRATEGIES if k in set(frame.learner)]
@@ -461,10 +527,12 @@ def session_measure(frame, label, log=False):
         axis.set(title=weight, xscale="log" if log else "linear")
         if log:
             _plain(axis)
+        elif frame.value.min() == 0:
+            _from_nothing(axis, max(frame.high.max(), frame.value.max()))
         axis.grid(axis="y", visible=False)
         for i in range(len(contexts) - 1):
             axis.axhline(i + 0.5, color="#eeeeee", lw=0.5, zorder=0)
-    axes[0][0].set(yticks=range(len(contexts)), yticklabels=[contextual(k) for k in reversed(contexts)], ylim=(-0.6, len(contexts) - 0.4))
+    axes[0][0].set(yticks=range(len(contexts)), yticklabels=[named[k] for k in reversed(contexts)], ylim=(-0.6, len(contexts) - 0.4))
     figure.supxlabel(label, fontsize=7)
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=4)
@@ -476,6 +544,8 @@ def exploration(frame):
     """What exploration cost a session, in US cents and seconds, by learning rate: learner, context, learning_rate, measure, value, low, high."""
     measures = list(dict.fromkeys(frame.measure))
     learners = list(dict.fromkeys(frame.learner))
+    contexts = [c for c in dict.fromkeys(frame.context) if c != "mean"]
+    named, few = contextual(contexts, 20), len(contexts) <= _NAMED
     figure, axes = _axes(len(measures), len(learners), 3.6, sharex=True, sharey="row")
     for row, measure in zip(axes, measures):
         for axis, learner in zip(row, learners):
@@ -484,13 +554,15 @@ def exploration(frame):
                 bold = context == "mean"
                 _interval(axis, part.learning_rate, part.value, part.low, part.high, linestyle="-", lw=1.6 if bold else 0.5, elinewidth=0.5, ms=2.4,
                           color=STRATEGIES[learner][1] if bold else "#999999", marker="o" if bold else _MARKERS[number % len(_MARKERS)],
-                          label="mean of contexts" if bold else contextual(context))  # fmt: skip
+                          label=("mean of contexts" if few else f"mean of {len(contexts)} contexts\n(thin: each)") if bold else named[context] if few else "_each")  # fmt: skip
             axis.axhline(0, color="#333333", lw=0.6)
             rates = sorted(here.learning_rate.unique())
             axis.set(xscale="log")
             axis.set_xticks(rates, [f"{r:g}" for r in rates])
             axis.minorticks_off()
         row[0].set_ylabel(f"exploration,\n{measure}")
+        if frame[frame.measure == measure].value.abs().max() < 1e-9:  # rounding is no axis
+            row[0].set_ylim(-1, 1)
     for axis, learner in zip(axes[0], learners):
         axis.set_title(STRATEGIES[learner][0])
     for axis in axes[-1]:
@@ -508,7 +580,7 @@ def weights(frame, marks):
     """
     forms, contexts = list(dict.fromkeys(frame.form)), list(dict.fromkeys(frame.context))
     models = list(dict.fromkeys(frame.sort_values("order").model)) if "order" in frame else list(dict.fromkeys(frame.model))
-    looks = _model_looks(models)
+    looks, shown, named = _model_looks(models), short(models), contextual(contexts)
     figure, axes = _axes(1, len(forms), 0.95 + 0.3 * len(contexts), sharey=True, sharex=True)
     for axis, form in zip(axes[0], forms):
         for row, context in enumerate(reversed(contexts)):
@@ -526,10 +598,10 @@ def weights(frame, marks):
         axis.set(title=form, xscale="log", xlim=(frame.w_cost.min(), frame.w_cost_to.max()))
         _plain(axis)
         axis.grid(visible=False)
-    axes[0][0].set(yticks=range(len(contexts)), yticklabels=[contextual(k) for k in reversed(contexts)])
+    axes[0][0].set(yticks=range(len(contexts)), yticklabels=[named[k] for k in reversed(contexts)])
     figure.supxlabel("weight of cost $w_c$ (per US cent; $w_a = w_l = 1$; dotted: " + ", ".join(f"{k} {v:g}" for k, v in marks.items()) + "; thin: wins in < 95 % of resamples)", fontsize=6.2)
-    handles = [mpl.patches.Patch(color=looks[m][0], label=f"{chr(65 + i)}  {short(m)}") for i, m in enumerate(models)]
-    figure.legend(handles=handles, loc="outside upper center", ncols=4)
+    handles = [mpl.patches.Patch(color=looks[m][0], label=f"{chr(65 + i)}  {shown[m]}") for i, m in enumerate(models)]
+    figure.legend(handles=handles, loc="outside upper center", ncols=_columns(shown.values()))
     return figure
 
 
@@ -557,7 +629,7 @@ def readings(frame):
             axis.axhline(i + 0.5, color="#eeeeee", lw=0.5, zorder=0)
     axes[0][0].set(yticks=range(len(variants)), yticklabels=list(reversed(variants)), xlim=(0, 1))
     axes[0][1].set(xscale="log")
-    axes[0][1].set_xticks([10, 30, 100, 300, 1000], ["10", "30", "100", "300", "1,000"])
+    _round_ticks(axes[0][1], *axes[0][1].get_xlim())
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=2)
     return figure
@@ -610,4 +682,55 @@ def claims(frame):
     axis.set_yticklabels(part.id, fontsize=5.2)
     axis.grid(axis="y", visible=False)
     figure.legend(loc="outside upper center", ncols=4)
+    return figure
+
+
+def _dots(axis, part, look, labels):
+    """One row a series: its value, and its interval where it has one. Few artists, since a panel redraws them."""
+    rows, colours = np.arange(len(part)), []
+    for row, one in zip(rows, part.itertuples()):
+        colour, marker = look.get(one.series) or STRATEGIES[one.series][1:]
+        axis.plot([one.value], [row], color=colour, marker=marker, ms=4, ls="none")
+        colours.append(colour)
+    axis.hlines(rows, part.low.fillna(part.value), part.high.fillna(part.value), colors=colours, lw=0.8)
+    axis.set(yticks=rows, yticklabels=labels, ylim=(-0.6, len(part) - 0.4))
+
+
+@styled
+def variant(frame, note="", quick=False):
+    """One setting: how it converges, and what its sessions cost, take and get right beside every control.
+
+    ``frame``: panel, series, x, value, low, high, best (see `explore.numbers`). `quick` leaves out the
+    automatic layout, for a picture that is redrawn while a reader moves a control.
+    """
+    figure, axes = _axes(2, 3, 4.4, layout=None if quick else "constrained")
+    if quick:
+        figure.subplots_adjust(left=0.135, right=0.985, top=0.88, bottom=0.09, wspace=0.85, hspace=0.5)
+    models = list(dict.fromkeys(frame[frame.panel == "locked_on"].series))
+    names, look = short(models), {m: (_COLOURS[j % 6], _MARKERS[j % 8]) for j, m in enumerate(models)}
+    look |= {name: ("black", "o") for name in ("automaton", "qlearning")}  # the router, beside its LLMs
+    (paths, curve, locks), (*dots,) = axes
+    for m in models:
+        part = frame[(frame.panel == "probability") & (frame.series == m)]
+        paths.plot(part.x, part.value, color=look[m][0], marker=look[m][1], ms=3, markevery=(models.index(m) * 3, 12), label=names[m] + (" (best)" if part.best.any() else ""))
+        paths.fill_between(part.x, part.low, part.high, color=look[m][0], alpha=0.2, lw=0)
+    paths.set(title="probability of asking each LLM", xlabel="queries answered", ylim=(-0.02, 1.02))
+    part = frame[frame.panel == "locked"]
+    curve.step(part.x, part.value, where="post", color="black")
+    curve.fill_between(part.x, part.low, part.high, step="post", color="black", alpha=0.15, lw=0)
+    curve.set(title="share of sessions locked", xlabel="queries answered", ylim=(-0.02, 1.02))
+    part = frame[frame.panel == "locked_on"].iloc[::-1]
+    _dots(locks, part, look, [names[m] + (" (best)" if b else "") for m, b in zip(part.series, part.best)])
+    locks.set(title="sessions locked on it (share)", xlim=(-0.02, 1.02))
+    titles = {"cost_cents": "cost of a session (US cents)", "latency_s": "mean latency (s)", "accuracy": "mean accuracy"}
+    for axis, (panel, title) in zip(dots, titles.items()):
+        part = frame[frame.panel == panel].iloc[::-1]
+        _dots(axis, part, look, [names.get(n) or STRATEGIES[n][0] for n in part.series])
+        axis.set(title=title)
+        axis.axvline(part.value.iloc[-1], color="#bbbbbb", lw=0.6, zorder=0)
+    dots[0].set_xlim(left=0)
+    handles, labels = paths.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="upper center" if quick else "outside upper center", ncols=min(len(models), 5))
+    if note:
+        figure.text(0.99, 0.005, note, ha="right", va="bottom", fontsize=7, color="#b03000", weight="bold")
     return figure

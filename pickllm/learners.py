@@ -10,7 +10,8 @@ axis; it never draws, and it learns from the unit reward:
 A state is an ndarray, or a tuple of them, whose first axis is the session. `lock_rule` says when a
 session has converged (see `locking`); a learner without one locks at max p >= 0.99. `bind(trace,
 reward)` is optional: it returns the learner as the pool makes it. A control whose choice depends on the
-query alone has `choose(raw)` in place of the three functions.
+query alone has `choose(raw)` in place of the three functions; a learner that sees each query before it
+chooses has `describe(trace)` and `observe(state, seen)` besides (see `contextual`).
 """
 
 from dataclasses import dataclass

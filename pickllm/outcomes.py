@@ -10,23 +10,17 @@ from .files import home
 from .pool import declared_pools
 from .reward import FORMS, Reward
 from .sessions import replay
-from .sources import bundled_summary, load_trace
+from .sources import load_trace
 from .summary import TraceSummary
 
 WEIGHT_GRID = np.geomspace(0.003, 3.0, 61)
 RESAMPLES = 400
 
 
-def _bundled(trace):
-    """The shipped summary behind a bundled trace, else None."""
-    return bundled_summary(trace.name) if trace.name in declared_pools() else None
-
-
 def n_measured(trace):
-    """Queries measured per context: of the rows behind a bundled sample, not of the sample."""
-    summary = _bundled(trace)
-    if summary:
-        return {c: summary.contexts[c]["n_queries"] for c in trace.contexts}
+    """Queries measured per context: of the rows behind a sample, not of the sample."""
+    if trace.sample_of:
+        return {c: trace.sample_of.contexts[c]["n_queries"] for c in trace.contexts}
     return {c: int((trace.context == c).sum()) for c in trace.contexts}
 
 
@@ -40,7 +34,9 @@ def measured(trace):
     """
     from scipy.stats import t
 
-    n, summary, rows = n_measured(trace), _bundled(trace), []
+    n, summary, rows = n_measured(trace), trace.sample_of, []
+    if summary and trace.prices != {m: p for m, p in summary.prices.items() if m in trace.prices}:
+        summary = None  # repriced: the rows' costs were others
     for context in trace.contexts:
         part = trace.select(context=context)
         for j, model in enumerate(trace.models):
@@ -88,24 +84,29 @@ def rows_against_sample(trace):
     """The measured rows behind a trace, against the sample that stands for them.
 
     For a bundled trace the rows' figures are those recorded with its summary; for measured rows, or a
-    trace of one's own, they are computed, and the sample is drawn from the summary.
+    trace of one's own, they are computed, and the sample is drawn from the summary. Of a sample of
+    somebody's summary only means are compared: what sessions do on its rows is not known.
 
     Returns
     -------
     pandas.DataFrame
         ``context, model, measure, rows, rows_low, rows_high, sample, sample_low, sample_high``
     """
-    if trace.name in declared_pools():
+    if trace.sample_of and trace.name not in declared_pools():
+        sample, recorded = trace, None
+    elif trace.sample_of:
         sample, recorded = trace, pd.read_csv(home("data") / f"{trace.name}.rows-replay.csv")
         recorded = recorded[recorded.context.isin(trace.contexts)]
-    elif trace.name.removesuffix("-rows") in declared_pools():
+    elif trace.name.endswith("-rows") and trace.name.removesuffix("-rows") in declared_pools():
         sample, recorded = load_trace(trace.name.removesuffix("-rows")).select(context=trace.contexts), lock_shares(trace)
     else:
-        sample, recorded = TraceSummary.of(trace).sample(), lock_shares(trace)
+        sample, recorded = TraceSummary.of(trace, min(5, *n_measured(trace).values())).sample(), lock_shares(trace)
     keys = ["context", "model"]
     ours, theirs = _named_means(measured(trace)), _named_means(_sampled(sample))
     means = ours.merge(theirs, on=[*keys, "measure"], suffixes=("", "_sample"))
     means.columns = [*keys, "measure", "rows", "rows_low", "rows_high", "sample", "sample_low", "sample_high"]
+    if recorded is None:
+        return means
     locks = recorded.merge(lock_shares(sample), on=keys, suffixes=("", "_sample"))
     locks = pd.DataFrame(
         {"context": locks.context, "model": locks.model, "measure": "sessions locked on it", "rows": locks.share, "rows_low": locks.low,
@@ -118,7 +119,7 @@ def _sampled(sample):
     """`measured`, of a sample as the trace it is."""
     from dataclasses import replace
 
-    return measured(replace(sample, name="sample"))
+    return measured(replace(sample, sample_of=None))
 
 
 def _named_means(frame):
@@ -211,18 +212,25 @@ def mean_over_contexts(frame, by, value, low, high):
     return out.reset_index()
 
 
+def _apart(frame):
+    """The rows, a context that is itself called "mean" told apart from the mean of contexts."""
+    return frame.assign(context=frame.context.where(frame.context != "mean", "mean (a context)"))
+
+
 def with_mean(frame, by, estimates):
     """The rows, and one more per setting for context "mean": the mean of the contexts' estimates.
 
     A mean is left out where one of its contexts has no estimate.
     """
-    parts = []
+    parts, frame = [], _apart(frame)
     for name in estimates:
         complete = frame.groupby(by, sort=False)[name].transform(lambda v: v.notna().all())
         low, high = f"{name}_low", f"{name}_high"
         bounded = frame[complete].assign(**{high: frame[complete][high].fillna(frame[complete][name])})
         if len(bounded):
             parts.append(mean_over_contexts(bounded, by, name, low, high).set_index(by))
+    if not parts:
+        return frame
     mean = pd.concat(parts, axis=1).reset_index().assign(context="mean")
     return pd.concat([frame, mean], ignore_index=True)
 
@@ -232,7 +240,7 @@ def exploration_with_mean(explored):
     names = {"cents": "US cents per session", "seconds": "seconds per session"}
     by = ["learner", "learning_rate", "measure"]
     mean = mean_over_contexts(explored, by, "value", "low", "high").assign(context="mean")
-    frame = pd.concat([in_context_order(explored, by).drop(columns="position"), mean], ignore_index=True)
+    frame = pd.concat([_apart(in_context_order(explored, by)).drop(columns="position"), mean], ignore_index=True)
     return frame.assign(measure=frame.measure.map(names))
 
 
@@ -260,11 +268,13 @@ def describe(measured_frame, against):
     cost = m.cost_cents.groupby("model").mean()
     ratio = (m.latency_p95_s / m.latency_s).groupby("model").mean()
     locks = against[against.measure == "sessions locked on it"]
+    dearest = f"the dearest costs {cost.max() / cost.min():.0f} times the cheapest per query" if cost.min() > 0 else f"{(cost == 0).sum()} of them cost nothing"
     sentences = [
-        f"{best.nunique()} of {len(cost)} LLMs are the most accurate in at least one of {len(best)} contexts; the dearest costs {cost.max() / cost.min():.0f} times the cheapest per query.",
+        f"{best.nunique()} of {len(cost)} LLMs are the most accurate in at least one of {len(best)} contexts; {dearest}.",
         f"The 95th percentile of latency is {ratio.min():.1f} to {ratio.max():.1f} times the mean, by LLM.",
-        f"Shares of sessions locked on each LLM differ between sample and rows by at most {100 * (locks['sample'] - locks.rows).abs().max():.1f} points.",
     ]
+    if len(locks):
+        sentences.append(f"Shares of sessions locked on each LLM differ between sample and rows by at most {100 * (locks['sample'] - locks.rows).abs().max():.1f} points.")
     return sentences
 
 
@@ -288,8 +298,9 @@ def describe_sessions(compared, groups, disguises):
     sentences = []
     for (weights, learner), part in compared.groupby(["weights", "learner"], sort=False):
         mean = part.groupby(["measure", "control"]).change.mean() * 100
+        cost = f"cost {mean['cost_usd', 'most expensive']:+.0f} % against the most expensive LLM, {mean['cost_usd', 'random']:+.0f} % against random choice"
         sentences.append(
-            f"{weights}, {learner}: cost {mean['cost_usd', 'most expensive']:+.0f} % against the most expensive LLM, {mean['cost_usd', 'random']:+.0f} % against random choice; "
+            f"{weights}, {learner}: {cost if np.isfinite(mean['cost_usd', 'random']) else 'no cost to compare'}; "
             f"latency {mean['latency_ms', 'random']:+.0f} % against random choice; accuracy {mean['accuracy', 'most expensive']:+.1f} points against the most expensive LLM (means over contexts)."
         )
     first = groups[groups.group == groups.groupby(["weights", "context"]).group.transform("min")]

@@ -10,6 +10,7 @@ import numpy as np
 from .errors import InputError, MissingFileError, nearest
 from .files import home
 
+_NOTHING = 1e-9  # US dollars: the bound of a pool that is free, where any one above 0 does the same
 PRICE_COLUMNS = ("model", "vendor", "usd_per_million_input_tokens", "usd_per_million_output_tokens", "as_of", "source")
 
 
@@ -153,7 +154,7 @@ def declare_limits(models, prices, pool=None):
     """
     caps = _declared()["default_limits"] if pool is None else pool
     dearest = max(price_of(m, prices).cost_usd(caps["max_input_tokens"], caps["max_output_tokens"]) for m in models)
-    return Limits(dearest, caps["latency_floor_ms"], caps["latency_ceiling_ms"])
+    return Limits(dearest or _NOTHING, caps["latency_floor_ms"], caps["latency_ceiling_ms"])
 
 
 @functools.cache

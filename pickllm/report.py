@@ -13,12 +13,12 @@ import re
 
 import pandas as pd
 
-from . import experiments
+from . import artifact, experiments, receipts, tables
 from .errors import InputError
 from .files import home, root, written
+from .provenance import PACKAGES
 
 MARKERS = ("<!-- claims: written by `make reproduce` -->", "<!-- end of claims -->")
-_VERSIONS = ("numpy", "scipy", "pandas", "numba", "matplotlib", "seaborn", "statsmodels", "papermill", "jupyterlab", "evaluate", "huggingface-hub")
 
 _TEMPLATE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -38,9 +38,10 @@ th, td { text-align:left; padding:.3rem .5rem; border-bottom:1px solid var(--lin
 {{ size }} study, {{ sessions }} sessions of {{ queries }} queries per setting. All intervals are 95 % and over sessions unless a figure says otherwise.</p>
 <p class="soft">Only the paper's abstract and summaries of it by others were at hand. Each claim and each choice says which it comes from: <em>abstract</em>, <em>secondary</em> (a summary), or <em>ours</em>.
 {{ pool_note }}</p>
-<nav><a href="#claims">Claims</a><a href="#figures">Figures</a><a href="#methods">Methods</a><a href="#readings">Readings</a><a href="#runs">Runs and versions</a></nav>
+<nav><a href="#claims">Claims</a><a href="#figures">Figures</a><a href="#methods">Methods</a><a href="#readings">Readings</a><a href="#artifact">Artifact sheet</a><a href="#runs">Runs and versions</a></nav>
 <h2 id="claims">Claims</h2>
-<p>{{ tally }}. Verdicts follow rules that stand in <code>pickllm/claims.py</code> and were written before the run; the check with the pool in reverse order was added after a run had shown that Q-learning depends on the order, and can only lower a verdict. Measured at the weights &ldquo;{{ weights }}&rdquo; and learning rate {{ rate }}, as the mean over contexts.</p>
+<p>{{ tally }}. Verdicts follow rules that stand in <code>pickllm/claims.py</code> and were written before the run; the check with the pool in reverse order was added after a run had shown that Q-learning depends on the order, and can only lower a verdict. Measured at the weights &ldquo;{{ weights }}&rdquo; and learning rate {{ rate }}, as the mean over contexts
+(run <code>{{ claims_run }}</code>).</p>
 <div class="scroll"><table><thead><tr><th>claim</th><th>source</th><th class="n">stated</th><th class="n">measured</th><th class="n">95 % interval</th><th>verdict</th><th>reason</th></tr></thead><tbody>
 {% for c in claims %}<tr id="claim-{{ c.id }}"><td>{{ c.statement }}<br><code class="soft">{{ c.id }}</code></td><td>{{ c.source }}</td><td class="n">{{ c.stated }}</td><td class="n">{{ c.value }}</td><td class="n">{{ c.interval }}</td>
 <td class="verdict v-{{ c.verdict|replace(' ', '-') }}">{{ c.verdict }}</td><td>{{ c.reason }}</td></tr>
@@ -51,10 +52,16 @@ th, td { text-align:left; padding:.3rem .5rem; border-bottom:1px solid var(--lin
 {% endfor %}
 <h2>Findings, written by the runs</h2>
 <ul>{% for n in notes %}<li{% if n.startswith('Warning') %} class="warn"{% endif %}>{{ n }}</li>{% endfor %}</ul>
+<h2 id="tables">Tables</h2>
+<ul>{% for t in tables %}<li>{{ t.title }}: {% for e in t.files %}<a href="{{ t.name }}.{{ e }}">{{ e }}</a> {% endfor %}<span class="soft">(run <code>{{ t.run }}</code>)</span></li>{% endfor %}
+<li>Numbers as LaTeX commands: <a href="numbers.tex">numbers.tex</a></li></ul>
+<p class="soft"><code>pickllm why NAME</code> prints what a figure or table was made from; <code>pickllm cite --claim ID</code> a sentence to quote.</p>
 <h2 id="methods">Methods</h2>
 {{ methods }}
 <h2 id="readings">Readings of the paper</h2>
 {{ readings }}
+<h2 id="artifact">Artifact sheet</h2>
+{{ artifact }}
 <h2 id="runs">Runs and versions</h2>
 <div class="scroll"><table><thead><tr><th>run</th><th>notebook</th><th class="n">seconds</th><th>input</th></tr></thead><tbody>
 {% for r in runs %}<tr><td>{{ r.name }}</td><td>{{ r.notebook }}</td><td class="n">{{ r.seconds }}</td><td><code>{{ r.input }}</code></td></tr>{% endfor %}
@@ -116,7 +123,10 @@ def html(markdown):
 
 
 def write(folder, trace, size, planned):
-    """Write ``<folder>/report/index.html`` from a study's results: one file that opens from disk.
+    """Write a study's report from its results, and its receipts beside its figures.
+
+    ``<folder>/report/index.html`` is one file that opens from disk; ``tables/``, ``numbers.tex`` and
+    ``artifact.md`` stand beside it.
 
     Parameters
     ----------
@@ -135,16 +145,20 @@ def write(folder, trace, size, planned):
 
     folder = root() / folder
     claims = pd.read_csv(folder / "figures" / "claims.csv")
-    notes, runs, drawn_by = [], [], {}
+    manifest = receipts.write(folder, tables.write(folder))
+    sheet = artifact.sheet(folder, manifest, claims)
+    for name, text in (("numbers.tex", tables.macros(claims, manifest)), ("artifact.md", f"# Artifact sheet\n\n{sheet}")):
+        with written(folder / "report" / name) as file:
+            file.write(text)
+    notes, runs = [], []
     for p in planned:
         name = p["run"].name
         stamp = json.loads((folder / "results" / f"{name}.stamp").read_text("utf-8"))
         runs.append({"name": name, "notebook": stamp["notebook"], "seconds": stamp["seconds"], "input": stamp["input"][:12]})
         notes += json.loads((folder / "results" / f"{name}.json").read_text("utf-8"))["notes"]
-        drawn_by |= {os.path.basename(f).rsplit(".", 1)[0]: stamp["input"][:12] for f in stamp["files"] if f.endswith(".svg")}
     figures = [
-        {"name": name, "title": title, "text": text, "source": _data_uri(folder / "figures" / f"{name}.svg"), "run": drawn_by.get(name)}
-        for name, (title, text) in experiments.FIGURES.items()
+        {"name": name, "title": title, "text": text, "source": _data_uri(folder / "figures" / f"{name}.svg"), "run": manifest["figures"][name]["run"]}
+        for name, (title, text) in experiments.all_figures().items()
         if (folder / "figures" / f"{name}.svg").exists()
     ]
     counts = claims.verdict.value_counts()
@@ -162,13 +176,16 @@ def write(folder, trace, size, planned):
         rate=f"{experiments.RATE:g}",
         claims=claim_rows(claims),
         figures=figures,
+        claims_run=manifest["figures"]["claims"]["run"],
+        tables=[{"name": name, "title": tables.TABLES[name.removeprefix("tables/")][0], **t} for name, t in manifest["tables"].items()],
+        artifact=jinja2.utils.markupsafe.Markup(html(sheet)),
         notes=notes,
         methods=jinja2.utils.markupsafe.Markup(methods),
         readings=jinja2.utils.markupsafe.Markup(readings),
         runs=runs,
         total=f"{sum(r['seconds'] for r in runs):.0f}",
         machine=f"Python {platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        versions=", ".join(f"{name} {importlib.metadata.version(name)}" for name in _VERSIONS),
+        versions=", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES),
     )
     path = folder / "report" / "index.html"
     with written(path) as file:

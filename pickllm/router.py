@@ -58,6 +58,8 @@ class Router:
         models = tuple(str(m) for m in models)
         if not models or len(set(models)) != len(models):
             raise InputError(f"Router: models must name each LLM once, got {list(models)}; leave out the repeats")
+        if hasattr(learner, "describe"):
+            raise InputError(f"Router: {type(learner).__name__} sees queries, which a live session does not tell; start one Router per context")
         self.models = models
         self.learner = learner.bind(_Pool(models), reward) if hasattr(learner, "bind") else learner
         self.limits = limits or reward.limits or default_limits()

@@ -190,8 +190,8 @@ def replay(
         Number of sessions, and of queries in each, > 0.
     seed : int
         In [0, 2**63). Query order and choices derive from (seed, session) alone.
-    order : {"bootstrap", "shuffle"}
-        Queries drawn with replacement, or each at most once.
+    order : {"bootstrap", "shuffle"} or Schedule
+        Queries drawn with replacement, or each at most once; or phase by phase (see `scenarios`).
     lock : bool or lock rule
         Whether a session that has converged stays with its LLM; by the learner's own rule, or this one.
     checkpoints : int or sequence of int
@@ -225,12 +225,13 @@ def replay(
     raw = reward.raw(trace.accuracy, trace.cost_usd, trace.latency_ms)
     unit = reward.unit(trace.accuracy, trace.cost_usd, trace.latency_ms)
     block = slice(first, first + sessions)
-    if runs_compiled(engine, learner, rule, sessions * queries):
+    if runs_compiled(engine, learner, rule, order, sessions * queries):
         from . import kernels
 
         parts = [kernels.replay(unit, learner, rule, block, queries, seed, order, marks, n_jobs)]
     else:
-        parts = _in_numpy(raw, unit, learner, rule, block, queries, seed, order, marks, n_jobs)
+        seen = learner.describe(trace) if hasattr(learner, "describe") else None
+        parts = _in_numpy(raw, unit, seen, learner, rule, block, queries, seed, order, marks, n_jobs)
     choices, order_, probabilities, locked_at, locked_model = (np.concatenate(p) if len(p) > 1 else p[0] for p in zip(*parts))
     return Sessions(trace, reward, learner, choices, order_, marks, probabilities, locked_at, locked_model, first, engine)
 
@@ -239,7 +240,7 @@ def checked(trace, sessions, queries, seed, order, checkpoints, first=0):
     """The checkpoints of a replay whose other numbers obey their rules."""
     _whole("sessions", sessions), _whole("queries", queries), _whole("first", first, least=0)
     streams.keys(seed, first, streams.QUERY)
-    if order not in ORDERS:
+    if not hasattr(order, "place") and order not in ORDERS:
         raise InputError(f"replay: unknown order {order!r}; {nearest(order, ORDERS)}")
     if order == "shuffle" and queries > trace.n_queries:
         raise InputError(
@@ -258,24 +259,24 @@ def bound(trace, reward, learner, lock=True):
     return reward, learner, getattr(learner, "lock_rule", MaxProbability()) if lock is True else (lock or None)
 
 
-def runs_compiled(engine, learner, rule, decisions):
+def runs_compiled(engine, learner, rule, order, decisions):
     """Whether sessions of so many decisions run compiled."""
     if engine not in ENGINES:
         raise InputError(f"replay: unknown engine {engine!r}; {nearest(engine, ENGINES)}")
     learners, rules = KERNELS
     plain = all(isinstance(value, (int, float)) for value in getattr(learner, "__dict__", {}).values())
-    known = type(learner) in learners and plain and (rule is None or type(rule) in rules)
+    known = type(learner) in learners and plain and (rule is None or type(rule) in rules) and not hasattr(order, "place")
     if engine == "compiled" and not known:
-        what = type(learner).__name__ + (f" with {type(rule).__name__}" if rule is not None else "")
+        what = type(learner).__name__ + (f" with {type(rule).__name__}" if rule is not None else "") + (" in phases" if hasattr(order, "place") else "")
         raise InputError(f"replay: no compiled loop for {what}, only for {', '.join(k.__name__ for k in sum(KERNELS, ()))}; use engine='auto'")
     return known and (engine == "compiled" or (engine == "auto" and decisions >= WORTHWHILE))
 
 
-def _in_numpy(raw, unit, learner, rule, block, queries, seed, order, marks, n_jobs):
+def _in_numpy(raw, unit, seen, learner, rule, block, queries, seed, order, marks, n_jobs):
     """What `_block` returns, for each of some blocks of sessions."""
     numbers = np.arange(block.start, block.stop)
     blocks = np.array_split(numbers, _n_blocks(n_jobs, len(numbers)))
-    run = lambda block: _block(raw, unit, learner, rule, block, queries, seed, order, marks)  # noqa: E731
+    run = lambda block: _block(raw, unit, seen, learner, rule, block, queries, seed, order, marks)  # noqa: E731
     if len(blocks) == 1:
         return [run(blocks[0])]
     import joblib
@@ -283,7 +284,7 @@ def _in_numpy(raw, unit, learner, rule, block, queries, seed, order, marks, n_jo
     return joblib.Parallel(n_jobs=n_jobs, prefer="threads")(joblib.delayed(run)(block) for block in blocks)
 
 
-def _block(raw, unit, learner, rule, block, queries, seed, order, marks):
+def _block(raw, unit, seen, learner, rule, block, queries, seed, order, marks):
     """Some sessions, all at once: the loop itself."""
     n, m = len(block), unit.shape[1]
     drawn = query_order(len(unit), block, queries, seed, order)
@@ -303,6 +304,9 @@ def _block(raw, unit, learner, rule, block, queries, seed, order, marks):
     last = p.copy()
     mark = dict(zip(marks.tolist(), range(len(marks))))
     for t in range(queries):
+        if seen is not None and len(active):  # a learner that looks at the query before it chooses
+            state = learner.observe(state, seen[drawn[active, t]])
+            p = learner.probabilities(state)
         if t in mark:
             last[active] = p
             recorded[:, mark[t]] = last
@@ -352,6 +356,8 @@ def choose(p, u):
 def query_order(n, block, queries, seed, order):
     """Positions of each session's queries among n, (n_sessions, queries), from their own stream."""
     u = streams.uniforms(streams.keys(seed, block, streams.QUERY), np.arange(queries))
+    if hasattr(order, "place"):
+        return order.place(u)
     if order == "bootstrap":
         return (u * n).astype(np.int32)
     deck = np.tile(np.arange(n, dtype=np.int32), (len(block), 1))  # Fisher and Yates, one swap a query

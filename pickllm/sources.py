@@ -4,10 +4,10 @@ import functools
 import pathlib
 from dataclasses import replace
 
-from . import leaderboard
-from .errors import InputError, nearest
+from . import leaderboard, sharing
+from .errors import InputError, MissingFileError, nearest
 from .files import home
-from .pool import declared_pools
+from .pool import Limits, declared_pools
 from .summary import TraceSummary
 from .trace import read_trace
 
@@ -35,9 +35,9 @@ def load_trace(name, prices=None, limits=None):
         A name of `list_traces` (the bundled ones need nothing; those that end in ``-rows`` need
         `pickllm fetch` once), or a path (.csv, .parquet, or a summary .json).
     prices : path or dict of str to Price, optional
-        For a file: the price list for its models.
+        For a file, or a trace of the Hub: the price list for its models.
     limits : Limits, optional
-        For a file: the limits declared for its pool.
+        For a file, or a trace of the Hub: the limits declared for its pool.
 
     Returns
     -------
@@ -52,11 +52,31 @@ def load_trace(name, prices=None, limits=None):
         return _bundled(text)
     if text.removesuffix("-rows") in declared_pools():
         return leaderboard.read(pool=text.removesuffix("-rows"))
+    if text.startswith(sharing.SCHEME):
+        return _shared(text, prices, limits)
     if text.endswith(".json"):
         return TraceSummary.load(text).sample(BUNDLED_QUERIES, BUNDLED_SEED)
     if pathlib.Path(text).suffix or pathlib.Path(text).exists():
         return read_trace(text, prices, limits)
     raise InputError(f"unknown trace {text!r}; a path ends in .csv, .parquet or .json, and of names {nearest(text, list_traces())}")
+
+
+def _shared(address, prices, limits):
+    """A trace from the Hub, named by its commit; rows where there are any, else a sample of the summary."""
+    files = sharing.download(address, stacklevel=4)
+    repo, commit = sharing.parse(files.address)
+    name = f"{repo}@{commit[:12]}"
+    try:
+        if files.summary:
+            return replace(TraceSummary.load(files.summary).sample(BUNDLED_QUERIES, BUNDLED_SEED), name=name)
+        recorded = Limits(**files.note["limits"]) if "limits" in files.note and prices is None else None
+        trace = replace(read_trace(files.trace, files.prices if prices is None else prices, limits or recorded), name=name)
+    except (InputError, MissingFileError, TypeError) as error:
+        there = str(error).replace(str((files.trace or files.summary).parent), repo)
+        raise InputError(f"{files.address}: a dataset in another schema ({there}); its columns must be those of a trace: download it, convert it and load the file") from error
+    if prices is None and limits is None and files.note.get("fingerprint", trace.fingerprint()) != trace.fingerprint():
+        raise InputError(f"{files.address}: not the trace that was pushed (its fingerprint differs from trace.json's); ask its owner to push it again, or give prices= to load it as it is")
+    return trace
 
 
 @functools.lru_cache(maxsize=4)

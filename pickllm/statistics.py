@@ -174,7 +174,8 @@ def relative_change(router, control):
 
     The estimate is mean(router) / mean(control) - 1; over several strata (2-D input, one column a
     stratum) it is the mean of theirs. Its variance is that of the per-session linearisation
-    (x - r y) / mean(y), so pairing, and draws shared between strata, are accounted for.
+    (x - r y) / mean(y), so pairing, and draws shared between strata, are accounted for. Against a control
+    that is 0 in some stratum there is none.
 
     Parameters
     ----------
@@ -186,6 +187,8 @@ def relative_change(router, control):
     -0.5
     """
     x, y = (np.asarray(v, dtype=float).reshape(len(v), -1) for v in (router, control))
+    if (y == 0).all(axis=0).any():
+        return (np.nan,) * 4
     ratio = x.mean(axis=0) / y.mean(axis=0)
     linear = ((x - ratio * y) / y.mean(axis=0)).mean(axis=1)
     estimate = float(ratio.mean() - 1)
@@ -237,7 +240,8 @@ def comparisons(table, routers, controls, relative=("cost_usd", "latency_ms"), a
     -------
     pandas.DataFrame
         ``context``, ``learner``, ``control``, ``measure``, ``kind`` (relative or absolute), ``change``,
-        ``low``, ``high``, ``p`` and ``p_holm``: corrected over all rows of the measure.
+        ``low``, ``high``, ``p`` and ``p_holm``: corrected over all rows of the measure. Empty where a
+        relative change is against nothing.
     """
     from statsmodels.stats.multitest import multipletests
 
@@ -251,7 +255,7 @@ def comparisons(table, routers, controls, relative=("cost_usd", "latency_ms"), a
                     change, low, high, p = how(values[router, measure][:, j], values[control, measure][:, j])
                     rows.append((context, router, control, measure, kind, change, low, high, p))
     frame = pd.DataFrame(rows, columns=["context", "learner", "control", "measure", "kind", "change", "low", "high", "p"])
-    for _, index in frame.groupby("measure").groups.items():
+    for _, index in frame[frame.p.notna()].groupby("measure").groups.items():
         frame.loc[index, "p_holm"] = multipletests(frame.loc[index, "p"], method="holm")[1]
     return frame
 
@@ -295,10 +299,10 @@ def disguises(table, routers, fixed, share_of_queries=0.9):
     Parameters
     ----------
     table : pandas.DataFrame
-        As `sweep` gives, with the routers and, under the LLM's own name, each fixed LLM.
+        As `sweep` gives, with the routers and each fixed LLM.
     routers : sequence of str
-    fixed : sequence of str
-        The LLMs' names.
+    fixed : sequence of str, or dict of str to str
+        The LLMs; by the name of the strategy that always asks it, where that is another.
 
     Returns
     -------
@@ -306,12 +310,12 @@ def disguises(table, routers, fixed, share_of_queries=0.9):
         One row a context and router: ``model``, ``share``, ``change`` in raw reward with ``low`` and
         ``high``, and ``warning`` (bool).
     """
-    rows = []
+    rows, always = [], {m: s for s, m in fixed.items()} if isinstance(fixed, dict) else {m: m for m in fixed}
     for context, part in table.groupby("context", sort=False):
         for router in routers:
             mine = part[part.learner == router]
-            shares = {m: mine[f"share:{m}"].mean() for m in fixed}
+            shares = {m: mine[f"share:{m}"].mean() for m in always}
             model = max(shares, key=shares.get)
-            change, low, high, _ = difference(wide(part, "reward", router), wide(part, "reward", model))
+            change, low, high, _ = difference(wide(part, "reward", router), wide(part, "reward", always[model]))
             rows.append((context, router, model, shares[model], change, low, high, shares[model] >= share_of_queries and not low > 0))
     return pd.DataFrame(rows, columns=["context", "learner", "model", "share", "change", "low", "high", "warning"])

@@ -4,6 +4,8 @@ A run is done when its result file holds the hash of everything it depends on: t
 parameters, the package's code, the trace, and the results it reads. Only what is not done runs.
 """
 
+import ast
+import csv
 import fnmatch
 import json
 import os
@@ -15,11 +17,14 @@ import time
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import suppress
 
+from . import provenance
 from .errors import InputError, nearest
 from .files import PACKAGE, digest, home, root, write_json, written
 
-#: Modules that only draw, judge or present: a change in them does not rerun a simulation.
-PRESENTING = ("figures", "claims", "report", "study", "__main__", "__init__", "experiments")
+#: Modules that read or hand on what runs have made: a change in them reruns nothing.
+PRESENTING = ("report", "provenance", "receipts", "tables", "citation", "artifact", "archive", "verify_archive", "compare", "verify", "__main__")
+#: Modules that draw or judge: a change in them reruns what draws, and no simulation.
+DRAWING = ("figures", "claims", "experiments", "study", "__init__")
 
 
 class RunFailed(Exception):
@@ -68,16 +73,30 @@ def read_results(folder, runs, table):
 def listed(text, known, what):
     """A parameter that lists names: ``"all"``, or names with commas between, each checked.
 
+    A name with a comma or a quotation mark, or one called "all", stands in quotation marks, as in CSV.
+
     Examples
     --------
-    >>> listed("all", ("a", "b"), "context"), listed("b", ("a", "b"), "context")
-    (['a', 'b'], ['b'])
+    >>> listed("all", ("a", "b"), "context"), listed("b", ("a", "b"), "context"), listed('"c, d", a', ("a", "c, d"), "context")
+    (['a', 'b'], ['b'], ['c, d', 'a'])
     """
-    names = list(known) if text == "all" else [part.strip() for part in str(text).split(",")]
+    names = list(known) if text == "all" else next(csv.reader([str(text)], skipinitialspace=True, strict=True), [])
     for name in names:
         if name not in known:
             raise InputError(f"unknown {what} {name!r}; {nearest(name, known)}")
     return names
+
+
+def joined(names):
+    """The text that `listed` reads back as these names, whatever they hold.
+
+    Examples
+    --------
+    >>> joined(["a", "b, c"]), joined(["all"])
+    ('a, "b, c"', '"all"')
+    """
+    plain = lambda n: n == n.strip() and not set(n) & set(',"\r\n') and n != "all"  # noqa: E731
+    return ", ".join(n if plain(n) else '"' + n.replace('"', '""') + '"' for n in names)
 
 
 def numbers(text):
@@ -94,9 +113,10 @@ def numbers(text):
         raise InputError(f"not a list of numbers: {text!r}; write them with commas between, like '0.1, 0.5'") from None
 
 
-def _code(presenting):
+def _code(draws):
     """Hash of the package's modules that a run depends on, and of the data shipped with them."""
-    paths = sorted(p for p in PACKAGE.glob("*.py") if presenting or p.stem not in PRESENTING)
+    without = PRESENTING if draws else PRESENTING + DRAWING
+    paths = sorted(p for p in PACKAGE.glob("*.py") if p.stem not in without)
     paths += sorted(p for p in home("data").iterdir() if p.is_file())
     return digest(*(p.name for p in paths), *paths)
 
@@ -131,7 +151,7 @@ def plan(runs, folder, common):
     Returns
     -------
     list of dict
-        ``run``, ``parameters``, ``input``, ``done``.
+        ``run``, ``parameters``, ``defaults`` (of the notebook), ``input``, ``done``.
 
     Raises
     ------
@@ -154,8 +174,13 @@ def plan(runs, folder, common):
         hashes[run.name] = inputs
         places = {"result": f"{folder}/results/{run.name}.json", "results": f"{folder}/results", "figures": f"{folder}/figures", "run": inputs[:12]}
         parameters |= {k: v for k, v in places.items() if k in declared[run.notebook]}
-        planned.append({"run": run, "parameters": parameters, "input": inputs, "done": _done(folder, run.name, inputs)})
+        planned.append({"run": run, "parameters": parameters, "defaults": _values(declared[run.notebook]), "input": inputs, "done": _done(folder, run.name, inputs)})
     return planned
+
+
+def _values(declared):
+    """Defaults of a notebook as values: the tests hold parameters to JSON scalars."""
+    return {name: ast.literal_eval(text) for name, text in declared.items()}
 
 
 def _stamp(folder, name):
@@ -165,7 +190,7 @@ def _stamp(folder, name):
 def _done(folder, name, inputs):
     try:
         stamp = json.loads(_stamp(folder, name).read_text("utf-8"))
-        return stamp["input"] == inputs and all(
+        return stamp["input"] == inputs and "defaults" in stamp and all(
             (root() / path).exists() and digest(root() / path) == sha for path, sha in stamp["files"].items()
         )
     except (OSError, ValueError, KeyError):
@@ -198,6 +223,7 @@ def execute(planned, folder, jobs=2, progress=True, force=False):
             old.unlink()
     if not waiting:
         return 0, len(here)
+    origin = {"code": provenance.code(), "lock": provenance.lock(), "machine": provenance.machine()}
     bar = tqdm(total=len(waiting), desc="notebooks", unit="run", disable=not progress, smoothing=0)
     pool = ProcessPoolExecutor(min(jobs, len(waiting)), mp_context=get_context("spawn"))
     running, count = {}, len(waiting)
@@ -205,7 +231,7 @@ def execute(planned, folder, jobs=2, progress=True, force=False):
         while waiting or running:
             for name, p in list(waiting.items()):
                 if not any(n in waiting or n in running.values() for n in p["run"].needs):
-                    running[pool.submit(_run_one, p, str(folder))] = waiting.pop(name)["run"].name
+                    running[pool.submit(_run_one, p | {"origin": origin}, str(folder))] = waiting.pop(name)["run"].name
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 name = running.pop(future)
                 future.result()
@@ -292,7 +318,12 @@ def _run_one(p, folder):
             "input": p["input"],
             "seconds": round(time.perf_counter() - start, 2),
             "parameters": p["parameters"],
+            "defaults": p["defaults"],
             "notebook": run.notebook,
+            "notebook_sha256": provenance.sha256(home("notebooks") / f"{run.notebook}.ipynb"),
+            "needs": list(run.needs),
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            **p["origin"],
             "files": {os.path.relpath(f, root()): digest(f) for f in files},
         },
     )

@@ -5,6 +5,13 @@ Under independent draws within a context a bandit's law depends only on each LLM
 too. A summary therefore holds, per context, how often each joint pattern of accuracy levels over the
 pool occurred, and per LLM and level the quantiles of tokens and latency with their rank correlations.
 No row of the trace and no text is in it.
+
+A *protected* summary is made so that every number in it speaks for at least ``min_cell`` queries of one
+context: rare patterns take the place of their nearest neighbour before anything is counted, and values
+are replaced by the means of their neighbours (univariate microaggregation: Domingo-Ferrer and
+Mateo-Sanz 2002, IEEE TKDE 14(1)) before any quantile is taken, so that no minimum, maximum or quantile
+is one query's own. Names of LLMs and contexts, and counts of queries, are not hidden; nor is a query
+from somebody who knows all the others of its group, or who holds two summaries that differ by it.
 """
 
 import json
@@ -19,6 +26,8 @@ from .pool import Limits, Price
 from .trace import Trace
 
 VARIABLES = ("input_tokens", "output_tokens", "latency_ms")
+#: Also of a trace that brought its own costs, which no price list gives back.
+OWN_COST = "cost_usd"
 #: Probabilities of the stored quantiles: fine in both tails.
 GRID = (0, .005, .01, .02, .03, .05, *(round(x, 2) for x in np.arange(.1, .91, .05)), .925, .95, .96, .97, .98, .985, .99, .995, 1)  # fmt: skip
 MAX_LEVELS = 11
@@ -51,7 +60,7 @@ class TraceSummary:
     provenance: dict
 
     @classmethod
-    def of(cls, trace, min_cell=5, provenance=None):
+    def of(cls, trace, min_cell=5, provenance=None, protect=False):
         """The summary of a trace.
 
         Parameters
@@ -61,7 +70,11 @@ class TraceSummary:
             A cell (LLM and accuracy level in a context) with fewer queries gives no quantiles of its
             own, which would be its rows; it takes those of all the LLM's answers in the context.
         provenance : dict, optional
+        protect : bool
+            Let no number speak for fewer than `min_cell` queries (see above), for outcomes that are not public.
         """
+        if not (isinstance(min_cell, int) and min_cell >= 1 + protect):
+            raise InputError(f"summary: min_cell must be a whole number >= {1 + protect}, got {min_cell!r}; 5 is usual")
         parts = {c: trace.select(context=c) for c in trace.contexts}
         for c, part in parts.items():
             if part.n_queries < min_cell:
@@ -69,9 +82,31 @@ class TraceSummary:
                     f"summary: context '{c}' must have at least {min_cell} queries, got {part.n_queries}, whose quantiles would be its rows; "
                     "leave it out, or lower min_cell"
                 )
-        contexts = {c: _context_summary(part, min_cell) for c, part in parts.items()}
-        note = {"trace": trace.name, "trace_sha256": trace.fingerprint(), "min_cell": min_cell} | (provenance or {})
-        return cls(trace.name, trace.models, trace.limits, trace.prices, contexts, note)
+        variables = VARIABLES if _priced(trace) else (*VARIABLES, OWN_COST)
+        contexts = {c: _context_summary(part, min_cell, variables, protect) for c, part in parts.items()}
+        # a digest of all rows would let whoever knows all but one of them try that one
+        note = {"trace": trace.name, "min_cell": min_cell} | ({"protected": True} if protect else {"trace_sha256": trace.fingerprint()})
+        return cls(trace.name, trace.models, trace.limits, trace.prices, contexts, note | (provenance or {}))
+
+    def disclosed(self):
+        """What whoever reads the summary learns, as sentences, one a context."""
+        k = self.provenance.get("min_cell")
+        lines = []
+        for context, s in self.contexts.items():
+            counts = [pattern[-1] for pattern in s["patterns"]]
+            sizes = [cell["n"] for levels in s["cells"].values() for cell in levels.values()]
+            lines.append(
+                f"context '{context}': {s['n_queries']} queries; {len(counts)} joint accuracy patterns, the rarest of {min(counts)} queries; quantiles, "
+                f"means and correlations of tokens{', cost' if len(_variables(s)) > len(VARIABLES) else ''} and latency in {len(sizes)} cells, the smallest of {min(sizes)}"
+            )
+        if self.provenance.get("protected"):
+            return (*lines, f"every pattern, quantile and level of accuracy speaks for at least {k} queries; names of LLMs and contexts stand as they are")
+        return (*lines, "not protected: rare patterns are counted as they are, and the outermost quantiles are single queries' own values")
+
+    def shift(self, trace):
+        """The largest difference between an LLM's mean accuracy in a context of the trace and here; protection moves it."""
+        parts = {c: trace.select(context=c).accuracy.mean(axis=0) for c in self.contexts}
+        return max(abs(s["rows"][m]["accuracy"][0] - parts[c][j]) for c, s in self.contexts.items() for j, m in enumerate(self.models))
 
     def save(self, path):
         """Write the summary as JSON."""
@@ -134,46 +169,112 @@ class TraceSummary:
         Returns
         -------
         Trace
-            Costs are priced from the sampled tokens.
+            Costs are priced from the sampled tokens, or sampled where the trace brought its own.
         """
         if not n_queries >= 1:
             raise InputError(f"sample: n_queries must be >= 1, got {n_queries!r}; it counts queries per context")
         parts = [_sample_context(s, self.models, n_queries, np.random.default_rng([seed, i])) for i, s in enumerate(self.contexts.values())]
-        columns = {v: np.concatenate([p[v] for p in parts]) for v in ("accuracy", *VARIABLES)}
+        columns = {v: np.concatenate([p[v] for p in parts]) for v in parts[0]}
+        own = columns.pop(OWN_COST, None)
         names = list(self.contexts)
         trace = Trace(
             models=self.models,
             query_id=np.array([f"{c}-{i:05d}" for c in names for i in range(n_queries)]),
             context=np.repeat(names, n_queries),
-            cost_usd=np.zeros_like(columns["accuracy"]),
+            cost_usd=np.zeros_like(columns["accuracy"]) if own is None else own,
             prices=self.prices,
             limits=self.limits,
             name=self.name,
+            sample_of=self,
             **columns,
         )
-        return trace.reprice(self.prices)
+        return trace.reprice(self.prices) if own is None else trace
 
 
-def _levels(accuracy):
+def _priced(trace):
+    """Whether the price list gives the costs back, as it does unless the trace brought its own."""
+    known = all(m in trace.prices for m in trace.models)
+    return known and np.allclose(trace.reprice(trace.prices).cost_usd, trace.cost_usd, rtol=1e-9, atol=0)
+
+
+def _variables(context):
+    """The names behind a context's quantiles, in their order."""
+    width = len(next(iter(next(iter(context["cells"].values())).values()))["quantiles"])
+    return (*VARIABLES, OWN_COST)[:width]
+
+
+def _levels(accuracy, bins=10):
     """(values, codes): accuracy as it is when it has few distinct values, else in equal-count bins by mean."""
     values, codes = np.unique(accuracy, return_inverse=True)
     if len(values) > MAX_LEVELS:
         rank = np.argsort(np.argsort(accuracy, axis=None, kind="stable"), kind="stable")
-        codes = rank * 10 // accuracy.size
-        values = np.array([accuracy.ravel()[codes == k].mean() for k in range(10)])
+        codes = rank * bins // accuracy.size
+        values = np.array([accuracy.ravel()[codes == k].mean() for k in range(bins)])
     return values, codes.reshape(accuracy.shape)
 
 
-def _context_summary(trace, min_cell):
-    values, codes = _levels(trace.accuracy)
+def _merged(codes, least):
+    """Codes in which every joint pattern stands for at least `least` queries.
+
+    The rarest pattern takes the codes of its nearest (the commonest among equals), until none is rarer
+    than `least`; distance is the number of levels between two patterns, over all LLMs.
+
+    Parameters
+    ----------
+    codes : ndarray of int, (n_queries, n_models)
+        With at least `least` queries.
+
+    Examples
+    --------
+    >>> _merged(np.array([[0, 0]] * 5 + [[0, 1]] * 6 + [[1, 1]]), 5)[-1].tolist()
+    [0, 1]
+    """
+    patterns, member, counts = np.unique(codes, axis=0, return_inverse=True, return_counts=True)
+    becomes, counts = np.arange(len(patterns)), counts.astype(float)
+    while len(patterns) > 1 and counts.min() < least:
+        rare = int(counts.argmin())
+        distance = np.abs(patterns - patterns[rare]).sum(axis=1).astype(float)
+        distance[rare], distance[np.isinf(counts)] = np.inf, np.inf
+        near = int(np.lexsort((-counts, distance))[0])
+        counts[near] += counts[rare]
+        counts[rare] = np.inf  # gone
+        becomes[becomes == rare] = near
+    return patterns[becomes[member.ravel()]]
+
+
+def _protected_levels(accuracy, least):
+    """Levels and codes of which each level, and each joint pattern, stands for at least `least` queries."""
+    values, codes = _levels(accuracy, bins=max(1, min(10, len(accuracy) // least)))
+    codes = _merged(codes, least)
+    used, codes = np.unique(codes, return_inverse=True)
+    return values[used], codes.reshape(accuracy.shape)
+
+
+def _microaggregated(data, least):
+    """Each row's values, in groups of at least `least` neighbours, as their group's mean."""
+    out = np.empty_like(data)
+    for row, values in zip(out, data):
+        for group in np.array_split(np.argsort(values, kind="stable"), max(1, len(values) // least)):
+            row[group] = values[group].mean()
+    return out
+
+
+def _context_summary(trace, min_cell, variables, protect):
+    if protect:
+        from dataclasses import replace
+
+        values, codes = _protected_levels(trace.accuracy, min_cell)
+        trace = replace(trace, accuracy=values[codes])
+    else:
+        values, codes = _levels(trace.accuracy)
     patterns, counts = np.unique(codes, axis=0, return_counts=True)
     cells = {}
     for j, model in enumerate(trace.models):
-        data = np.stack([getattr(trace, v)[:, j] for v in VARIABLES])
+        data = np.stack([getattr(trace, v)[:, j] for v in variables])
         cells[model] = {}
         for level in np.unique(codes[:, j]):
             mine = codes[:, j] == level
-            cell = _cell(data[:, mine] if mine.sum() >= min_cell else data)
+            cell = _cell(data[:, mine] if mine.sum() >= min_cell else data, min_cell if protect else 1)
             cells[model][int(level)] = {"n": int(mine.sum())} | cell
     rows = {
         model: {
@@ -191,7 +292,7 @@ def _context_summary(trace, min_cell):
     }
 
 
-def _cell(data):
+def _cell(data, least=1):
     """Quantiles of each variable, and their correlation as normal scores (from Spearman's rho)."""
     from scipy.stats import rankdata
 
@@ -200,9 +301,10 @@ def _cell(data):
     size = np.sqrt((ranks**2).sum(axis=1))
     size[size == 0] = 1.0
     rho = (ranks @ ranks.T) / np.outer(size, size)
+    data = data if least == 1 else _microaggregated(data, least)
     return {
         "quantiles": [np.quantile(row, GRID, method="hazen").tolist() for row in data],
-        "correlation": [float(rho[0, 1]), float(rho[0, 2]), float(rho[1, 2])],
+        "correlation": rho[np.triu_indices(len(data), 1)].tolist(),
     }
 
 
@@ -231,17 +333,17 @@ def _expanded(context):
 def _sample_context(context, models, n, rng):
     from scipy.special import ndtr
 
-    patterns = np.array(context["patterns"])
+    patterns, variables = np.array(context["patterns"]), _variables(context)
     share = np.cumsum(patterns[:, -1]) / patterns[:, -1].sum()
     drawn = np.searchsorted(share, (np.arange(n) + rng.random()) / n, side="right").clip(max=len(share) - 1)
     codes = patterns[rng.permutation(drawn), :-1]
-    out = {v: np.empty((n, len(models))) for v in VARIABLES} | {"accuracy": np.array(context["levels"])[codes]}
+    out = {v: np.empty((n, len(models))) for v in variables} | {"accuracy": np.array(context["levels"])[codes]}
     for j, model in enumerate(models):
-        normal = rng.standard_normal((len(VARIABLES), n))  # drawn for all, so that one cell's size moves no other's draws
+        normal = rng.standard_normal((len(variables), n))  # drawn for all, so that one cell's size moves no other's draws
         for level, cell in context["cells"][model].items():
             mine = codes[:, j] == level
             u = ndtr(_factor(cell["correlation"]) @ normal[:, mine])
-            for v, quantiles, position in zip(VARIABLES, cell["quantiles"], u):
+            for v, quantiles, position in zip(variables, cell["quantiles"], u):
                 out[v][mine, j] = np.interp(position, GRID, quantiles)
     for v in VARIABLES[:2]:
         out[v] = np.rint(out[v])
@@ -250,8 +352,10 @@ def _sample_context(context, models, n, rng):
 
 def _factor(correlation):
     """Cholesky factor of the normal scores' correlations: 2 sin(pi rho / 6) of Spearman's, made definite."""
-    a, b, c = 2.0 * np.sin(np.pi * np.array(correlation) / 6.0)
-    matrix = np.array([[1.0, a, b], [a, 1.0, c], [b, c, 1.0]])
+    size = int((1 + np.sqrt(1 + 8 * len(correlation))) / 2)
+    matrix = np.eye(size)
+    matrix[np.triu_indices(size, 1)] = 2.0 * np.sin(np.pi * np.array(correlation) / 6.0)
+    matrix += np.triu(matrix, 1).T
     values, vectors = np.linalg.eigh(matrix)
     matrix = vectors @ np.diag(values.clip(1e-9)) @ vectors.T
     scale = np.sqrt(np.diag(matrix))

@@ -20,7 +20,10 @@ from .totals import merged, totals
 #: Decisions to a chunk, where sums alone are kept and where every session's row is.
 REDUCED, TABULATED = 2**25, 2**22
 #: The modules that a session's result depends on.
-CODE = ("kernels", "learners", "locking", "reward", "sessions", "streams", "sweeps", "totals")
+CODE = (
+    "automata", "bandits", "contextual", "identification", "kernels", "learners", "locking", "reward", "scenarios", "sessions", "streams", "sweeps",
+    "totals",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

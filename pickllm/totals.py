@@ -109,7 +109,7 @@ def totals(trace, reward, learner, *, sessions, queries, seed=0, order="bootstra
     marks = checked(trace, sessions, queries, seed, order, checkpoints, first)
     reward, learner, rule = bound(trace, reward, learner, lock)
     outcomes = outcome_table(trace, reward)
-    if runs_compiled(engine, learner, rule, sessions * queries):
+    if runs_compiled(engine, learner, rule, order, sessions * queries):
         from . import kernels
 
         unit = reward.unit(trace.accuracy, trace.cost_usd, trace.latency_ms)

@@ -38,6 +38,8 @@ class Trace:
     name : str
     extra : dict of str to ndarray, (n_queries, n_models)
         Further columns of the file, as they were.
+    sample_of : TraceSummary, optional
+        The summary that the trace is a sample of; its counts are those of queries measured.
     """
 
     models: tuple
@@ -52,6 +54,7 @@ class Trace:
     limits: Limits = None
     name: str = "trace"
     extra: dict = field(default_factory=dict, repr=False)
+    sample_of: object = field(default=None, repr=False)
 
     def __post_init__(self):
         object.__setattr__(self, "models", tuple(str(m) for m in self.models))
@@ -218,6 +221,9 @@ def read_frame(path):
         if path.suffix == ".csv":
             names = {"query_id": str, "context": str, "model": str}  # 'NA' and 'None' are names too; a blank line keeps its number
             frame = pd.read_csv(path, dtype=names, keep_default_na=False, na_values=[""], skip_blank_lines=False)
+            header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False, skip_blank_lines=False).iloc[0]
+            if header.size == frame.columns.size:
+                frame.columns = header  # as it stands: pandas gives a name that stands twice a number
             filled = np.flatnonzero(frame.notna().any(axis=1))
             return frame.iloc[: filled[-1] + 1 if len(filled) else 0]
     except UnicodeDecodeError as error:
@@ -264,7 +270,7 @@ def _from_frame(cls, frame, prices, limits, models, name, first_row):
     )
 
     def matrix(column):
-        values = frame[column].to_numpy()
+        values = (_numbers(frame[column]) if column in (*COLUMNS[3:], "cost_usd") else frame[column]).to_numpy()
         filled = np.empty((len(row), len(models)), dtype=values.dtype)
         filled[at] = values
         return filled
@@ -320,29 +326,30 @@ def find_problems(frame, prices=None, models=None, first_row=1):
     frame = frame.reset_index(drop=True)  # an index means nothing, and may repeat itself
     missing = [c for c in COLUMNS if c not in frame]
     if missing:
-        return [f"column '{missing[0]}' is missing; a trace has the columns {', '.join(COLUMNS)}"]
+        there = [str(c) for c in frame.columns]
+        return [f"column '{missing[0]}' is missing; a trace has the columns {', '.join(COLUMNS)}, this table {_seen(', '.join(there), 200)}"]
     if not len(frame):
         return ["the table has no rows; a trace has one row per query and model"]
     problems = []  # (position, text)
 
     def report(bad, column, rule, remedy):
         for position in np.flatnonzero(np.asarray(bad)):
-            value = frame[column].iloc[position]
-            value = value.item() if hasattr(value, "item") else value
-            problems.append((position, f"row {position + first_row}, column '{column}': must be {rule}, got {value!r}; {remedy}"))
+            value = _seen(frame[column].iloc[position])
+            problems.append((position, f"row {position + first_row}, column '{column}': must be {rule}, got {value}; {remedy}"))
 
     for column in ("query_id", "context", "model"):
         blank = frame[column].isna() | (frame[column].astype(str).str.strip() == "")
         report(blank, column, "a name", "fill it in")
-    numbers = {c: pd.to_numeric(frame[c], errors="coerce") for c in COLUMNS[3:]}
+    numbers = {c: _numbers(frame[c]) for c in COLUMNS[3:]}
     report(~numbers["accuracy"].between(0, 1), "accuracy", "a number in [0, 1]", "scale or correct it")
     for column in ("input_tokens", "output_tokens"):
         n = numbers[column]
-        report(~((n >= 0) & (n % 1 == 0) & np.isfinite(n)), column, "a whole number >= 0", "correct it")
+        with np.errstate(invalid="ignore"):  # the remainder of infinity
+            report(~((n >= 0) & (n < 2**53) & (n % 1 == 0)), column, "a whole number >= 0", "correct it")
     n = numbers["latency_ms"]
     report(~((n > 0) & np.isfinite(n)), "latency_ms", "a number of milliseconds > 0", "measure it again or leave the query out")
     if "cost_usd" in frame:
-        n = pd.to_numeric(frame["cost_usd"], errors="coerce")
+        n = _numbers(frame["cost_usd"])
         report(~((n >= 0) & np.isfinite(n)), "cost_usd", "US dollars >= 0", "correct it, or drop the column to price the tokens")
     else:
         known = _price_list(prices)
@@ -350,11 +357,26 @@ def find_problems(frame, prices=None, models=None, first_row=1):
             if model not in known:
                 position = int(np.flatnonzero(frame["model"].astype(str) == model)[0])
                 problems.append(
-                    (position, f"row {position + first_row}, column 'model': model '{model}' has no price; "
+                    (position, f"row {position + first_row}, column 'model': model {_seen(model)} has no price; "
                      f"add its row to the price file or give prices= ({nearest(model, known)})")
                 )  # fmt: skip
     problems += _matrix_problems(frame, models, first_row, incomplete=not problems)
     return [text for _, text in sorted(problems, key=lambda p: p[0])]
+
+
+def _numbers(column):
+    """A column as floats, NaN where it holds no number; a time span is none, its unit being anybody's guess."""
+    import pandas as pd
+
+    if column.dtype.kind in "mM":
+        return pd.Series(np.nan, index=column.index)
+    return pd.to_numeric(column, errors="coerce").astype(float)
+
+
+def _seen(value, longest=60):
+    """A value as an error shows it: on one line, and no longer than one reads."""
+    text = repr(value.item() if hasattr(value, "item") else value)
+    return text if len(text) <= longest else f"{text[: longest - 12]}...{text[-9:]}"
 
 
 def _matrix_problems(frame, models, first_row, incomplete):
@@ -367,16 +389,16 @@ def _matrix_problems(frame, models, first_row, incomplete):
     twice = keys.duplicated()
     for position in np.flatnonzero(twice):
         q, m = keys.iloc[position]
-        text = f"row {position + first_row}: query '{q}' has a second row for model '{m}'; keep one row per query and model"
+        text = f"row {position + first_row}: query {_seen(q)} has a second row for model {_seen(m)}; keep one row per query and model"
         problems.append((position, text))
     home_context = frame.groupby(keys["query_id"], sort=False)["context"].transform("first")
     for position in np.flatnonzero((home_context != frame["context"]) & frame["context"].notna()):
         q, c = keys["query_id"].iloc[position], frame["context"].iloc[position]
-        text = f"row {position + first_row}, column 'context': query '{q}' stands in '{home_context.iloc[position]}' too, got {c!r}; a query has one context"
+        text = f"row {position + first_row}, column 'context': query {_seen(q)} stands in {_seen(home_context.iloc[position])} too, got {_seen(c)}; a query has one context"
         problems.append((position, text))
     pool = list(dict.fromkeys(keys["model"])) if models is None else list(models)
     for position in np.flatnonzero(~keys["model"].isin(pool)):
-        text = f"row {position + first_row}, column 'model': unknown model '{keys['model'].iloc[position]}'; {nearest(keys['model'].iloc[position], pool)}"
+        text = f"row {position + first_row}, column 'model': unknown model {_seen(keys['model'].iloc[position])}; {nearest(keys['model'].iloc[position], pool)}"
         problems.append((position, text))
     if problems or not incomplete:
         return problems
@@ -390,6 +412,6 @@ def _matrix_problems(frame, models, first_row, incomplete):
         for q in short:
             absent = next(m for m in pool if m not in have[q])
             position = position_of[q]
-            text = f"row {position + first_row}: query '{q}' has no row for model '{absent}'; every LLM of the pool answers every query: add the row or drop the query"
+            text = f"row {position + first_row}: query {_seen(q)} has no row for model {_seen(absent)}; every LLM of the pool answers every query: add the row or drop the query"
             problems.append((position, text))
     return problems

@@ -2,34 +2,26 @@
 
 import io
 import pathlib
-import subprocess
 
 import numpy as np
 import pandas as pd
 
 from .files import root
+from .provenance import git
 
 #: Numbers agree within this relative difference (the tables hold six significant digits).
 TOLERANCE = 1e-5
 
 
-def _git(*arguments):
-    """What git prints, or None where there is no git, no checkout or no such file in it."""
-    try:
-        return subprocess.run(["git", *arguments], cwd=root(), capture_output=True, check=True).stdout.decode("utf-8")
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
 def committed(name):
     """The committed text of a figure's CSV: as in git's HEAD, else as it lies in `figures/`; None if absent."""
-    text, path = _git("show", f"HEAD:figures/{name}.csv"), root() / "figures" / f"{name}.csv"
+    text, path = git(root(), "show", f"HEAD:figures/{name}.csv"), root() / "figures" / f"{name}.csv"
     return path.read_text("utf-8") if text is None and path.exists() else text
 
 
 def _on_record():
     """Names of the tables committed, or lying in `figures/`, even if deleted since."""
-    paths = (_git("ls-tree", "--name-only", "HEAD", "figures/") or "").splitlines()
+    paths = (git(root(), "ls-tree", "--name-only", "HEAD", "figures/") or "").splitlines()
     return {pathlib.Path(p).stem for p in paths if p.endswith(".csv")} | {p.stem for p in (root() / "figures").glob("*.csv")}
 
 

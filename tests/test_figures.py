@@ -118,7 +118,7 @@ def test_each_figure_of_the_list_stands_in_the_record(name):
 
 
 def test_the_record_holds_nothing_that_the_list_does_not():
-    assert {p.name for p in (root() / "figures").iterdir()} == {f"{n}.{e}" for n in NAMES for e in ENDINGS}
+    assert {p.name for p in (root() / "figures").iterdir()} - {"manifest.json"} == {f"{n}.{e}" for n in NAMES for e in ENDINGS}
 
 
 def test_the_figures_that_a_reader_was_promised_are_in_the_list():
@@ -183,3 +183,110 @@ def test_shares_of_the_record_lie_between_0_and_1():
     for name, names in columns.items():
         values = pd.read_csv(committed(name, "csv"))[names].to_numpy()
         assert np.nanmin(values) >= 0 and np.nanmax(values) <= 1, name
+
+
+# A pool and contexts of one's own, whatever they are called
+
+
+def boxes_of_text(figure):
+    """The extent of every visible text of a figure as it is printed, in pixels, and the figure's own."""
+    import matplotlib as mpl
+    from matplotlib.text import Text
+
+    with mpl.rc_context(figures._STYLE):
+        figures._lay_out(figure)
+    figure.set_dpi(300)
+    renderer = figure.canvas.get_renderer() if hasattr(figure.canvas, "get_renderer") else figure._get_renderer()
+    texts = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
+    return {t.get_text(): t.get_window_extent(renderer) for t in texts}, figure.bbox
+
+
+def inside(figure):
+    texts, whole = boxes_of_text(figure)
+    return [text for text, b in texts.items() if b.x0 < whole.x0 - 1 or b.x1 > whole.x1 + 1 or b.y0 < whole.y0 - 1 or b.y1 > whole.y1 + 1] == []
+
+
+def outcomes_of(models, contexts, cost=1.0, latency=1.0):
+    rows = [
+        (c, m, measure, value * (1 + 0.1 * j), 0.9 * value * (1 + 0.1 * j), 1.1 * value * (1 + 0.1 * j), 20)
+        for c in contexts
+        for j, m in enumerate(models)
+        for measure, value in (("accuracy", 0.5), ("cost_cents", cost * j), ("latency_s", latency), ("latency_p95_s", 2 * latency))
+    ]
+    return pd.DataFrame(rows, columns=["context", "model", "measure", "value", "low", "high", "n"])
+
+
+AWKWARD = ["_hidden", "costs $5 or $6", "a|b, c/d", "Gröẞe", "x" * 80, "y" * 40 + "1", "y" * 40 + "2", "gpt-4-0613", "gpt-4-1106-preview", " lead", "two\nlines"]
+
+
+def test_names_are_told_apart_and_drawn_as_they_are():
+    for names in (figures.short(AWKWARD), figures.contextual([*AWKWARD, "a_b", "a b"])):
+        shown = list(names.values())
+        assert len(set(shown)) == len(shown) and not any(n.startswith("_") or "\n" in n or len(n) > 36 for n in shown)
+    assert figures.short(["gpt-4o-2024-05-13", "gpt-4-0613"]) == {"gpt-4o-2024-05-13": "gpt-4o", "gpt-4-0613": "gpt-4"}
+    assert figures.short(AWKWARD)["gpt-4-0613"] == "gpt-4-0613"
+
+
+@pytest.mark.parametrize(("models", "latency"), [(AWKWARD, 1.0), (["one", "two"], 0.02), ([f"model {i}" for i in range(7)], 90.0)], ids=["awkward", "two", "seven"])
+def test_a_pool_of_any_size_stays_inside_its_picture(models, latency):
+    frame = outcomes_of(models, ["all", "_a", "mean of $"], cost=0.0 if latency > 1 else 0.01, latency=latency)
+    for name, figure in (("overview", figures.overview(models, None)), ("pool", figures.pool_outcomes(frame))):
+        assert inside(figure), name
+    shown = figures.short(models).values()
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == list(shown)  # none is left out
+
+
+def test_boxes_of_the_overview_do_not_overlap():
+    for n in (1, 2, 4, 7, 12):
+        boxes = [p.get_bbox() for p in figures.overview([f"m{i}" for i in range(n)], None).axes[0].patches if hasattr(p, "get_boxstyle")]
+        for i, a in enumerate(boxes):
+            for b in boxes[i + 1 :]:
+                assert a.x1 <= b.x0 or b.x1 <= a.x0 or a.y1 <= b.y0 or b.y1 <= a.y0, n
+
+
+def test_more_llms_than_colours_still_look_different():
+    looks = figures._model_looks([f"m{i}" for i in range(40)])
+    assert len(set(looks.values())) == 40
+
+
+def test_a_latency_axis_ends_with_its_data():
+    for latency in (0.02, 90.0):
+        figure = figures.pool_outcomes(outcomes_of(["a", "b"], ["law"], latency=latency))
+        low, high = figure.axes[2].get_xlim()
+        assert latency / 4 < low < latency and 2 * latency < high < 8 * latency
+        assert len([t for t in figure.axes[2].get_xticks() if low <= t <= high]) >= 2
+
+
+def session_means(value):
+    rows = [(w, c, k, value * i, 0.9 * value * i, 1.1 * value * i) for w in experiments.WEIGHTS for c in ("law", "art") for i, k in enumerate(figures.STRATEGIES)]
+    return pd.DataFrame(rows, columns=["weights", "context", "learner", "value", "low", "high"])
+
+
+def test_a_cost_of_nothing_is_drawn_and_its_axis_says_so():
+    for value, scale in ((0.0, "linear"), (1.0, "linear")):  # the first strategy costs nothing
+        figure = figures.session_measure(session_means(value), "cost (US cents; 95 % interval)", log=True)
+        assert figure.axes[0].get_xscale() == scale and figure.axes[0].get_xlim()[0] > -0.5 and "log" not in figure._supxlabel.get_text()
+    dear = session_means(1.0).assign(value=2.0, low=1.0, high=3.0)
+    figure = figures.session_measure(dear, "cost (US cents; 95 % interval)", log=True)
+    assert figure.axes[0].get_xscale() == "log" and "log scale" in figure._supxlabel.get_text()
+
+
+def test_the_longest_label_of_a_claim_is_inside_the_picture():
+    assert inside(figures.claims(pd.read_csv(committed("claims", "csv"))))
+
+
+def test_panels_without_a_censored_median_keep_their_place():
+    rows = [(f"c{i}", k, 0.1 * r, 50.0 * r, 40.0, 300.0, 0.5, 0.4, 0.6, 0.3, 250) for i in range(6) for k in experiments.ROUTERS for r in (1, 3)]
+    names = ["context", "learner", "learning_rate", "median", "median_low", "median_high", "on_best", "on_best_low", "on_best_high", "chance", "queries"]
+    figure = figures.speed_accuracy(pd.DataFrame(rows, columns=names))
+    assert inside(figure)  # and no warning of axes that collapsed
+    assert all(axis.get_position().height > 0.2 for axis in figure.axes if axis.get_visible())
+
+
+def test_many_contexts_are_counted_in_the_legend_and_few_are_named():
+    for n, named in ((3, True), (30, False)):
+        rows = [("automaton", f"c{i}", r, 0.5, 0.4, 0.6) for i in range(n) for r in (0.1, 0.3)] + [("automaton", "mean", r, 0.5, 0.4, 0.6) for r in (0.1, 0.3)]
+        fates = pd.DataFrame(rows, columns=["learner", "context", "learning_rate", "on_best", "on_best_low", "on_best_high"])
+        curves = pd.DataFrame([("automaton", r, q, 0.5, 0.4, 0.6) for r in (0.1, 0.3) for q in (1, 10, 100)], columns=["learner", "learning_rate", "query", "locked", "low", "high"])
+        shown = [t.get_text() for t in figures.locking(curves, fates).axes[1].get_legend().get_texts()]
+        assert shown == (["c0", "c1", "c2", "mean of contexts"] if named else ["mean of 30 contexts\n(thin: each)"])

@@ -10,7 +10,9 @@ from pickllm.files import home
 from pickllm.sources import load_trace
 
 PATHS = sorted(home("notebooks").glob("*.ipynb"))
+RUN = [p for p in PATHS if p.stem not in experiments.PAGES]
 each_notebook = pytest.mark.parametrize("path", PATHS, ids=lambda p: p.stem)
+each_that_runs = pytest.mark.parametrize("path", RUN, ids=lambda p: p.stem)
 
 
 def cells(path, kind="code"):
@@ -38,11 +40,29 @@ def runs(size="full"):
     return experiments.study(trace, size, "bfcl-2024-08-11-second" if size == "full" else None)
 
 
-def test_there_are_notebooks():
-    assert len(PATHS) >= 5
+def test_there_are_notebooks_and_the_exceptions_are_among_them():
+    assert len(PATHS) >= 5 and {*experiments.PAGES, *experiments.ASIDE} <= {p.stem for p in PATHS}
 
 
-@each_notebook
+@pytest.mark.xdist_group("study")
+@pytest.mark.parametrize("page", experiments.PAGES)
+def test_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
+    import nbformat
+    from nbclient import NotebookClient
+
+    monkeypatch.setenv("PYTHONPATH", str(home("notebooks").parent))
+    notebook = nbformat.read(home("notebooks") / f"{page}.ipynb", as_version=4)
+    client = NotebookClient(notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}})
+    client.execute()
+    assert all(output.output_type != "error" for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs)
+
+
+def test_the_start_page_links_every_notebook_of_the_study():
+    text = "\n".join(source(c) for c in cells(home("notebooks") / "start.ipynb", "markdown"))
+    assert all(f"]({p.name})" in text for p in PATHS if p.stem not in ("start", "variant"))
+
+
+@each_that_runs
 def test_one_cell_is_tagged_parameters_and_holds_json_scalars(path):
     assert len(tagged(path)) == 1
     values = parameters(path)
@@ -50,7 +70,7 @@ def test_one_cell_is_tagged_parameters_and_holds_json_scalars(path):
     assert set(study.declared_parameters(path.stem)) == set(values)
 
 
-@each_notebook
+@each_that_runs
 def test_nothing_stands_before_the_parameters_but_words(path):
     assert cells(path)[0] in tagged(path)
 
@@ -74,7 +94,7 @@ def test_cells_are_short(path):
     assert not too_long
 
 
-@each_notebook
+@each_that_runs
 def test_the_last_cell_writes_the_result(path):
     last = ast.parse(source(cells(path)[-1]))
     calls = [ast.unparse(n.func) for n in ast.walk(last) if isinstance(n, ast.Call)]
@@ -83,7 +103,7 @@ def test_the_last_cell_writes_the_result(path):
     assert ast.unparse(call.args[0]) == "result"
 
 
-@each_notebook
+@each_that_runs
 def test_every_parameter_is_used_and_no_result_goes_elsewhere(path):
     used = {n.id for c in cells(path) if c not in tagged(path) for n in ast.walk(ast.parse(source(c))) if isinstance(n, ast.Name)}
     assert set(parameters(path)) <= used
@@ -107,7 +127,7 @@ def test_a_notebook_begins_with_what_it_is_about(path):
 
 @pytest.mark.parametrize("size", experiments.SIZES)
 def test_the_study_sets_only_parameters_that_its_notebooks_declare(size):
-    declared = {p.stem: set(parameters(p)) for p in PATHS}
+    declared = {p.stem: set(parameters(p)) for p in RUN}
     for run in runs(size):
         assert set(run.parameters) <= declared[run.notebook], run.name
         assert all(type(v) in (str, int, float, bool) for v in run.parameters.values()), run.name
@@ -115,9 +135,9 @@ def test_the_study_sets_only_parameters_that_its_notebooks_declare(size):
 
 
 @pytest.mark.parametrize("size", experiments.SIZES)
-def test_the_study_uses_every_notebook_under_unique_names_in_an_order_that_satisfies_needs(size):
+def test_the_study_uses_every_notebook_but_those_named_under_unique_names_in_an_order_that_satisfies_needs(size):
     planned = runs(size)
-    assert {r.notebook for r in planned} == {p.stem for p in PATHS}
+    assert {r.notebook for r in planned} == {p.stem for p in RUN} - set(experiments.ASIDE)
     names = [r.name for r in planned]
     assert len(set(names)) == len(names)
     for position, run in enumerate(planned):
@@ -133,7 +153,7 @@ def test_the_full_study_covers_every_learner_context_rate_and_weight_setting():
     assert {(r.parameters.get("sessions"), r.parameters.get("queries")) for r in planned if r.notebook in ("convergence", "sessions", "readings")} == {(1000, 1000)}
 
 
-@each_notebook
+@each_that_runs
 def test_what_a_notebook_reads_it_needs(path):
     """Runs that read other runs' results wait for them: names by pattern, as the notebook's text has them."""
     import fnmatch

@@ -311,3 +311,133 @@ def test_sessions_lock_alike_on_the_bundled_trace_and_on_the_rows(rows, context)
     (a, time), (b, bundled_time) = locks(rows[MAIN], 1), locks(pk.load_trace(MAIN), 1)
     assert abs(a - b).max() < 0.04 and a[0] < 0.02
     assert bundled_time == pytest.approx(time, rel=0.1)
+
+
+# A protected summary: no number speaks for fewer than min_cell queries
+
+
+def awkward(kind, n=60, models=2, seed=4):
+    """A trace with what gives single queries away: rare patterns, rare levels, extreme and unique values."""
+    rng = np.random.default_rng(seed)
+    accuracy = {
+        "rare": (rng.random((n, models)) < 0.03).astype(float),
+        "unique": rng.random((n, models)),
+        "levels": rng.choice([0, 0.5, 1.0], (n, models), p=[0.5, 0.48, 0.02]),
+        "one odd": np.where(np.arange(n)[:, None] == 7, 0.37, 1.0) * np.ones((n, models)),
+    }[kind]
+    tokens = rng.permutation(np.arange(1000, 1000 + n * models)).reshape(n, models)
+    return pk.Trace(
+        models=[f"m{j}" for j in range(models)],
+        query_id=[f"q{i}" for i in range(n)],
+        context=["law"] * n,
+        accuracy=accuracy,
+        cost_usd=np.zeros((n, models)),
+        latency_ms=rng.permutation(rng.lognormal(7, 1, n * models)).reshape(n, models),
+        input_tokens=tokens,
+        output_tokens=tokens + 5000,
+        prices={f"m{j}": pk.Price(f"m{j}", "v", 1.0, 2.0, "2025-01-01", "list") for j in range(models)},
+    ).reprice({f"m{j}": pk.Price(f"m{j}", "v", 1.0, 2.0, "2025-01-01", "list") for j in range(models)})
+
+
+KINDS = ("rare", "unique", "levels", "one odd")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("n", "models", "k"), [(60, 2, 5), (60, 7, 5), (12, 3, 5), (5, 2, 5), (200, 4, 20)])
+def test_every_published_count_is_of_enough_queries(kind, n, models, k):
+    trace = awkward(kind, n, models)
+    here = pk.TraceSummary.of(trace, k, protect=True).contexts["law"]
+    counts = [p[-1] for p in here["patterns"]]
+    assert min(counts) >= k and sum(counts) == n
+    for j, levels in enumerate(here["cells"].values()):
+        assert {level: cell["n"] for level, cell in levels.items()} == Counter(p[j] for p in here["patterns"] for _ in range(p[-1]))
+        assert min(cell["n"] for cell in levels.values()) >= k
+    assert sorted({code for p in here["patterns"] for code in p[:-1]}) == list(range(len(here["levels"])))  # no level that nobody has
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("n", "models", "k"), [(60, 2, 5), (12, 3, 5), (200, 4, 20)])
+def test_no_published_quantile_is_one_query_s_own_value(kind, n, models, k):
+    trace = awkward(kind, n, models)  # whose tokens and latencies are all different
+    cells = pk.TraceSummary.of(trace, k, protect=True).contexts["law"]["cells"]
+    open_cells = pk.TraceSummary.of(trace, k).contexts["law"]["cells"]
+    assert any(q[0] in getattr(trace, v) for v, q in zip(VARIABLES, open_cells["m0"][max(open_cells["m0"])]["quantiles"]))  # unprotected ones are
+    for j, levels in enumerate(cells.values()):
+        for cell in levels.values():
+            for v, q in zip(VARIABLES, cell["quantiles"]):
+                values = np.sort(getattr(trace, v)[:, j])
+                # no lower than the mean of the k smallest, no higher than that of the k largest, of all the LLM's answers
+                assert values[:k].mean() - 1e-9 <= q[0] and q[-1] <= values[-k:].mean() + 1e-9
+                assert v != "latency_ms" or not set(q) & set(values.tolist())
+
+
+def test_changing_one_query_within_its_group_moves_no_quantile_by_more_than_its_share():
+    trace, k = awkward("one odd"), 5
+    from dataclasses import replace
+
+    latency = trace.latency_ms.copy()
+    latency[latency[:, 0].argmax(), 0] *= 3  # the slowest answer, three times as slow
+    a, b = (pk.TraceSummary.of(t, k, protect=True).contexts["law"]["cells"]["m0"] for t in (trace, replace(trace, latency_ms=latency)))
+    top = lambda cells: max(cell["quantiles"][2][-1] for cell in cells.values())  # noqa: E731
+    assert 0 < top(b) - top(a) <= 2 * trace.latency_ms[:, 0].max() / k + 1e-9
+
+
+def test_levels_of_accuracy_that_one_query_has_are_not_published(tmp_path):
+    summary = pk.TraceSummary.of(awkward("one odd"), protect=True)
+    summary.save(tmp_path / "s.json")
+    assert summary.contexts["law"]["levels"] == [1.0] and "0.37" not in (tmp_path / "s.json").read_text()
+    assert 0.37 in pk.TraceSummary.of(awkward("one odd")).contexts["law"]["levels"]
+
+
+def test_protection_keeps_means_and_leaves_common_patterns_as_they_are():
+    trace = synthetic(n=400)
+    assert min(patterns(trace).values()) >= 5  # nothing rare: accuracy stays, query by query
+    open_one, protected = (pk.TraceSummary.of(trace, 5, protect=p).contexts["law"] for p in (False, True))
+    assert open_one["patterns"] == protected["patterns"] and open_one["rows"] == protected["rows"]
+    sample = pk.TraceSummary.of(trace, 5, protect=True).sample(20_000)
+    for v in VARIABLES:
+        assert getattr(sample, v).mean(axis=0) == pytest.approx(getattr(trace, v).mean(axis=0), rel=0.03)
+
+
+def test_a_protected_summary_loads_samples_and_says_what_it_discloses(tmp_path):
+    trace = awkward("rare")
+    summary = pk.TraceSummary.of(trace, 6, protect=True)
+    summary.save(tmp_path / "s.json")
+    again = pk.TraceSummary.load(tmp_path / "s.json")
+    assert again.sample(100).n_queries == 100 and "trace_sha256" not in (tmp_path / "s.json").read_text()
+    said = again.disclosed()
+    rarest = min(p[-1] for p in summary.contexts["law"]["patterns"])
+    assert f"the rarest of {rarest} queries" in said[0] and "at least 6 queries" in said[-1] and "60 queries" in said[0]
+    assert "not protected" in pk.TraceSummary.of(trace).disclosed()[-1]
+    assert summary.shift(trace) == pytest.approx(np.abs(again.sample(6000).accuracy.mean(axis=0) - trace.accuracy.mean(axis=0)).max(), abs=0.01)
+
+
+@pytest.mark.parametrize(("least", "protect"), [(1, True), (0, False), (-3, True), (2.5, True)])
+def test_a_limit_that_hides_nothing_is_refused(least, protect):
+    with pytest.raises(pk.InputError, match="min_cell must be a whole number"):
+        pk.TraceSummary.of(awkward("rare"), least, protect=protect)
+
+
+def test_costs_that_no_price_gives_back_are_summarised_as_they_are():
+    trace = synthetic(n=500)
+    from dataclasses import replace
+
+    own = replace(trace, cost_usd=trace.latency_ms * [[2e-6, 5e-6]], prices={})
+    for summary in (pk.TraceSummary.of(own), pk.TraceSummary.of(own, protect=True)):
+        sample = summary.sample(8000)
+        assert sample.prices == {} and sample.cost_usd.mean(axis=0) == pytest.approx(own.cost_usd.mean(axis=0), rel=0.05)
+        assert stats.spearmanr(sample.cost_usd[:, 0], sample.latency_ms[:, 0]).statistic > 0.95
+        assert "cost" in summary.disclosed()[0]
+    assert "cost" not in pk.TraceSummary.of(trace).disclosed()[0]
+
+
+def test_summarise_protects_what_is_not_bundled(tmp_path, capsys):
+    from pickllm.__main__ import main
+
+    awkward("rare").save(tmp_path / "mine.csv")
+    assert main(["summarise", str(tmp_path / "mine.csv"), "--output", str(tmp_path / "s.json")]) == 0
+    out = capsys.readouterr().out
+    assert "Whoever reads it learns:" in out and "at least 5 queries" in out and "moved an LLM's mean accuracy" in out
+    assert pk.load_trace(tmp_path / "s.json").sample_of.provenance == {"trace": "mine", "min_cell": 5, "protected": True}
+    assert main(["summarise", str(tmp_path / "mine.csv"), "--min-cell", "61", "--output", str(tmp_path / "t.json")]) == 2
+    assert "must have at least 61 queries" in capsys.readouterr().err and not (tmp_path / "t.json").exists()

@@ -446,3 +446,53 @@ def test_a_folder_without_permission_is_one_line(tmp_path):
 def test_a_trace_is_written_as_csv_or_parquet_only(tmp_path):
     assert "written as .csv or .parquet, got '.xlsx'" in refused(lambda: pk.Trace.from_frame(table()).save(tmp_path / "t.xlsx"))
     assert os.listdir(tmp_path) == []
+
+
+# What a spreadsheet or a log may hand over
+
+
+def test_a_column_that_stands_twice_in_a_file_is_refused(tmp_path):
+    path = wrote(tmp_path, f"{','.join(COLUMNS)},accuracy\nq1,law,{GPT},1,10,10,500,0\n")
+    assert "column 'accuracy' stands twice" in refused(lambda: pk.load_trace(path))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"input_tokens": pd.array([1, 2, 3, None, 5, 6], dtype="Int64")}, "row 4, column 'input_tokens'.*got <NA>"),
+        ({"latency_ms": pd.to_timedelta([500] * 6, unit="ms")}, "row 1, column 'latency_ms'.*got Timedelta"),
+        ({"latency_ms": pd.to_datetime(["2025-01-01"] * 6)}, "row 1, column 'latency_ms'"),
+        ({"input_tokens": [1, 2, 1e23, 4, 5, 6]}, "row 3, column 'input_tokens'.*got 1e\\+23"),
+        ({"output_tokens": [1, 2, 3, 4, 5, np.inf]}, "row 6, column 'output_tokens'.*got inf"),
+        ({"accuracy": ["x" * 500, 1, 1, 1, 1, 1]}, r"row 1, column 'accuracy'.{0,140}$"),
+        ({"query_id": ["a\nb", "a\nb", "c", "c", "a\nb", "a\nb"]}, "has a second row"),
+    ],
+    ids=["nullable", "time span", "date", "beyond counting", "infinite", "a page of text", "two lines"],
+)
+def test_awkward_values_are_named_on_one_line(change, says):
+    message = refused(lambda: pk.Trace.from_frame(table().assign(**change)))
+    assert re.search(says, message) and len(message) < 400
+
+
+@pytest.mark.parametrize("kind", ["float32", "float16", "Float64", "Int64", "string"])
+def test_any_type_of_number_is_read_as_the_number_it_is(kind, tmp_path):
+    plain = table()[list(COLUMNS)].assign(accuracy=[1, 0, 1, 0, 1, 1])
+    plain.astype({"accuracy": kind, "input_tokens": kind}).to_parquet(tmp_path / "t.parquet")
+    assert same(pk.load_trace(tmp_path / "t.parquet"), pk.Trace.from_frame(plain))
+
+
+def test_a_pool_that_costs_nothing_has_bounds_and_a_reward():
+    free = {m: pk.Price(m, "here", 0.0, 0.0, "2025-01-01", "own machine") for m in (GPT, CMD)}
+    trace = pk.Trace.from_frame(table(), prices=free)
+    assert (trace.cost_usd == 0).all() and trace.limits.max_cost_usd > 0
+    unit = pk.Reward(w_cost=0.5).within(trace.limits).unit(trace.accuracy, trace.cost_usd, trace.latency_ms)
+    assert unit == pytest.approx(pk.Reward(w_cost=0.0).within(trace.limits).unit(trace.accuracy, trace.cost_usd, trace.latency_ms), abs=1e-6)
+
+
+def test_check_wonders_about_seconds(tmp_path, capsys):
+    from pickllm.__main__ import main
+
+    table().assign(latency_ms=0.8).to_csv(tmp_path / "t.csv", index=False)
+    assert main(["check", str(tmp_path / "t.csv")]) == 0 and "are these seconds?" in capsys.readouterr().out
+    table().to_csv(tmp_path / "t.csv", index=False)
+    assert main(["check", str(tmp_path / "t.csv")]) == 0 and "seconds" not in capsys.readouterr().out

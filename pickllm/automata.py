@@ -1,0 +1,290 @@
+"""Learning automata beside the paper's: those that punish, and those that pursue what they estimate.
+
+Each is a learner as `learners` describes; r is the unit reward of the chosen LLM i, n the number of LLMs.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from .errors import InputError
+from .learners import _in_range
+from .locking import MaxProbability
+
+
+def _penalised(p, arm, reward, a, b):
+    """p after one answer: reward pulls the chosen LLM up by a, what is missing to 1 pushes it down by b."""
+    rows, n = np.arange(len(p)), p.shape[1]
+    if n == 1:  # there is no other LLM to push it towards
+        return p
+    up, down = (a * reward)[:, None], (b * (1.0 - reward))[:, None]
+    after = p - up * p + down * (1.0 / (n - 1) - p)
+    mine = p[rows, arm]
+    after[rows, arm] = mine + a * reward * (1.0 - mine) - b * (1.0 - reward) * mine
+    return after
+
+
+@dataclass(frozen=True)
+class LinearRewardPenalty:
+    """The automaton L_R-P: reward pulls the chosen LLM's probability up, its absence pushes it down.
+
+    With a the learning rate and b the penalty rate,
+
+        p_i <- p_i + a r (1 - p_i) - b (1 - r) p_i,
+        p_j <- p_j - a r p_j + b (1 - r) (1 / (n - 1) - p_j)    for j != i
+
+    (Narendra and Thathachar 1989, *Learning Automata*, 4.4, for rewards in [0, 1] 6.3). At b = 0 it is
+    L_R-I. At b > 0 no LLM is absorbing: p keeps moving, so that it seldom locks.
+
+    Parameters
+    ----------
+    learning_rate : float
+        a, in (0, 1].
+    penalty_rate : float
+        b, in [0, 1].
+
+    Examples
+    --------
+    >>> automaton = LinearRewardPenalty(learning_rate=0.5, penalty_rate=0.5)
+    >>> automaton.update(automaton.start(1, 2), arm=np.array([0]), reward=np.array([0.0]))
+    array([[0.25, 0.75]])
+    """
+
+    learning_rate: float = 0.1
+    penalty_rate: float = 0.1
+    lock_rule: ClassVar = MaxProbability(0.99)
+
+    def __post_init__(self):
+        _in_range(self, "learning_rate", 0, 1, low_open=True)
+        _in_range(self, "penalty_rate", 0, 1)
+
+    def start(self, n_sessions, n_models):
+        """Every LLM equally likely."""
+        return np.full((n_sessions, n_models), 1.0 / n_models)
+
+    def probabilities(self, state):
+        """The state itself, (n_sessions, n_models)."""
+        return state
+
+    def update(self, state, arm, reward):
+        """One step of the equation above."""
+        return _penalised(state, arm, reward, self.learning_rate, self.penalty_rate)
+
+
+@dataclass(frozen=True)
+class LinearRewardEpsilonPenalty:
+    """The automaton L_R-epsilon-P: L_R-P whose penalty is a small part epsilon of its reward, b = epsilon a.
+
+    Small enough an epsilon comes as near to L_R-I as wanted, with no LLM that absorbs
+    (Lakshmivarahan 1981, *Learning Algorithms: Theory and Applications*; Narendra and Thathachar 1989, 4.5).
+
+    Parameters
+    ----------
+    learning_rate : float
+        a, in (0, 1].
+    epsilon : float
+        Penalty over reward, in [0, 1]; 0 is L_R-I, 1 is L_R-P.
+    """
+
+    learning_rate: float = 0.1
+    epsilon: float = 0.01
+    lock_rule: ClassVar = MaxProbability(0.99)
+
+    def __post_init__(self):
+        _in_range(self, "learning_rate", 0, 1, low_open=True)
+        _in_range(self, "epsilon", 0, 1)
+
+    def start(self, n_sessions, n_models):
+        """Every LLM equally likely."""
+        return np.full((n_sessions, n_models), 1.0 / n_models)
+
+    def probabilities(self, state):
+        """The state itself, (n_sessions, n_models)."""
+        return state
+
+    def update(self, state, arm, reward):
+        """One step of the equation of `LinearRewardPenalty`."""
+        return _penalised(state, arm, reward, self.learning_rate, self.epsilon * self.learning_rate)
+
+
+class Pursued(NamedTuple):
+    """State of a pursuit automaton, each (n_sessions, n_models): probabilities, sums of rewards, answers."""
+
+    p: np.ndarray
+    total: np.ndarray
+    count: np.ndarray
+
+
+def _first(n_sessions, n_models):
+    zero = np.zeros((n_sessions, n_models))
+    return Pursued(np.full((n_sessions, n_models), 1.0 / n_models), zero, zero)
+
+
+def _after(learner, state, arm, reward):
+    """One answer counted, then the automaton's step, once every LLM has given `trials` answers."""
+    rows = np.arange(len(state.p))
+    total, count = state.total.copy(), state.count.copy()
+    total[rows, arm] += reward
+    count[rows, arm] += 1.0
+    ready = count.min(axis=1) >= learner.trials
+    p = np.where(ready[:, None], learner._step(state.p, total / np.maximum(count, 1.0), arm), state.p)
+    return Pursued(p, total, count)
+
+
+def _whole(learner, name):
+    value = getattr(learner, name)
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise InputError(f"{type(learner).__name__}: {name} must be a whole number >= 1, got {value!r}; choose one")
+
+
+@dataclass(frozen=True)
+class Pursuit:
+    """The continuous pursuit automaton: p runs after the LLM whose mean reward is highest so far.
+
+    With d_j the mean reward of LLM j so far, m the LLM with the highest, e_m its unit vector and
+    lambda the learning rate, after every answer
+
+        p <- p + lambda (e_m - p)
+
+    (Thathachar and Sastry 1985, *IEEE Trans. Systems, Man, Cybernetics* 15, 168-175: CP_R-P). Ties go to the
+    first LLM of the pool. As there, p waits until every LLM has been tried.
+
+    Parameters
+    ----------
+    learning_rate : float
+        lambda, in (0, 1].
+    trials : int
+        Answers of every LLM before p moves, >= 1.
+
+    Examples
+    --------
+    >>> pursuit, one = Pursuit(learning_rate=0.5, trials=1), np.array([1])
+    >>> state = Pursued(np.array([[0.5, 0.5]]), np.array([[0.2, 0.0]]), np.array([[1.0, 0.0]]))
+    >>> pursuit.probabilities(pursuit.update(state, arm=one, reward=np.array([0.9])))
+    array([[0.25, 0.75]])
+    """
+
+    learning_rate: float = 0.02
+    trials: int = 5
+    lock_rule: ClassVar = MaxProbability(0.99)
+
+    def __post_init__(self):
+        _in_range(self, "learning_rate", 0, 1, low_open=True)
+        _whole(self, "trials")
+
+    def start(self, n_sessions, n_models):
+        """Every LLM equally likely, nothing known."""
+        return _first(n_sessions, n_models)
+
+    def probabilities(self, state):
+        """p, (n_sessions, n_models)."""
+        return state.p
+
+    def update(self, state, arm, reward):
+        """The answer counted, then one step of the equation above."""
+        return _after(self, state, arm, reward)
+
+    def _step(self, p, d, arm):
+        rows, best = np.arange(len(p)), d.argmax(axis=1)
+        after = (1.0 - self.learning_rate) * p
+        after[rows, best] += self.learning_rate
+        return after
+
+
+@dataclass(frozen=True)
+class DiscretisedPursuit:
+    """The discretised pursuit automaton: as `Pursuit`, in steps of one size, so that it arrives.
+
+    With step 1 / (n N), N the resolution, after every answer
+
+        p_j <- max(p_j - 1 / (n N), 0)    for j != m,    p_m <- 1 - sum of the others
+
+    (Oommen and Lanctot 1990, *IEEE Trans. Systems, Man, Cybernetics* 20, 931-938; without inaction:
+    Oommen and Agache 2001, *ibid.* B 31, 277-287: DP_R-P).
+
+    Parameters
+    ----------
+    resolution : int
+        N, >= 1: certainty is (n - 1) N answers away from the start at the least.
+    trials : int
+        Answers of every LLM before p moves, >= 1.
+    """
+
+    resolution: int = 50
+    trials: int = 5
+    lock_rule: ClassVar = MaxProbability(0.99)
+
+    def __post_init__(self):
+        _whole(self, "resolution")
+        _whole(self, "trials")
+
+    def start(self, n_sessions, n_models):
+        """Every LLM equally likely, nothing known."""
+        return _first(n_sessions, n_models)
+
+    def probabilities(self, state):
+        """p, (n_sessions, n_models)."""
+        return state.p
+
+    def update(self, state, arm, reward):
+        """The answer counted, then one step of the equation above."""
+        return _after(self, state, arm, reward)
+
+    def _step(self, p, d, arm):
+        rows, best = np.arange(len(p)), d.argmax(axis=1)
+        after = np.maximum(p - 1.0 / (p.shape[1] * self.resolution), 0.0)
+        after[after < 1e-12] = 0.0  # what rounding leaves of the last step
+        after[rows, best] = 0.0
+        after[rows, best] = 1.0 - after.sum(axis=1)
+        return after
+
+
+@dataclass(frozen=True)
+class GeneralisedPursuit:
+    """The generalised pursuit automaton: p runs after every LLM that is estimated above the chosen one.
+
+    With d as in `Pursuit`, K the number of LLMs with d_j > d_i and lambda the learning rate,
+
+        p_j <- (1 - lambda) p_j + lambda / K    for j != i with d_j > d_i,
+        p_j <- (1 - lambda) p_j                 for j != i with d_j <= d_i,
+        p_i <- 1 - sum of the others
+
+    (Agache and Oommen 2002, *IEEE Trans. Systems, Man, Cybernetics* B 32, 738-749: GPA).
+
+    Parameters
+    ----------
+    learning_rate : float
+        lambda, in (0, 1].
+    trials : int
+        Answers of every LLM before p moves, >= 1.
+    """
+
+    learning_rate: float = 0.02
+    trials: int = 5
+    lock_rule: ClassVar = MaxProbability(0.99)
+
+    def __post_init__(self):
+        _in_range(self, "learning_rate", 0, 1, low_open=True)
+        _whole(self, "trials")
+
+    def start(self, n_sessions, n_models):
+        """Every LLM equally likely, nothing known."""
+        return _first(n_sessions, n_models)
+
+    def probabilities(self, state):
+        """p, (n_sessions, n_models)."""
+        return state.p
+
+    def update(self, state, arm, reward):
+        """The answer counted, then one step of the equations above."""
+        return _after(self, state, arm, reward)
+
+    def _step(self, p, d, arm):
+        rows = np.arange(len(p))
+        above = d > d[rows, arm][:, None]
+        k = np.maximum(above.sum(axis=1, keepdims=True), 1)
+        after = (1.0 - self.learning_rate) * p + self.learning_rate * above / k
+        after[rows, arm] = 0.0
+        after[rows, arm] = np.maximum(1.0 - after.sum(axis=1), 0.0)
+        return after

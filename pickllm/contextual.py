@@ -1,0 +1,239 @@
+"""Learners for sessions that mix contexts: they see the query before they choose.
+
+Two functions beside the three of `learners`:
+
+    describe(trace) -> (n_queries, ...), what may be known of each query before it is answered
+    observe(state, seen) -> state, with the next query of each session, seen of shape (n_sessions, ...)
+
+so that probabilities(state) is about the query just seen. No session as a whole locks on one LLM
+here, where different contexts have different best ones.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from .bandits import certain
+from .errors import InputError, nearest
+from .learners import _in_range
+from .locking import MaxProbability
+
+
+class Contexts(NamedTuple):
+    """State of `PerContext`: the learner's state and its lock rule's, each array (n_sessions, n_contexts, ...);
+    the LLM that each context has locked on, -1 = none; and the context of the query just seen, (n_sessions,)."""
+
+    state: object
+    watch: object
+    locked: np.ndarray
+    now: np.ndarray
+
+
+@dataclass(frozen=True)
+class PerContext:
+    """One learner a context: the paper's idea, one router per topic, carried to sessions that mix topics.
+
+    Each context has a state of its own, and locks on its own by the learner's rule: from then on its
+    queries go to one LLM. In a session of one context this is the learner itself.
+
+    Parameters
+    ----------
+    learner : object
+        Any learner with the three functions.
+    lock : bool
+        Whether a context that has converged stays with its LLM.
+    contexts : tuple of str, optional
+        By default those of the trace replayed.
+
+    Raises
+    ------
+    InputError
+        A control, or a learner that sees queries itself.
+
+    Examples
+    --------
+    >>> import pickllm as pk
+    >>> trace = pk.load_trace("bfcl-2024-08-11").select(context=["simple", "rest"])
+    >>> s = pk.replay(trace, pk.Reward(), PerContext(pk.LinearRewardInaction(0.3)), sessions=20, queries=600)
+    >>> rest = trace.context[s.queries[:, -100:]] == "rest"
+    >>> shares = [np.bincount(s.choices[:, -100:][part], minlength=4) / part.sum() for part in (rest, ~rest)]
+    >>> bool(abs(shares[0] - shares[1]).max() > 0.05)  # other contexts, other LLMs
+    True
+    """
+
+    learner: object
+    lock: bool = True
+    contexts: tuple = None
+
+    def __post_init__(self):
+        kind = type(self.learner).__name__
+        if not all(callable(getattr(self.learner, name, None)) for name in ("start", "probabilities", "update")) or hasattr(self.learner, "describe"):
+            raise InputError(f"PerContext: takes a learner with start, probabilities and update that does not see queries itself, got {kind}; give another")
+
+    @property
+    def lock_rule(self):
+        """A session of one context locks when its context does; others never do as a whole."""
+        return self._rule if self.contexts and len(self.contexts) == 1 else None
+
+    @property
+    def _rule(self):
+        return getattr(self.learner, "lock_rule", MaxProbability()) if self.lock else None
+
+    def bind(self, trace, reward):
+        """With the trace's contexts, and the learner as the pool makes it."""
+        learner = self.learner.bind(trace, reward) if hasattr(self.learner, "bind") else self.learner
+        return replace(self, learner=learner, contexts=tuple(self.contexts or trace.contexts))
+
+    def describe(self, trace):
+        """Each query's context as a position in `contexts`, (n_queries,)."""
+        unknown = sorted(set(trace.contexts) - set(self.contexts))
+        if unknown:
+            raise InputError(f"PerContext: unknown context {unknown[0]!r}; {nearest(unknown[0], self.contexts)}")
+        position = {c: i for i, c in enumerate(self.contexts)}
+        return np.array([position[c] for c in trace.context.tolist()], dtype=np.int64)
+
+    def start(self, n_sessions, n_models):
+        """Every context as the learner starts."""
+        if self.contexts is None:
+            raise InputError("PerContext does not know the contexts yet; call bind(trace, reward), as replay does, or give contexts=")
+        shape = n_sessions, len(self.contexts)
+        state = self.learner.start(shape[0] * shape[1], n_models)
+        watch = self._rule.start(self.learner.probabilities(state)) if self._rule else np.zeros(shape[0] * shape[1])
+        split = lambda a: a.reshape(*shape, *a.shape[1:])  # noqa: E731
+        return Contexts(_each(split, state), _each(split, watch), np.full(shape, -1), np.zeros(n_sessions, dtype=np.int64))
+
+    def observe(self, state, seen):
+        """The context of the query at hand."""
+        return state._replace(now=seen)
+
+    def probabilities(self, state):
+        """Those of the context just seen, (n_sessions, n_models); certain where it has locked."""
+        rows = np.arange(len(state.now))
+        p = self.learner.probabilities(_each(lambda a: a[rows, state.now], state.state))
+        locked = state.locked[rows, state.now]
+        return np.where((locked >= 0)[:, None], certain(locked, p.shape[1]), p)
+
+    def update(self, state, arm, reward):
+        """The learner's step and its rule's, in the context just seen, unless that has locked."""
+        rows = np.arange(len(state.now))
+        free = np.flatnonzero(state.locked[rows, state.now] < 0)
+        at = free, state.now[free]
+        mine = self.learner.update(_each(lambda a: a[at], state.state), arm[free], reward[free])
+        after = state._replace(state=_each(lambda a, new: _with(a, at, new), state.state, mine))
+        if not self._rule:
+            return after
+        p = self.learner.probabilities(mine)
+        watch, done = self._rule.step(_each(lambda a: a[at], state.watch), p)
+        locked = _with(state.locked, at, np.where(done, p.argmax(axis=1), -1))
+        return after._replace(watch=_each(lambda a, new: _with(a, at, new), state.watch, watch), locked=locked)
+
+
+def _each(function, state, *others):
+    """A function over the arrays of one or more states alike, which are arrays or (named) tuples of them."""
+    if not isinstance(state, tuple):
+        return function(state, *others)
+    parts = [_each(function, *parts) for parts in zip(state, *others)]
+    return type(state)(*parts) if hasattr(state, "_fields") else tuple(parts)
+
+
+def _with(array, at, values):
+    after = array.copy()
+    after[at] = values
+    return after
+
+
+def context_and_length(trace):
+    """What `LinUCB` sees by default: the context as a one-hot, and log10 of the input tokens over 4.
+
+    Input tokens are known before a query is sent; of the LLMs' different counts it takes the mean. The 4
+    makes 10,000 tokens count as much as the context.
+
+    Returns
+    -------
+    ndarray, (n_queries, n_contexts + 1)
+    """
+    one_hot = trace.context[:, None] == np.array(trace.contexts)
+    return np.column_stack([one_hot, np.log10(np.maximum(trace.input_tokens.mean(axis=1), 1.0)) / 4.0])
+
+
+class Ridge(NamedTuple):
+    """State of `LinUCB`: inverses of A (n_sessions, n_models, d, d), b (n_sessions, n_models, d), and the features
+    of the query just seen, (n_sessions, d)."""
+
+    inverse: np.ndarray
+    b: np.ndarray
+    x: np.ndarray
+
+
+@dataclass(frozen=True)
+class LinUCB:
+    """Optimism over rewards that are linear in the features x of a query, one ridge regression an LLM.
+
+    With A_j = I + sum of x x^T and b_j = sum of r x over LLM j's answers, ask the LLM with the highest
+
+        x^T A_j^-1 b_j + alpha sqrt(x^T A_j^-1 x)
+
+    (Li, Chu, Langford and Schapire 2010, *WWW*, algorithm 1). Ties go to the first LLM of the pool; no session
+    locks.
+
+    Parameters
+    ----------
+    alpha : float
+        Width of the bound, in [0, 10].
+    features : callable
+        trace -> (n_queries, d): what may be known of each query before it is answered.
+    """
+
+    alpha: float = 0.5
+    features: Callable = field(default=context_and_length, repr=False)
+    size: int = field(default=None, repr=False)
+    lock_rule: ClassVar = None
+
+    def __post_init__(self):
+        _in_range(self, "alpha", 0, 10)
+        if not callable(self.features):
+            raise InputError(f"LinUCB: features must be a function of a trace, got {self.features!r}; see context_and_length")
+
+    def bind(self, trace, reward):
+        """With the number of features d."""
+        return replace(self, size=self.describe(trace).shape[1])
+
+    def describe(self, trace):
+        """The features of each query, (n_queries, d)."""
+        x = np.asarray(self.features(trace), dtype=float)
+        if x.ndim != 2 or len(x) != trace.n_queries or not np.isfinite(x).all():
+            raise InputError(f"LinUCB: features must give finite numbers of shape ({trace.n_queries}, d), got shape {x.shape}; one row a query")
+        return x
+
+    def start(self, n_sessions, n_models):
+        """Nothing known: A = I, b = 0."""
+        if self.size is None:
+            raise InputError("LinUCB does not know its features yet; call bind(trace, reward), as replay does")
+        d = self.size
+        return Ridge(np.tile(np.eye(d), (n_sessions, n_models, 1, 1)), np.zeros((n_sessions, n_models, d)), np.zeros((n_sessions, d)))
+
+    def observe(self, state, seen):
+        """The features of the query at hand."""
+        return state._replace(x=seen)
+
+    def index(self, state):
+        """The bound above for the query just seen, (n_sessions, n_models)."""
+        inner = np.einsum("smde,se->smd", state.inverse, state.x)  # A^-1 x
+        width = np.sqrt(np.maximum(np.einsum("smd,sd->sm", inner, state.x), 0.0))
+        return np.einsum("smd,smd->sm", inner, state.b) + self.alpha * width
+
+    def probabilities(self, state):
+        """Certain: the LLM of the highest bound."""
+        return certain(self.index(state).argmax(axis=1), state.b.shape[1])
+
+    def update(self, state, arm, reward):
+        """One answer more: A^-1 by Sherman and Morrison's formula."""
+        rows = np.arange(len(arm))
+        inverse, b = state.inverse.copy(), state.b.copy()
+        inner = np.einsum("sde,se->sd", inverse[rows, arm], state.x)
+        scale = 1.0 + np.einsum("sd,sd->s", inner, state.x)
+        inverse[rows, arm] -= inner[:, :, None] * inner[:, None, :] / scale[:, None, None]
+        b[rows, arm] += reward[:, None] * state.x
+        return Ridge(inverse, b, state.x)

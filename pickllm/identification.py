@@ -1,0 +1,242 @@
+"""Best-arm identification at fixed confidence: learners that know when they may lock.
+
+Locking on one LLM is the problem of naming the best of n arms from as few answers as possible, wrongly
+in at most a share delta of sessions. Each learner here has its own stopping rule: until it fires, a share
+`REST` of probability stays with the other LLMs, however certain the next choice is; then the LLM found best
+has probability 1, on which the session locks. With `replay(lock=False)` nothing is frozen and a session may
+change its mind.
+
+`noise` is the scale sigma of the rewards: an answer less its mean is sigma-sub-Gaussian. 0.5 holds for
+anything in [0, 1] (Hoeffding 1963); the promise on delta holds at a smaller one only if the rewards keep to it.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from .bandits import certain, counted, nothing_known
+from .learners import _in_range
+from .locking import MaxProbability
+
+#: What a learner that has not stopped leaves to the LLMs that it does not mean to ask.
+REST = 1e-9
+
+
+def _asking(arm, n_models):
+    """All but certain: the choice of a learner that has not stopped."""
+    n = max(n_models - 1, 1)
+    return np.where(certain(arm, n_models) > 0, 1.0 - REST * (n_models > 1), REST / n)
+
+
+def _mean(state):
+    return state.total / np.maximum(state.count, 1.0)
+
+
+class Candidates(NamedTuple):
+    """State, each (n_sessions, n_models): sums of rewards, answers, and who is still in."""
+
+    total: np.ndarray
+    count: np.ndarray
+    inside: np.ndarray
+
+
+@dataclass(frozen=True)
+class SuccessiveElimination:
+    """Ask all candidates in turn, and drop each one as soon as it is surely not the best.
+
+    After N answers a mean is known to within
+
+        u(N) = sigma sqrt(2 ln(pi^2 n N^2 / (3 delta)) / N),
+
+    at all N and for all n LLMs at once with probability 1 - delta; LLM j goes when
+    m_j + u(N_j) < max_k (m_k - u(N_k)), and the last one stays (Even-Dar, Mannor and Mansour 2006, *Journal of
+    Machine Learning Research* 7, 1079-1105, algorithm 3).
+
+    Parameters
+    ----------
+    delta : float
+        Share of sessions that may lock on a wrong LLM, in (0, 1).
+    noise : float
+        sigma, in (0, 1].
+    """
+
+    delta: float = 0.1
+    noise: float = 0.5
+    lock_rule: ClassVar = MaxProbability(1.0)
+
+    def __post_init__(self):
+        _checked(self)
+
+    def start(self, n_sessions, n_models):
+        """Nothing known, every LLM a candidate."""
+        return Candidates(*nothing_known(n_sessions, n_models), np.ones((n_sessions, n_models), dtype=bool))
+
+    def probabilities(self, state):
+        """The candidate with the fewest answers, ties to the first; certain once it is alone."""
+        n = state.count.shape[1]
+        arm = np.where(state.inside, state.count, np.inf).argmin(axis=1)
+        alone = state.inside.sum(axis=1) == 1
+        return np.where(alone[:, None], certain(arm, n), _asking(arm, n))
+
+    def update(self, state, arm, reward):
+        """The answer counted, and who is surely worse dropped."""
+        total, count = counted(state, arm, reward)
+        asked = np.maximum(count, 1.0)
+        width = self.noise * np.sqrt(2.0 * np.log(np.pi**2 * count.shape[1] * asked**2 / (3.0 * self.delta)) / asked)
+        width = np.where(count > 0, width, np.inf)
+        lower, upper = total / asked - width, total / asked + width
+        floor = np.where(state.inside, lower, -np.inf).max(axis=1, keepdims=True)
+        return Candidates(total, count, state.inside & (upper >= floor))
+
+
+@dataclass(frozen=True)
+class LUCB:
+    """Ask the leader and its most hopeful rival until they no longer overlap.
+
+    With h the LLM of the highest mean, and l the one of the highest m_j + u_j among the others,
+
+        u_j = sigma sqrt(2 ln(5 n t^4 / (4 delta)) / N_j);
+
+    stop when m_l + u_l < m_h - u_h (Kalyanakrishnan, Tewari, Auer and Stone 2012, *ICML*: LUCB1). There a round
+    asks both; here each query goes to one of them, either with probability 1/2, after every LLM once.
+
+    Parameters
+    ----------
+    delta : float
+        Share of sessions that may lock on a wrong LLM, in (0, 1).
+    noise : float
+        sigma, in (0, 1].
+    """
+
+    delta: float = 0.1
+    noise: float = 0.5
+    lock_rule: ClassVar = MaxProbability(1.0)
+
+    def __post_init__(self):
+        _checked(self)
+
+    def start(self, n_sessions, n_models):
+        """Nothing known."""
+        return nothing_known(n_sessions, n_models)
+
+    def probabilities(self, state):
+        """One half each for leader and rival; certain once they are apart."""
+        n, rows = state.count.shape[1], np.arange(len(state.count))
+        t, asked = np.maximum(state.count.sum(axis=1, keepdims=True), 1.0), np.maximum(state.count, 1.0)
+        mean, width = _mean(state), self.noise * np.sqrt(2.0 * np.log(1.25 * n * t**4 / self.delta) / asked)
+        leader = mean.argmax(axis=1)
+        if n == 1:
+            return certain(leader, n)
+        upper = mean + width
+        upper[rows, leader] = -np.inf
+        rival = upper.argmax(axis=1)
+        apart = upper[rows, rival] < mean[rows, leader] - width[rows, leader]
+        p = np.where(apart[:, None], certain(leader, n), 0.5 * (certain(leader, n) + certain(rival, n)))
+        fewest = state.count.argmin(axis=1)
+        return np.where((state.count.min(axis=1) > 0)[:, None], p, _asking(fewest, n))
+
+    def update(self, state, arm, reward):
+        """The answer counted."""
+        return counted(state, arm, reward)
+
+
+@dataclass(frozen=True)
+class TrackAndStop:
+    """Track the proportions that tell the best LLM fastest, and stop when the evidence is enough.
+
+    At the means so far, w* are the proportions of answers that no identification can do without
+    (`optimal_weights`). D-tracking asks an LLM with fewer than sqrt(t) - n / 2 answers if there is one, else
+    the one furthest behind, with the highest t w*_j - N_j. It stops when the likelihood ratio of the leader h
+    against each other LLM,
+
+        Z_j = (m_h - m_j)^2 / (2 sigma^2 (1 / N_h + 1 / N_j)),
+
+    exceeds ln(2 t (n - 1) / delta) (Garivier and Kaufmann 2016, *COLT*, with normal rewards; the threshold is that
+    of their theorem 10).
+
+    Parameters
+    ----------
+    delta : float
+        Share of sessions that may lock on a wrong LLM, in (0, 1).
+    noise : float
+        sigma, in (0, 1].
+    """
+
+    delta: float = 0.1
+    noise: float = 0.5
+    lock_rule: ClassVar = MaxProbability(1.0)
+
+    def __post_init__(self):
+        _checked(self)
+
+    def start(self, n_sessions, n_models):
+        """Nothing known."""
+        return nothing_known(n_sessions, n_models)
+
+    def probabilities(self, state):
+        """The LLM that D-tracking asks, ties to the first; certain once the rule has stopped."""
+        n, t = state.count.shape[1], state.count.sum(axis=1, keepdims=True)
+        mean, fewest = _mean(state), state.count.argmin(axis=1)
+        few = state.count.min(axis=1) < np.maximum(np.sqrt(t[:, 0]) - n / 2.0, 1.0)
+        behind = (t * optimal_weights(mean) - state.count).argmax(axis=1)
+        stopped = self.evidence(state) > np.log(2.0 * np.maximum(t[:, 0], 1.0) * max(n - 1, 1) / self.delta)
+        return np.where(stopped[:, None], certain(mean.argmax(axis=1), n), _asking(np.where(few, fewest, behind), n))
+
+    def evidence(self, state):
+        """The smallest Z_j, (n_sessions,): 0 while an LLM has no answer."""
+        rows, mean = np.arange(len(state.count)), _mean(state)
+        leader = mean.argmax(axis=1)
+        with np.errstate(divide="ignore"):
+            one_over = 1.0 / state.count
+        z = (mean[rows, leader][:, None] - mean) ** 2 / (2.0 * self.noise**2 * (one_over[rows, leader][:, None] + one_over))
+        z[rows, leader] = np.inf
+        return z.min(axis=1)
+
+    def update(self, state, arm, reward):
+        """The answer counted."""
+        return counted(state, arm, reward)
+
+
+def optimal_weights(mean, steps=8):
+    """The proportions w* of answers that tell the best of normal arms of one variance fastest.
+
+    With gaps D_j to the best LLM, x_j = y / (D_j^2 - y) answers of LLM j per answer of the best make all
+    rivals equally hard to tell from it, and the best y solves sum_j x_j^2 = 1 (Garivier and Kaufmann
+    2016, theorem 5 and lemma 4, which for normal arms has this closed form). The sum is convex in y and y
+    at most half of the smallest D_j^2, from where Newton's steps come down to the root.
+
+    Parameters
+    ----------
+    mean : ndarray, (n, n_models)
+
+    Returns
+    -------
+    ndarray, (n, n_models)
+        Rows sum to 1; the variance does not matter.
+
+    Examples
+    --------
+    >>> optimal_weights(np.array([[0.9, 0.4], [0.1, 0.2]]))
+    array([[0.5, 0.5],
+           [0.5, 0.5]])
+    """
+    rows, best = np.arange(len(mean)), mean.argmax(axis=1)
+    if mean.shape[1] == 1:
+        return np.ones_like(mean)
+    gap = np.maximum(mean[rows, best][:, None] - mean, 1e-9)  # equal means count as if so far apart
+    gap[rows, best] = np.inf
+    inverse = (gap.min(axis=1, keepdims=True) / gap) ** 2  # 0 for the best, 1 for the nearest rival
+    y = np.full((len(mean), 1), 0.5)  # in units of the smallest squared gap
+    for _ in range(steps):
+        share = 1.0 / (1.0 - y * inverse)
+        x = y * inverse * share
+        y = y - ((x * x).sum(axis=1, keepdims=True) - 1.0) / (2.0 * x * inverse * share * share).sum(axis=1, keepdims=True)
+    x = y * inverse / (1.0 - y * inverse)
+    x[rows, best] = 1.0
+    return x / x.sum(axis=1, keepdims=True)
+
+
+def _checked(learner):
+    _in_range(learner, "delta", 0, 1, low_open=True)
+    _in_range(learner, "noise", 0, 1, low_open=True)

@@ -1,0 +1,139 @@
+"""Where a run comes from: the commit of the code that ran, the lock of its environment, the machine.
+
+Facts only, read when asked; `study` writes them into each run's stamp, `receipts` into the manifest.
+"""
+
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import re
+import subprocess
+
+from .files import root
+
+#: Written by `make reproduce` itself: a commit of these is not a change of the code that drew them.
+WRITTEN = ("figures", "README.md")
+#: Folders in which a file that git does not know can change a result.
+INPUTS = ("pickllm", "notebooks", "data")
+#: What an archive says of itself where git does not know (see `archive`).
+ARCHIVE = "ARCHIVE.json"
+LOCK = "requirements.lock"
+PACKAGES = ("numpy", "scipy", "pandas", "numba", "matplotlib", "seaborn", "statsmodels", "papermill", "jupyterlab", "evaluate", "huggingface-hub")
+UNKNOWN = {"commit": None, "date": None, "clean": None}
+
+
+def git(folder, *arguments, binary=False):
+    """What git prints in a folder (as bytes if ``binary``), or None where there is no git, no checkout or no such thing in it."""
+    try:
+        printed = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return printed if binary else printed.decode("utf-8")
+
+
+def changed(folder=None, ignoring=WRITTEN):
+    """Files that differ from git's HEAD: tracked ones anywhere, new ones where they can change a result.
+
+    Parameters
+    ----------
+    folder : path, optional
+        The checkout; by default the kit's own.
+    ignoring : sequence of str
+        Paths left out, from the checkout's top.
+
+    Returns
+    -------
+    list of str, or None where there is no git
+    """
+    folder = pathlib.Path(folder or root())
+    if not (folder / ".git").exists():  # a folder inside somebody else's checkout is not theirs
+        return None
+    tracked = git(folder, "diff", "--name-only", "-z", "HEAD", "--", ".", *(f":(exclude){path}" for path in ignoring))
+    new = git(folder, "ls-files", "--others", "--exclude-standard", "-z", "--", *INPUTS)
+    return None if tracked is None or new is None else sorted({path for path in f"{tracked}{new}".split("\0") if path})
+
+
+def code(folder=None):
+    """The commit of the code: the last one that changed anything but what `make reproduce` writes.
+
+    So a record made at one commit and committed in the next still names the code that made it.
+
+    Returns
+    -------
+    dict
+        ``commit`` (40 hex digits), ``date`` (of the commit, ISO 8601), ``clean`` (nothing changed since), each None if unknown.
+    """
+    folder = pathlib.Path(folder or root())
+    differing = changed(folder)
+    if differing is None:
+        stated = folder / ARCHIVE
+        return {name: json.loads(stated.read_text("utf-8"))["code"][name] for name in UNKNOWN} if stated.exists() else dict(UNKNOWN)
+    text = git(folder, "log", "-1", "--format=%H %cI", "--", ".", *(f":(exclude){path}" for path in WRITTEN))
+    if not (text or "").strip():
+        return dict(UNKNOWN)
+    commit, date = text.split()
+    return {"commit": commit, "date": date, "clean": not differing}
+
+
+def lock(folder=None):
+    """The lock file's name and SHA-256, or None where the kit stands without one."""
+    path = pathlib.Path(folder or root()) / LOCK
+    return {"file": LOCK, "sha256": sha256(path)} if path.exists() else None
+
+
+def sha256(path):
+    """SHA-256 of a file as ``sha256sum`` prints it.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = (pathlib.Path(folder) / "a").write_bytes(b"abc")
+    ...     sha256(pathlib.Path(folder) / "a")[:16]
+    'ba7816bf8f01cfea'
+    """
+    import hashlib
+
+    return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+
+
+def machine():
+    """What ran it: Python, system, processor, cores, versions, and which of them are not the lock's."""
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count(),
+        "memory_gb": _memory_gb(),
+        "versions": versions,
+        "not_locked": off_lock(versions),
+    }
+
+
+def off_lock(versions, folder=None):
+    """Names of the packages whose version is not one that the lock names; None without a lock."""
+    path = pathlib.Path(folder or root()) / LOCK
+    if not path.exists():
+        return None
+    pinned = set(re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", path.read_text("utf-8"), flags=re.MULTILINE))
+    return sorted(name for name, version in versions.items() if (name, version) not in pinned)
+
+
+def _memory_gb():
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+    except (AttributeError, ValueError, OSError):  # not a POSIX system
+        return None
+
+
+def short(commit):
+    """A commit as people write it.
+
+    Examples
+    --------
+    >>> short("0123456789abcdef"), short(None)
+    ('0123456789ab', 'unknown')
+    """
+    return commit[:12] if commit else "unknown"

@@ -1,0 +1,271 @@
+"""The world changes: contexts, prices and LLMs within a session, feedback that is late or never comes.
+
+A change is plain data. Functions here give a trace as it is after something happened, a `schedule` puts
+traces one after the other along a session, and `replay` runs it like any other:
+
+    after = slower(trace, "model", 4.0)
+    joined, order = schedule({0: trace, 300: after})
+    sessions = replay(joined, reward, learner, order=order)
+
+What a learner is not told (an LLM that is not there yet, an answer without feedback, feedback that comes
+late) stands in columns of the trace, and `Hindered` makes any learner meet them.
+"""
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from .contextual import _each, _with
+from .errors import InputError, nearest
+from .locking import MaxProbability
+
+#: Columns of `Trace.extra` that `Hindered` heeds, each (n_queries, n_models) of 0 or 1; without them all are 1.
+AVAILABLE, FEEDBACK = "available", "feedback"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Which part of a joined trace each query of a session is drawn from; an `order` for `replay`.
+
+    Attributes
+    ----------
+    starts : tuple of int
+        The query at which each phase begins; the first is 0.
+    sizes : tuple of int
+        Queries that each phase draws from, with replacement, one phase's rows after the other's.
+    """
+
+    starts: tuple
+    sizes: tuple
+
+    def phase(self, queries):
+        """The phase of each query of a session, (queries,)."""
+        return np.searchsorted(self.starts, np.arange(queries), side="right") - 1
+
+    def place(self, u):
+        """Positions in the joined trace for uniform draws of shape (n_sessions, queries)."""
+        if self.starts[-1] >= u.shape[1]:
+            raise InputError(f"schedule: its last phase starts at query {self.starts[-1]}, but sessions have {u.shape[1]}; make them longer")
+        first, size = np.append(0, np.cumsum(self.sizes))[:-1], np.array(self.sizes)
+        phase = self.phase(u.shape[1])
+        return ((u * size[phase]).astype(np.int32) + first[phase]).astype(np.int32)
+
+
+def schedule(phases):
+    """Traces one after the other along a session.
+
+    Parameters
+    ----------
+    phases : dict of int to Trace
+        The query at which each begins, from 0 up. All of one pool; limits and name are the first one's.
+
+    Returns
+    -------
+    Trace, Schedule
+        All rows, phase after phase, and the order for `replay`. `Sessions.table` compares with the LLM
+        that is best over all rows; `by_phase` with the best one of each phase.
+
+    Raises
+    ------
+    InputError
+
+    Examples
+    --------
+    >>> import pickllm as pk
+    >>> trace = pk.load_trace("bfcl-2024-08-11")
+    >>> joined, order = schedule({0: trace.select(context="simple"), 100: trace.select(context="rest")})
+    >>> s = pk.replay(joined, pk.Reward(), pk.LinearRewardInaction(0.3), sessions=5, queries=200, order=order)
+    >>> sorted({*joined.context[s.queries[:, :100]].ravel().tolist()}), sorted({*joined.context[s.queries[:, 100:]].ravel().tolist()})
+    (['simple'], ['rest'])
+    """
+    starts = sorted(phases)
+    if not starts or starts[0] != 0 or not all(isinstance(s, (int, np.integer)) for s in starts):
+        raise InputError(f"schedule: phases begin at whole numbers of queries, the first at 0, got {starts}; give {{0: trace, ...}}")
+    traces = [phases[s] for s in starts]
+    for trace in traces[1:]:
+        if trace.models != traces[0].models:
+            raise InputError(f"schedule: all phases need one pool in one order, got {list(trace.models)} after {list(traces[0].models)}; use select(models=...)")
+    together = lambda name: np.concatenate([getattr(t, name) for t in traces])  # noqa: E731
+    names = {AVAILABLE, FEEDBACK} & {name for t in traces for name in t.extra}
+    joined = replace(
+        traces[0],
+        extra={name: np.concatenate([_flags(t, name) for t in traces]) for name in sorted(names)},
+        **{name: together(name) for name in ("query_id", "context", "accuracy", "cost_usd", "latency_ms", "input_tokens", "output_tokens")},
+    )
+    return joined, Schedule(tuple(int(s) for s in starts), tuple(t.n_queries for t in traces))
+
+
+def _flags(trace, name):
+    return np.asarray(trace.extra.get(name, np.ones(trace.accuracy.shape)), dtype=float)
+
+
+def _column(trace, model):
+    if model not in trace.models:
+        raise InputError(f"scenario: unknown model {model!r}; {nearest(model, trace.models)}")
+    return trace.models.index(model)
+
+
+def _changed(trace, model, **columns):
+    """The trace with one LLM's outcomes changed by functions of what they were."""
+    j, new = _column(trace, model), {}
+    for name, function in columns.items():
+        new[name] = getattr(trace, name).copy()
+        new[name][:, j] = function(new[name][:, j])
+    return replace(trace, **new)
+
+
+def _factor(value):
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not np.isfinite(value) or value <= 0:
+        raise InputError(f"scenario: a factor must be a number > 0, got {value!r}; 2 doubles")
+    return value
+
+
+def slower(trace, model, factor):
+    """One LLM takes `factor` times as long."""
+    factor = _factor(factor)
+    return _changed(trace, model, latency_ms=lambda v: v * factor)
+
+
+def dearer(trace, model, factor):
+    """One LLM costs `factor` times as much; whole price lists change by `Trace.reprice`."""
+    factor = _factor(factor)
+    return _changed(trace, model, cost_usd=lambda v: v * factor)
+
+
+def failing(trace, model):
+    """One LLM is down: no right answer, no cost, and the caller waits for the declared ceiling of latency."""
+    down = trace.limits.latency_ceiling_ms
+    return _changed(trace, model, accuracy=np.zeros_like, cost_usd=np.zeros_like, latency_ms=lambda v: np.full_like(v, down))
+
+
+def absent(trace, model):
+    """One LLM cannot be asked: as before it appears, or once it is withdrawn (for `Hindered` learners)."""
+    flags = _flags(trace, AVAILABLE).copy()
+    flags[:, _column(trace, model)] = 0.0
+    if not flags.any(axis=1).all():
+        raise InputError(f"scenario: without {model!r} no LLM is left; keep one")
+    return replace(trace, extra=trace.extra | {AVAILABLE: flags})
+
+
+def unanswered(trace, share, seed=0):
+    """A share of answers gets no feedback, at random (for `Hindered` learners)."""
+    if not isinstance(share, (int, float)) or isinstance(share, bool) or not 0 <= share <= 1:
+        raise InputError(f"scenario: share must be in [0, 1], got {share!r}; choose one in that range")
+    drawn = np.random.default_rng(seed).random(trace.accuracy.shape) >= share
+    return replace(trace, extra=trace.extra | {FEEDBACK: _flags(trace, FEEDBACK) * drawn})
+
+
+class Field(NamedTuple):
+    """State of `Hindered`: the learner's; arms and rewards under way, each (n_sessions, delay + 1), NaN where none
+    will come; what is available and gets feedback at the query just seen, (n_sessions, 2, n_models)."""
+
+    state: object
+    arms: np.ndarray
+    rewards: np.ndarray
+    seen: np.ndarray
+
+
+@dataclass(frozen=True)
+class Hindered:
+    """Any learner where feedback is late or missing, and LLMs may be away.
+
+    An LLM that is not available has probability 0, and the others keep their proportions (alike where
+    these are 0); an answer without feedback teaches nothing; feedback comes `delay` queries later than it could.
+    With none of these it is the learner itself.
+
+    Parameters
+    ----------
+    learner : object
+        Any learner with the three functions.
+    delay : int
+        Queries between an answer and its feedback, >= 0.
+
+    Raises
+    ------
+    InputError
+    """
+
+    learner: object
+    delay: int = 0
+
+    def __post_init__(self):
+        kind = type(self.learner).__name__
+        if not all(callable(getattr(self.learner, name, None)) for name in ("start", "probabilities", "update")) or hasattr(self.learner, "describe"):
+            raise InputError(f"Hindered: takes a learner with start, probabilities and update that does not see queries itself, got {kind}; give another")
+        if isinstance(self.delay, bool) or not isinstance(self.delay, (int, np.integer)) or self.delay < 0:
+            raise InputError(f"Hindered: delay must be a whole number of queries >= 0, got {self.delay!r}; choose one")
+
+    @property
+    def lock_rule(self):
+        """The learner's own."""
+        return getattr(self.learner, "lock_rule", MaxProbability())
+
+    def bind(self, trace, reward):
+        """With the learner as the pool makes it."""
+        return replace(self, learner=self.learner.bind(trace, reward)) if hasattr(self.learner, "bind") else self
+
+    def describe(self, trace):
+        """Who can be asked, and whose answer would get feedback, (n_queries, 2, n_models)."""
+        return np.stack([_flags(trace, AVAILABLE), _flags(trace, FEEDBACK)], axis=1) > 0
+
+    def start(self, n_sessions, n_models):
+        """As the learner starts, nothing under way."""
+        under_way = n_sessions, self.delay + 1
+        seen = np.ones((n_sessions, 2, n_models), dtype=bool)
+        return Field(self.learner.start(n_sessions, n_models), np.zeros(under_way, dtype=np.int64), np.full(under_way, np.nan), seen)
+
+    def observe(self, state, seen):
+        """What holds for the query at hand."""
+        return state._replace(seen=seen)
+
+    def probabilities(self, state):
+        """The learner's, of those that can be asked, (n_sessions, n_models)."""
+        p, here = self.learner.probabilities(state.state), state.seen[:, 0]
+        left = p * here
+        total = left.sum(axis=1, keepdims=True)
+        among = np.where(total > 0, left / np.where(total > 0, total, 1.0), here / here.sum(axis=1, keepdims=True))
+        return np.where(here.all(axis=1, keepdims=True), p, among)
+
+    def update(self, state, arm, reward):
+        """This answer on its way, and the learner's step for the one whose feedback is due."""
+        told = state.seen[np.arange(len(arm)), 1, arm]
+        arms = np.column_stack([state.arms[:, 1:], arm])
+        rewards = np.column_stack([state.rewards[:, 1:], np.where(told, reward, np.nan)])
+        due = np.flatnonzero(~np.isnan(rewards[:, 0]))
+        learned = self.learner.update(_each(lambda a: a[due], state.state), arms[due, 0], rewards[due, 0])
+        return Field(_each(lambda a, new: _with(a, due, new), state.state, learned), arms, rewards, state.seen)
+
+
+def by_phase(sessions, order):
+    """Each session in each phase of a schedule.
+
+    Parameters
+    ----------
+    sessions : Sessions
+        Of a joined trace.
+    order : Schedule
+        That it was replayed in.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``session``, ``phase``, ``best`` (the LLM with the highest mean raw reward over the phase's queries,
+        among those available), ``share_best`` (of the phase's queries), ``reward`` (mean raw), ``regret`` (mean raw
+        reward lost against that LLM on the same queries), ``cost_usd``, ``latency_ms`` and ``accuracy`` (means).
+    """
+    import pandas as pd
+
+    trace, phase = sessions.trace, order.phase(sessions.queries.shape[1])
+    raw = sessions.reward.raw(trace.accuracy, trace.cost_usd, trace.latency_ms)
+    edges, parts = np.append(0, np.cumsum(order.sizes)), []
+    names = ("reward", "cost_usd", "latency_ms", "accuracy")
+    outcome = {name: sessions.outcome(name) for name in names}
+    for k, (low, high) in enumerate(zip(edges, edges[1:])):
+        here = phase == k
+        best = int(np.where(_flags(trace, AVAILABLE)[low:high].all(axis=0), raw[low:high].mean(axis=0), -np.inf).argmax())
+        means = {name: outcome[name][:, here].mean(axis=1) for name in names}
+        frame = pd.DataFrame({"session": np.arange(len(sessions.choices)), "phase": k, "best": trace.models[best]})
+        regret = raw[sessions.queries[:, here], best].mean(axis=1) - means["reward"]
+        parts.append(frame.assign(share_best=(sessions.choices[:, here] == best).mean(axis=1), regret=regret, **means))
+    return pd.concat(parts, ignore_index=True)
