@@ -85,7 +85,7 @@ class TraceSummary:
         variables = VARIABLES if _priced(trace) else (*VARIABLES, OWN_COST)
         contexts = {c: _context_summary(part, min_cell, variables, protect) for c, part in parts.items()}
         # a digest of all rows would let whoever knows all but one of them try that one
-        note = {"trace": trace.name, "min_cell": min_cell} | ({"protected": True} if protect else {"trace_sha256": trace.fingerprint()})
+        note = {"trace": trace.name} | ({} if protect else {"trace_sha256": trace.fingerprint()}) | {"min_cell": min_cell} | ({"protected": True} if protect else {})
         return cls(trace.name, trace.models, trace.limits, trace.prices, contexts, note | (provenance or {}))
 
     def disclosed(self):
@@ -216,8 +216,9 @@ def _levels(accuracy, bins=10):
 def _merged(codes, least):
     """Codes in which every joint pattern stands for at least `least` queries.
 
-    The rarest pattern takes the codes of its nearest (the commonest among equals), until none is rarer
-    than `least`; distance is the number of levels between two patterns, over all LLMs.
+    The rarest pattern takes the codes of its nearest, until none is rarer than `least`; distance is the
+    number of levels between two patterns, over all LLMs. Among equally near ones it takes the one that
+    best makes up for what earlier merging moved the LLMs' mean levels by, then the commonest.
 
     Parameters
     ----------
@@ -230,12 +231,15 @@ def _merged(codes, least):
     [0, 1]
     """
     patterns, member, counts = np.unique(codes, axis=0, return_inverse=True, return_counts=True)
-    becomes, counts = np.arange(len(patterns)), counts.astype(float)
+    becomes, counts, moved = np.arange(len(patterns)), counts.astype(float), np.zeros(codes.shape[1])
     while len(patterns) > 1 and counts.min() < least:
         rare = int(counts.argmin())
         distance = np.abs(patterns - patterns[rare]).sum(axis=1).astype(float)
         distance[rare], distance[np.isinf(counts)] = np.inf, np.inf
-        near = int(np.lexsort((-counts, distance))[0])
+        nearest = np.flatnonzero(distance == distance.min())
+        moves = moved + counts[rare] * (patterns[nearest] - patterns[rare])
+        choice = np.lexsort((-counts[nearest], np.abs(moves).sum(axis=1)))[0]
+        near, moved = int(nearest[choice]), moves[choice]
         counts[near] += counts[rare]
         counts[rare] = np.inf  # gone
         becomes[becomes == rare] = near
