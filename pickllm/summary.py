@@ -206,13 +206,13 @@ def _variables(context):
     return (*VARIABLES, OWN_COST)[:width]
 
 
-def _levels(accuracy, bins=10):
+def _levels(accuracy):
     """(values, codes): accuracy as it is when it has few distinct values, else in equal-count bins by mean."""
     values, codes = np.unique(accuracy, return_inverse=True)
     if len(values) > MAX_LEVELS:
         rank = np.argsort(np.argsort(accuracy, axis=None, kind="stable"), kind="stable")
-        codes = rank * bins // accuracy.size
-        values = np.array([accuracy.ravel()[codes == k].mean() for k in range(bins)])
+        codes = rank * 10 // accuracy.size
+        values = np.array([accuracy.ravel()[codes == k].mean() for k in range(10)])
     return values, codes.reshape(accuracy.shape)
 
 
@@ -277,7 +277,7 @@ def _common_levels(values, codes, least):
 
 def _protected_levels(accuracy, least):
     """Levels and codes of which each level, and each joint pattern, stands for at least `least` queries."""
-    values, codes = _common_levels(*_levels(accuracy, bins=max(1, min(10, len(accuracy) // least))), least)
+    values, codes = _common_levels(*_levels(accuracy), least)
     codes = _merged(codes, least)
     used, codes = np.unique(codes, return_inverse=True)
     return values[used], codes.reshape(accuracy.shape)
