@@ -572,14 +572,15 @@ def exploration(frame):
 
 
 @styled
-def weights(frame, marks):
+def weights(frame, marks, pool=None):
     """Which LLM has the highest mean reward for which weight of cost, per context and reading.
 
     ``frame``: form, context, w_cost, w_cost_to, model, certain (share of resamples in which it wins).
-    ``marks``: name -> w_cost of the study's settings.
+    ``marks``: name -> w_cost of the study's settings. ``pool``: all LLMs, so that each keeps its colour and a name of its own.
     """
     forms, contexts = list(dict.fromkeys(frame.form)), list(dict.fromkeys(frame.context))
-    models = list(dict.fromkeys(frame.sort_values("order").model)) if "order" in frame else list(dict.fromkeys(frame.model))
+    winners = list(dict.fromkeys(frame.sort_values("order").model)) if "order" in frame else list(dict.fromkeys(frame.model))
+    models = list(pool) if pool is not None else winners
     looks, shown, named = _model_looks(models), short(models), contextual(contexts)
     figure, axes = _axes(1, len(forms), 0.95 + 0.3 * len(contexts), sharey=True, sharex=True)
     for axis, form in zip(axes[0], forms):
@@ -600,7 +601,7 @@ def weights(frame, marks):
         axis.grid(visible=False)
     axes[0][0].set(yticks=range(len(contexts)), yticklabels=[named[k] for k in reversed(contexts)])
     figure.supxlabel("weight of cost $w_c$ (per US cent; $w_a = w_l = 1$; dotted: " + ", ".join(f"{k} {v:g}" for k, v in marks.items()) + "; thin: wins in < 95 % of resamples)", fontsize=6.2)
-    handles = [mpl.patches.Patch(color=looks[m][0], label=f"{chr(65 + i)}  {shown[m]}") for i, m in enumerate(models)]
+    handles = [mpl.patches.Patch(color=looks[m][0], label=f"{chr(65 + i)}  {shown[m]}") for i, m in enumerate(models) if m in winners]
     figure.legend(handles=handles, loc="outside upper center", ncols=_columns(shown.values()))
     return figure
 

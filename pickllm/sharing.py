@@ -193,7 +193,9 @@ def _trace_files(trace, with_text):
     text = [c for c in trace.extra if not (is_numeric_dtype(frame[c]) or is_bool_dtype(frame[c]))]
     wordy = next((q for q in trace.query_id.tolist() if len(q) > LONGEST_ID or " " in q), None)
     if wordy and not with_text:
-        raise InputError(f"push: query_id {wordy[:40]!r} reads like a query's text; give ids without spaces of at most {LONGEST_ID} characters, or say --with-text")
+        raise InputError(
+            f"push: query_id {wordy[:40]!r} reads like a query's text; give ids without spaces of at most {LONGEST_ID} characters, or say --with-text"
+        )
     left = [] if with_text else text
     content = io.BytesIO()
     frame.drop(columns=left).to_parquet(content, index=False)
@@ -202,7 +204,8 @@ def _trace_files(trace, with_text):
     if trace.prices:
         files[PRICE_FILE] = _price_table(trace.prices.values()).to_csv(index=False, lineterminator="\n").encode()
     kept = [c for c in trace.extra if c not in left]
-    disclosed = [f"every row: {trace.n_queries} queries by {len(trace.models)} LLMs, with ids, contexts and LLMs by name, accuracy, tokens, latency and cost"]
+    columns = "ids, contexts and LLMs by name, accuracy, tokens, latency and cost"
+    disclosed = [f"every row: {trace.n_queries} queries by {len(trace.models)} LLMs, with {columns}"]
     disclosed += [f"further columns, as they are: {', '.join(kept)}"] if kept else []
     disclosed += [f"left out as text: {', '.join(left)} (--with-text shares them)"] if left else []
     return files, disclosed
@@ -237,12 +240,13 @@ def _card(repo, data, licence, source, fingerprint, disclosed):
         means = {(c, m): s["rows"][m]["accuracy"][0] for c, s in data.contexts.items() for m in data.models}
     table = [("context", "queries", *(f"accuracy of {m}" for m in data.models)), ("---",) * (2 + len(data.models))]
     table += [(c, str(n), *(f"{means[c, m]:.3f}" for m in data.models)) for c, n in counts.items()]
-    schema = [("column", "unit"), ("---", "---"), ("query_id, context, model", "names"), ("accuracy", "in [0, 1]"), ("input_tokens, output_tokens", "count"),
-              ("latency_ms", "milliseconds"), ("cost_usd", "US dollars")]  # fmt: skip
+    schema = [("column", "unit"), ("---", "---"), ("query_id, context, model", "names"), ("accuracy", "in [0, 1]"),
+              ("input_tokens, output_tokens", "count"), ("latency_ms", "milliseconds"), ("cost_usd", "US dollars")]  # fmt: skip
+    listed = map(tuple, _price_table(data.prices.values()).astype(str).to_numpy())
     parts = [
         f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---",
         f"# {_cell(data.name)}",
-        "Outcomes of every LLM of a pool on every query, one row per query and LLM." if whole else "Statistics of the outcomes of every LLM of a pool on every query; no row.",
+        f"{'Outcomes' if whole else 'Statistics of the outcomes'} of every LLM of a pool on every query; {'one row per query and LLM' if whole else 'no row'}.",
         "## Load it",
         f'```python\nimport pickllm as pk\n\ntrace = pk.load_trace("{SCHEME}{repo}@REVISION")\n```',
         "REVISION is the 40 hex digits of a commit of this dataset (Files, History); `pickllm push` printed them.",
@@ -250,7 +254,7 @@ def _card(repo, data, licence, source, fingerprint, disclosed):
         _markdown(table),
         *(["## Schema of trace.parquet", _markdown(schema)] if whole else []),
         "## Prices",
-        _markdown([PRICE_COLUMNS, ("---",) * 6, *map(tuple, _price_table(data.prices.values()).astype(str).to_numpy())]) if data.prices else "Costs are as recorded.",
+        _markdown([PRICE_COLUMNS, ("---",) * 6, *listed]) if data.prices else "Costs are as recorded.",
         "## What is disclosed",
         "\n".join(f"- {_cell(line)}" for line in disclosed),
         "## Provenance",
@@ -282,7 +286,8 @@ def _kept(repo, commit):
     """A commit's files as they stand on this disk; none if its rows or its summary were not brought yet."""
     from huggingface_hub import try_to_load_from_cache
 
-    paths = {n: try_to_load_from_cache(repo, n, os.environ.get("HF_HUB_CACHE"), commit, "dataset") for n in (NOTE_FILE, PRICE_FILE, SUMMARY_FILE, *TRACE_FILES)}
+    names = (NOTE_FILE, PRICE_FILE, SUMMARY_FILE, *TRACE_FILES)
+    paths = {n: try_to_load_from_cache(repo, n, os.environ.get("HF_HUB_CACHE"), commit, "dataset") for n in names}
     here = {name: pathlib.Path(path) for name, path in paths.items() if isinstance(path, str)}
     return here if here.keys() & {SUMMARY_FILE, *TRACE_FILES} else {}
 
@@ -297,8 +302,8 @@ def _fetched(repo, commit):
         seen = sorted(name for name in there if not name.startswith("."))
         listing = ", ".join(seen[:5]) + (f" and {len(seen) - 5} more" if len(seen) > 5 else "")
         raise InputError(
-            f"{SCHEME}{repo}@{commit}: not a shared trace; it needs {TRACE_FILES[0]}, {TRACE_FILES[1]} or {SUMMARY_FILE}, and has {listing or 'no files'}. "
-            "Download its file, bring it to the columns of a trace and load that"
+            f"{SCHEME}{repo}@{commit}: not a shared trace; it needs {TRACE_FILES[0]}, {TRACE_FILES[1]} or {SUMMARY_FILE}, "
+            f"and has {listing or 'no files'}. Download its file, bring it to the columns of a trace and load that"
         )
     wanted = [name for name in (NOTE_FILE, PRICE_FILE) if name in there and main != SUMMARY_FILE] + [main]
     at = {"repo_type": "dataset", "revision": commit, "cache_dir": os.environ.get("HF_HUB_CACHE"), "endpoint": _endpoint()}
@@ -319,13 +324,18 @@ def _reported(repo, revision, writing=False):
     except errors.GatedRepoError as error:
         raise InputError(f"{where}: its owner must let you in; ask at {_endpoint()}/datasets/{repo}, then set HF_TOKEN") from error
     except errors.RepositoryNotFoundError as error:
-        move = "check the owner, and that the token may write there" if writing else "check the name; if it is private, set HF_TOKEN to a token that may read it"
+        move = "check the name; if it is private, set HF_TOKEN to a token that may read it"
+        move = "check the owner, and that the token may write there" if writing else move
         raise InputError(f"{where}: no such dataset at {_endpoint()}; {move}") from error
     except errors.RevisionNotFoundError as error:
         raise InputError(f"{where}: no such revision; its commits are listed at {_endpoint()}/datasets/{repo}/commits/main") from error
     except errors.HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else "nothing"
-        moves = {401: "the token is not valid: set HF_TOKEN to another", 403: "the token may not do this: set HF_TOKEN to one that may", 412: "someone else pushed meanwhile: push again"}
+        moves = {
+            401: "the token is not valid: set HF_TOKEN to another",
+            403: "the token may not do this: set HF_TOKEN to one that may",
+            412: "someone else pushed meanwhile: push again",
+        }
         raise InputError(f"{where}: the Hub answered {status}; {moves.get(status, 'try again later')}") from error
     except (transport, errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, errors.FileMetadataError, ConnectionError, TimeoutError) as error:
         move = "check the network and HF_ENDPOINT" + ("" if writing else "; what was loaded once by its commit needs no network")

@@ -73,9 +73,13 @@ def _shared(address, prices, limits):
         trace = replace(read_trace(files.trace, files.prices if prices is None else prices, limits or recorded), name=name)
     except (InputError, MissingFileError, TypeError) as error:
         there = str(error).replace(str((files.trace or files.summary).parent), repo)
-        raise InputError(f"{files.address}: a dataset in another schema ({there}); its columns must be those of a trace: download it, convert it and load the file") from error
+        remedy = "its columns must be those of a trace: download it, convert it and load the file"
+        raise InputError(f"{files.address}: a dataset in another schema ({there}); {remedy}") from error
     if prices is None and limits is None and files.note.get("fingerprint", trace.fingerprint()) != trace.fingerprint():
-        raise InputError(f"{files.address}: not the trace that was pushed (its fingerprint differs from trace.json's); ask its owner to push it again, or give prices= to load it as it is")
+        raise InputError(
+            f"{files.address}: not the trace that was pushed (its fingerprint differs from trace.json's); "
+            "ask its owner to push it again, or give prices= to load it as it is"
+        )
     return trace
 
 

@@ -85,7 +85,8 @@ class TraceSummary:
         variables = VARIABLES if _priced(trace) else (*VARIABLES, OWN_COST)
         contexts = {c: _context_summary(part, min_cell, variables, protect) for c, part in parts.items()}
         # a digest of all rows would let whoever knows all but one of them try that one
-        note = {"trace": trace.name, "min_cell": min_cell} | ({"protected": True} if protect else {"trace_sha256": trace.fingerprint()})
+        whole = {} if protect else {"trace_sha256": trace.fingerprint()}
+        note = {"trace": trace.name} | whole | {"min_cell": min_cell} | ({"protected": True} if protect else {})
         return cls(trace.name, trace.models, trace.limits, trace.prices, contexts, note | (provenance or {}))
 
     def disclosed(self):
@@ -95,12 +96,14 @@ class TraceSummary:
         for context, s in self.contexts.items():
             counts = [pattern[-1] for pattern in s["patterns"]]
             sizes = [cell["n"] for levels in s["cells"].values() for cell in levels.values()]
+            cost = ", cost" if OWN_COST in _variables(s) else ""
             lines.append(
-                f"context '{context}': {s['n_queries']} queries; {len(counts)} joint accuracy patterns, the rarest of {min(counts)} queries; quantiles, "
-                f"means and correlations of tokens{', cost' if len(_variables(s)) > len(VARIABLES) else ''} and latency in {len(sizes)} cells, the smallest of {min(sizes)}"
+                f"context '{context}': {s['n_queries']} queries; {len(counts)} joint accuracy patterns, the rarest of {min(counts)} queries; "
+                f"quantiles, means and correlations of tokens{cost} and latency in {len(sizes)} cells, the smallest of {min(sizes)}"
             )
         if self.provenance.get("protected"):
-            return (*lines, f"every pattern, quantile and level of accuracy speaks for at least {k} queries; names of LLMs and contexts stand as they are")
+            hidden = f"every pattern, quantile and level of accuracy speaks for at least {k} queries"
+            return (*lines, f"{hidden}; names of LLMs and contexts stand as they are")
         return (*lines, "not protected: rare patterns are counted as they are, and the outermost quantiles are single queries' own values")
 
     def shift(self, trace):
@@ -203,21 +206,22 @@ def _variables(context):
     return (*VARIABLES, OWN_COST)[:width]
 
 
-def _levels(accuracy, bins=10):
+def _levels(accuracy):
     """(values, codes): accuracy as it is when it has few distinct values, else in equal-count bins by mean."""
     values, codes = np.unique(accuracy, return_inverse=True)
     if len(values) > MAX_LEVELS:
         rank = np.argsort(np.argsort(accuracy, axis=None, kind="stable"), kind="stable")
-        codes = rank * bins // accuracy.size
-        values = np.array([accuracy.ravel()[codes == k].mean() for k in range(bins)])
+        codes = rank * 10 // accuracy.size
+        values = np.array([accuracy.ravel()[codes == k].mean() for k in range(10)])
     return values, codes.reshape(accuracy.shape)
 
 
 def _merged(codes, least):
     """Codes in which every joint pattern stands for at least `least` queries.
 
-    The rarest pattern takes the codes of its nearest (the commonest among equals), until none is rarer
-    than `least`; distance is the number of levels between two patterns, over all LLMs.
+    The rarest pattern takes the codes of its nearest, until none is rarer than `least`; distance is the
+    number of levels between two patterns, over all LLMs. Among equally near ones it takes the one that
+    best makes up for what earlier merging moved the LLMs' mean levels by, then the commonest.
 
     Parameters
     ----------
@@ -230,21 +234,50 @@ def _merged(codes, least):
     [0, 1]
     """
     patterns, member, counts = np.unique(codes, axis=0, return_inverse=True, return_counts=True)
-    becomes, counts = np.arange(len(patterns)), counts.astype(float)
+    becomes, counts, moved = np.arange(len(patterns)), counts.astype(float), np.zeros(codes.shape[1])
     while len(patterns) > 1 and counts.min() < least:
         rare = int(counts.argmin())
         distance = np.abs(patterns - patterns[rare]).sum(axis=1).astype(float)
         distance[rare], distance[np.isinf(counts)] = np.inf, np.inf
-        near = int(np.lexsort((-counts, distance))[0])
+        nearest = np.flatnonzero(distance == distance.min())
+        moves = moved + counts[rare] * (patterns[nearest] - patterns[rare])
+        choice = np.lexsort((-counts[nearest], np.abs(moves).sum(axis=1)))[0]
+        near, moved = int(nearest[choice]), moves[choice]
         counts[near] += counts[rare]
         counts[rare] = np.inf  # gone
         becomes[becomes == rare] = near
     return patterns[becomes[member.ravel()]]
 
 
+def _common_levels(values, codes, least):
+    """Levels that at least `least` queries have, of any LLM: a rarer one joins its nearest.
+
+    The two get the value of the one that is common enough to show its own, else their answers' mean.
+
+    Examples
+    --------
+    >>> _common_levels(np.array([0.0, 0.37, 1.0]), np.array([[0]] * 5 + [[1]] + [[2]] * 6), 5)[0].tolist()
+    [0.0, 1.0]
+    """
+    values, codes = values.copy(), codes.copy()
+    while True:
+        levels, answers = np.unique(codes, return_counts=True)
+        queries = np.array([(codes == level).any(axis=1).sum() for level in levels])
+        rare = int(queries.argmin())
+        if queries[rare] >= least or len(levels) == 1:
+            used, codes = np.unique(codes, return_inverse=True)
+            return values[used], codes.reshape(len(codes), -1)
+        gap = np.abs(values[levels] - values[levels[rare]])
+        gap[rare] = np.inf
+        near = int(gap.argmin())
+        if queries[near] < least:
+            values[levels[near]] = np.average(values[levels[[rare, near]]], weights=answers[[rare, near]])
+        codes[codes == levels[rare]] = levels[near]
+
+
 def _protected_levels(accuracy, least):
     """Levels and codes of which each level, and each joint pattern, stands for at least `least` queries."""
-    values, codes = _levels(accuracy, bins=max(1, min(10, len(accuracy) // least)))
+    values, codes = _common_levels(*_levels(accuracy), least)
     codes = _merged(codes, least)
     used, codes = np.unique(codes, return_inverse=True)
     return values[used], codes.reshape(accuracy.shape)

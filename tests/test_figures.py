@@ -290,3 +290,11 @@ def test_many_contexts_are_counted_in_the_legend_and_few_are_named():
         curves = pd.DataFrame([("automaton", r, q, 0.5, 0.4, 0.6) for r in (0.1, 0.3) for q in (1, 10, 100)], columns=["learner", "learning_rate", "query", "locked", "low", "high"])
         shown = [t.get_text() for t in figures.locking(curves, fates).axes[1].get_legend().get_texts()]
         assert shown == (["c0", "c1", "c2", "mean of contexts"] if named else ["mean of 30 contexts\n(thin: each)"])
+
+
+def test_an_llm_that_wins_has_the_colour_and_the_name_that_it_has_in_its_pool():
+    pool = ["gpt-4-0613", "gpt-4-1106-preview", "other"]
+    frame = pd.DataFrame([("ratio", "law", 0.01, 1.0, pool[1], 1, 1.0)], columns=["form", "context", "w_cost", "w_cost_to", "model", "order", "certain"])
+    figure = figures.weights(frame, {}, pool)
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["B  gpt-4-1106-preview"]
+    assert figure.legends[0].get_patches()[0].get_facecolor() == pytest.approx(figure.axes[0].patches[0].get_facecolor())

@@ -389,6 +389,17 @@ def test_levels_of_accuracy_that_one_query_has_are_not_published(tmp_path):
     assert 0.37 in pk.TraceSummary.of(awkward("one odd")).contexts["law"]["levels"]
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_each_published_level_is_the_own_accuracy_of_enough_queries_or_a_mean(seed):
+    rng, k = np.random.default_rng(seed), 5
+    accuracy = rng.choice([0, 0.1, 0.2, 0.37, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0], (12, 3), p=[0.2, *[0.075] * 8, 0.2])  # nearly every pattern and level is rare
+    from dataclasses import replace
+
+    here = pk.TraceSummary.of(replace(awkward("rare", 12, 3), accuracy=accuracy), k, protect=True).contexts["law"]
+    for level in here["levels"]:
+        assert (accuracy == level).any(axis=1).sum() >= k or level not in accuracy or len(here["levels"]) == 1
+
+
 def test_protection_keeps_means_and_leaves_common_patterns_as_they_are():
     trace = synthetic(n=400)
     assert min(patterns(trace).values()) >= 5  # nothing rare: accuracy stays, query by query
