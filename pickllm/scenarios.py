@@ -269,3 +269,16 @@ def by_phase(sessions, order):
         regret = raw[sessions.queries[:, here], best].mean(axis=1) - means["reward"]
         parts.append(frame.assign(share_best=(sessions.choices[:, here] == best).mean(axis=1), regret=regret, **means))
     return pd.concat(parts, ignore_index=True)
+
+
+def describe(frame):
+    """What each scenario costs, as sentences: learners by their regret per query after the change.
+
+    ``frame``: scenario, learner, phase (0 before, 1 after), measure, value, low, high.
+    """
+    after = frame[(frame.measure == "regret") & (frame.phase == 1)]
+    sentences = []
+    for scenario, part in after.groupby("scenario", sort=False):
+        ranked = "; ".join(f"{r.learner} {r.value:.3f} ({r.low:.3f} to {r.high:.3f})" for r in part.sort_values("value", kind="stable").itertuples())
+        sentences.append(f"{scenario}: regret per query in the second half, least first: {ranked}.")
+    return sentences

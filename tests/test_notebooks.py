@@ -63,6 +63,8 @@ def test_no_output_and_no_execution_count_is_stored(path):
 @each_notebook
 def test_no_function_or_class_is_defined(path):
     for cell in cells(path):
+        if path.stem == "own-learner" and "class " in source(cell):
+            continue  # the one notebook about a class of one's own
         assert "def " not in source(cell)
         tree = ast.parse(source(cell))
         assert not [n for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))]
@@ -70,8 +72,13 @@ def test_no_function_or_class_is_defined(path):
 
 @each_notebook
 def test_cells_are_short(path):
-    too_long = [c["id"] for c in cells(path) if c not in tagged(path) and len(source(c).splitlines()) > 12]
+    too_long = [c["id"] for c in cells(path) if c not in tagged(path) and "class " not in source(c) and len(source(c).splitlines()) > 12]
     assert not too_long
+
+
+def test_a_learner_of_ones_own_takes_less_than_20_lines():
+    (cell,) = (source(c) for c in cells(home("notebooks") / "own-learner.ipynb") if "class " in source(c))
+    assert len(cell.splitlines()) < 20
 
 
 @each_notebook
@@ -117,7 +124,7 @@ def test_the_study_sets_only_parameters_that_its_notebooks_declare(size):
 @pytest.mark.parametrize("size", experiments.SIZES)
 def test_the_study_uses_every_notebook_under_unique_names_in_an_order_that_satisfies_needs(size):
     planned = runs(size)
-    assert {r.notebook for r in planned} == {p.stem for p in PATHS}
+    assert {r.notebook for r in planned} == {p.stem for p in PATHS} - set(experiments.APART)
     names = [r.name for r in planned]
     assert len(set(names)) == len(names)
     for position, run in enumerate(planned):
