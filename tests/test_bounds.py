@@ -53,7 +53,7 @@ def test_two_coins_have_the_bound_of_lai_and_robbins():
 
 @pytest.mark.parametrize(("a", "b"), [(0.7, 0.4), (0.95, 0.9), (0.3, 0.1)])
 def test_two_coins_have_the_characteristic_time_of_garivier_and_kaufmann(a, b):
-    """1 / T* = kl(a, x) = kl(b, x) at the x where both are equal (their section 2.2)."""
+    """1 / T* = kl(a, x) = kl(b, x) at the x where both are equal (their case of two arms)."""
     x = optimize.brentq(lambda x: kl(a, x) - kl(b, x), b + 1e-9, a - 1e-9)
     t, weights = bounds.identification_time(np.column_stack([coin(a), coin(b)]))
     assert t == pytest.approx(1 / kl(a, x), rel=2e-3)

@@ -108,6 +108,21 @@ def test_the_better_of_two_llms_far_apart_is_asked_more(learner):
     assert (s.locked_model[s.locked_at >= 0] == 1).mean() > (0.7 if "Linear" in repr(learner) else 0.95)
 
 
+@each_learner
+def test_the_live_router_picks_and_locks_as_replay_does_and_survives_a_restart(learner, tmp_path):
+    rewards = np.random.default_rng(3).random((7, 3)) * [0.4, 1.0, 0.7]
+    s = pk.replay(trace_of(rewards), IDENTITY, learner, sessions=3, queries=70, seed=9)
+    router = pk.Router("abc", learner, IDENTITY, seed=9, session=2)
+    for t in range(70):
+        if t == 30:
+            router.save(tmp_path / "router.json")
+            router = pk.Router.load(tmp_path / "router.json")
+        model = router.pick()
+        assert model == "abc"[s.choices[2, t]]
+        router.learn(model, float(rewards[s.queries[2, t], s.choices[2, t]].round(12)))
+    assert router.locked == ("abc"[s.locked_model[2]] if s.locked_at[2] >= 0 else None)
+
+
 # Automata
 
 
@@ -128,7 +143,7 @@ def test_one_step_of_reward_penalty_by_hand():
 
 
 def test_reward_penalty_settles_where_two_llms_fail_alike_often():
-    """With two LLMs and a = b, E p -> c_2 / (c_1 + c_2), c the chances of failure (Narendra and Thathachar 1989, 4.4)."""
+    """With two LLMs and a = b, E p -> c_2 / (c_1 + c_2), c the chances of failure (Narendra and Thathachar 1989, ch. 4)."""
     rewards = [[1, 1], [1, 0], [1, 0], [0, 0]]  # fail with 1/4 and 3/4
     s = pk.replay(trace_of(rewards), IDENTITY, pk.LinearRewardPenalty(0.02, 0.02), sessions=2000, queries=600, seed=1, lock=False, checkpoints=[600])
     p = s.probabilities[:, 0, 0]
@@ -246,14 +261,14 @@ def test_kl_ucb_asks_no_more_of_a_bad_llm_than_ucb1():
 
 def beats(dists):
     """P(largest) by Simpson's rule on a grid so fine that its own error is nothing."""
-    x = np.linspace(min(d.ppf(1e-10) for d in dists), max(d.ppf(1 - 1e-10) for d in dists), 40_001)
+    x = np.linspace(min(d.ppf(1e-10) for d in dists), max(d.ppf(1 - 1e-10) for d in dists), 20_001)
     below = [d.cdf(x) for d in dists]
     return [simpson(d.pdf(x) * np.prod([f for k, f in enumerate(below) if k != j], axis=0), x=x) for j, d in enumerate(dists)]
 
 
 def test_thompsons_probabilities_are_those_of_a_much_finer_integration_whatever_the_counts():
     rng = np.random.default_rng(0)
-    for _ in range(25):
+    for _ in range(10):
         count = np.exp(rng.uniform(0, np.log(1000), 4)).round()
         total = count * rng.uniform(0.4, 0.8, 4)
         state = bandits.Means(total[None], count[None])
