@@ -208,6 +208,9 @@ def _gains(mean, changes, n_contexts, queries):
         f"{_with_interval(rows.loc['qlearning'], '{:+.0f}')} against Q-learning.",
         f"When the session ends, it asks the best LLM with probability {right[top]}, L_R-I with {right['automaton']} and Q-learning with {right['qlearning']}.",
     ]
+    other = changes[changes.learner == top].set_index(["measure", "paper"]).rename(columns={"change": "value"})
+    against = lambda measure: " and ".join(f"{_with_interval(other.loc[(measure, p)], '{:+.0f}', 100, ' %')} against {w}" for p, w in zip(PAPER, ("L_R-I", "Q-learning")))  # noqa: E731
+    sentences.append(f"Its sessions cost {against('cents')}; its mean latency is {against('seconds')}.")
     locking = [name for name in names if (name, "median") in mean.index]
     if locking and all((name, "median") in mean.index for name in PAPER):
         median = {name: _with_interval(mean.loc[(name, "median")]) for name in (locking[0], *PAPER)}

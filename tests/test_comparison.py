@@ -86,6 +86,21 @@ def test_the_paragraph_states_the_numbers_of_the_tables(compared):
     assert (f"{len(names)} of 3 variants" if names else "None of 3 variants") in text
 
 
+def test_the_paragraph_names_the_winner_and_what_it_costs():
+    """Where both of the paper's learners do badly: the best LLM is the last of the pool, and rewards are far apart."""
+    trace = trace_of([[0.3, 0.4, 0.9], [0.4, 0.3, 0.8]])
+    learners = {"automaton": pk.LinearRewardInaction(0.9), "qlearning": pk.QLearning(0.1, 0.05), "pursuit": pk.Pursuit(0.1, trials=2)}
+    table = variants.compare(trace, IDENTITY, learners, sessions=60, queries=200)
+    summary, changes, found = variants.summarise(table, 200), variants.against_paper(table), variants.limits(trace, IDENTITY, 200)
+    text = variants.describe(summary, changes, found, variants.identification(table, found), 200)
+    regret = table.groupby("learner").regret.mean()
+    assert variants.winners(changes) == ["pursuit"] and f"Least has pursuit, {regret['pursuit']:.0f} (" in text
+    assert f"{regret['pursuit'] - regret['automaton']:+.0f} (" in text and f"{regret['pursuit'] - regret['qlearning']:+.0f} (" in text
+    assert "Its sessions cost -0 % (-0 to -0) against L_R-I" in text.replace("+0", "-0")  # every LLM costs the same here
+    median = table[table.learner == "pursuit"].locked_at.median()
+    assert f"its median lock comes after {median:.0f} (" in text
+
+
 def test_learners_that_see_the_context_are_paired_with_the_first():
     frame = variants.mixed(TRACE, experiments.reward(), {k: experiments.MIXED[k] for k in ("automaton", "LinUCB")}, sessions=30, queries=400)
     assert frame.change.iloc[0] == 0 and frame.change.iloc[1] == pytest.approx(frame.value.iloc[1] - frame.value.iloc[0])
