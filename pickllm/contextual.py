@@ -70,7 +70,9 @@ class PerContext:
     def __post_init__(self):
         kind = type(self.learner).__name__
         if not all(callable(getattr(self.learner, name, None)) for name in ("start", "probabilities", "update")) or hasattr(self.learner, "describe"):
-            raise InputError(f"PerContext: takes a learner with start, probabilities and update that does not see queries itself, got {kind}; give another")
+            raise InputError(
+                f"PerContext: takes a learner with start, probabilities and update that sees no queries itself, got {kind}; give another"
+            )
 
     @property
     def lock_rule(self):

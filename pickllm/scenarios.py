@@ -85,7 +85,9 @@ def schedule(phases):
     traces = [phases[s] for s in starts]
     for trace in traces[1:]:
         if trace.models != traces[0].models:
-            raise InputError(f"schedule: all phases need one pool in one order, got {list(trace.models)} after {list(traces[0].models)}; use select(models=...)")
+            raise InputError(
+                f"schedule: all phases need one pool in one order, got {list(trace.models)} after {list(traces[0].models)}; select(models=...)"
+            )
     together = lambda name: np.concatenate([getattr(t, name) for t in traces])  # noqa: E731
     names = {AVAILABLE, FEEDBACK} & {name for t in traces for name in t.extra}
     joined = replace(
@@ -192,7 +194,7 @@ class Hindered:
     def __post_init__(self):
         kind = type(self.learner).__name__
         if not all(callable(getattr(self.learner, name, None)) for name in ("start", "probabilities", "update")) or hasattr(self.learner, "describe"):
-            raise InputError(f"Hindered: takes a learner with start, probabilities and update that does not see queries itself, got {kind}; give another")
+            raise InputError(f"Hindered: takes a learner with start, probabilities and update that sees no queries itself, got {kind}; give another")
         if isinstance(self.delay, bool) or not isinstance(self.delay, (int, np.integer)) or self.delay < 0:
             raise InputError(f"Hindered: delay must be a whole number of queries >= 0, got {self.delay!r}; choose one")
 

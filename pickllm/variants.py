@@ -19,13 +19,10 @@ MEASURES = {
 
 
 def family(learner):
-    """The kind that a learner is shown as: paper, automata, bandits, identification or own."""
-    import sys
-
-    home = type(learner).__module__.rpartition(".")
-    if home[0] != __package__ or home[2] not in ("automata", "bandits", "identification", "learners"):
-        return "own"
-    return {"learners": "bandits"}.get(home[2], home[2])
+    """The kind that a learner is shown as: automata, bandits, identification, or own for any other."""
+    package, _, module = type(learner).__module__.rpartition(".")
+    known = {"learners": "bandits", "automata": "automata", "bandits": "bandits", "identification": "identification"}
+    return known.get(module, "own") if package == __package__ else "own"
 
 
 def compare(trace, reward, learners, sessions=1000, queries=1000, seed=0):
@@ -91,7 +88,8 @@ def summarise(table, queries):
     by = ["learner", "family", "context"]
     frame = statistics.means(table, by, ["right", "regret", "cents", "seconds"]).drop(columns="sessions")
     locks = statistics.locking(table, by, queries).rename(columns={"median": "value", "median_low": "low", "median_high": "high"})
-    frame = pd.concat([frame, locks.assign(measure="median", high=locks.high.fillna(queries))[[*by, "measure", "value", "low", "high"]]], ignore_index=True)
+    locks = locks.assign(measure="median", high=locks.high.fillna(queries))[frame.columns]
+    frame = pd.concat([frame, locks], ignore_index=True)
     whole = frame.groupby(["learner", "measure"])["value"].transform(lambda v: v.notna().all())
     mean = mean_over_contexts(frame[whole], ["learner", "family", "measure"], "value", "low", "high").assign(context="mean")
     frame = pd.concat([frame, mean], ignore_index=True)
@@ -139,7 +137,8 @@ def mixed(trace, reward, learners, sessions=1000, queries=1000, seed=0):
         ``learner``, ``value`` (mean raw reward of a query), ``low``, ``high``; ``change`` against the first learner, paired by
         session, with ``change_low``, ``change_high``.
     """
-    means = {name: replay(trace, reward, x, sessions=sessions, queries=queries, seed=seed, checkpoints=2).outcome("reward").mean(axis=1) for name, x in learners.items()}
+    options = {"sessions": sessions, "queries": queries, "seed": seed, "checkpoints": 2}
+    means = {name: replay(trace, reward, x, **options).outcome("reward").mean(axis=1) for name, x in learners.items()}
     first = next(iter(means.values()))
     rows = [(name, *(float(v) for v in statistics.mean(values)), *statistics.difference(values, first)[:3]) for name, values in means.items()]
     return pd.DataFrame(rows, columns=["learner", "value", "low", "high", "change", "change_low", "change_high"])
@@ -164,7 +163,8 @@ def against_paper(table):
     from statsmodels.stats.multitest import multipletests
 
     rows = []
-    how = {"regret": statistics.difference, "right": statistics.difference, "cents": statistics.relative_change, "seconds": statistics.relative_change}
+    difference, relative = statistics.difference, statistics.relative_change
+    how = {"regret": difference, "right": difference, "cents": relative, "seconds": relative}
     for name in (n for n in dict.fromkeys(table.learner) if n not in PAPER):
         for paper in PAPER:
             for measure, compared in how.items():
@@ -197,26 +197,30 @@ def _with_interval(row, form="{:.0f}", scale=1.0, unit=""):
 
 def _gains(mean, changes, n_contexts, queries):
     names, total = winners(changes), changes.learner.nunique()
+    how = f"means over {n_contexts} contexts, paired by session, Holm-corrected"
     if not names:
-        return [f"None of {total} variants has less regret than both of the paper's learners (means over {n_contexts} contexts, paired by session, Holm-corrected)."]
+        return [f"None of {total} variants has less regret than both of the paper's learners ({how})."]
     top = names[0]
     rows = changes[(changes.learner == top) & (changes.measure == "regret")].set_index("paper").rename(columns={"change": "value"})
+    regret, gain = _with_interval(mean.loc[(top, "regret")]), {p: _with_interval(rows.loc[p], "{:+.0f}") for p in PAPER}
     right = {name: _with_interval(mean.loc[(name, "right")], scale=100, unit=" %") for name in (top, *PAPER)}
     sentences = [
-        f"{len(names)} of {total} variants have less regret than both of the paper's learners (means over {n_contexts} contexts, paired by session, Holm-corrected; 95 % intervals): {', '.join(names)}.",
-        f"Least has {top}, {_with_interval(mean.loc[(top, 'regret')])} raw reward in a session of {queries:,} queries: {_with_interval(rows.loc['automaton'], '{:+.0f}')} against L_R-I and "
-        f"{_with_interval(rows.loc['qlearning'], '{:+.0f}')} against Q-learning.",
-        f"When the session ends, it asks the best LLM with probability {right[top]}, L_R-I with {right['automaton']} and Q-learning with {right['qlearning']}.",
+        f"{len(names)} of {total} variants have less regret than both of the paper's learners ({how}; 95 % intervals): {', '.join(names)}.",
+        f"Least has {top}, {regret} raw reward in a session of {queries:,} queries: "
+        f"{gain['automaton']} against L_R-I and {gain['qlearning']} against Q-learning.",
+        f"When the session ends, it asks the best LLM with probability {right[top]}, "
+        f"L_R-I with {right['automaton']} and Q-learning with {right['qlearning']}.",
     ]
     other = changes[changes.learner == top].set_index(["measure", "paper"]).rename(columns={"change": "value"})
-    against = lambda measure: " and ".join(f"{_with_interval(other.loc[(measure, p)], '{:+.0f}', 100, ' %')} against {w}" for p, w in zip(PAPER, ("L_R-I", "Q-learning")))  # noqa: E731
-    sentences.append(f"Its sessions cost {against('cents')}; its mean latency is {against('seconds')}.")
+    both = {m: [_with_interval(other.loc[(m, p)], "{:+.0f}", 100, " %") for p in PAPER] for m in ("cents", "seconds")}
+    cost, latency = ("{} against L_R-I and {} against Q-learning".format(*both[m]) for m in ("cents", "seconds"))
+    sentences.append(f"Its sessions cost {cost}; its mean latency is {latency}.")
     locking = [name for name in names if (name, "median") in mean.index]
     if locking and all((name, "median") in mean.index for name in PAPER):
         median = {name: _with_interval(mean.loc[(name, "median")]) for name in (locking[0], *PAPER)}
         sentences.append(
-            f"Of those that lock in most sessions of every context, {locking[0]} has the least regret; its median lock comes after {median[locking[0]]} queries, "
-            f"that of L_R-I after {median['automaton']}, of Q-learning after {median['qlearning']}."
+            f"Of those that lock in most sessions of every context, {locking[0]} has the least regret; its median lock comes "
+            f"after {median[locking[0]]} queries, that of L_R-I after {median['automaton']}, of Q-learning after {median['qlearning']}."
         )
     return sentences
 
@@ -225,11 +229,13 @@ def _limits(mean, found, times, queries):
     least = found.t_star * float(bounds.least_time(1.0, 0.1))
     paper = times[times.learner.isin(PAPER)]
     sooner = int((paper.bound_low > paper.time_high).sum())
+    total = mean.index.get_level_values("learner").nunique()
     below = int((mean.xs("regret", level="measure").high < found.regret.mean()).sum())
     return [
-        f"To name the best LLM with at most 10 % error in every pool takes {least.min():,.0f} to {least.max():,.0f} answers, by context (bound of Garivier and Kaufmann), "
-        f"more than a session has in {int((least > queries).sum())} of {len(least)} contexts.",
-        f"The paper's learners lock sooner than this bound allows at their own error in {sooner} of {len(paper)} cases: what is right so soon here is wrong in other pools, or in this one in another order.",
-        f"The bound of Lai and Robbins on regret, {found.regret.mean():.0f} on average at {queries:,} queries, lies above the mean of {below} of {mean.index.get_level_values('learner').nunique()} learners: "
-        "it is a bound for long sessions, and these are short.",
+        f"To name the best LLM with at most 10 % error in every pool takes {least.min():,.0f} to {least.max():,.0f} answers, by context "
+        f"(bound of Garivier and Kaufmann), more than a session has in {int((least > queries).sum())} of {len(least)} contexts.",
+        f"The paper's learners lock sooner than this bound allows at their own error in {sooner} of {len(paper)} cases: "
+        "what is right so soon here is wrong in other pools, or in this one in another order.",
+        f"The bound of Lai and Robbins on regret, {found.regret.mean():.0f} on average at {queries:,} queries, lies above the mean "
+        f"of {below} of {total} learners: it is a bound for long sessions, and these are short.",
     ]

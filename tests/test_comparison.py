@@ -26,8 +26,16 @@ def test_the_table_holds_what_replay_gives(compared):
     mine = compared[(compared.context == "rest") & (compared.learner == "pursuit")]
     assert mine.regret.to_numpy() == pytest.approx(s.table().regret.to_numpy())
     assert mine.right.to_numpy() == pytest.approx(s.selection()[:, -1, s.best]) and (mine.family == "automata").all()
-    assert mine.cents.to_numpy() == pytest.approx(100 * s.outcome("cost_usd").sum(axis=1)) and mine.seconds.to_numpy() == pytest.approx(s.outcome("latency_ms").mean(axis=1) / 1000)
-    assert dict(zip(compared.learner, compared.family)) == {"automaton": "paper", "qlearning": "paper", "pursuit": "automata", "UCB1": "bandits", "LUCB": "identification"}
+    assert mine.cents.to_numpy() == pytest.approx(100 * s.outcome("cost_usd").sum(axis=1)) and mine.seconds.to_numpy() == pytest.approx(
+        s.outcome("latency_ms").mean(axis=1) / 1000
+    )
+    assert dict(zip(compared.learner, compared.family)) == {
+        "automaton": "paper",
+        "qlearning": "paper",
+        "pursuit": "automata",
+        "UCB1": "bandits",
+        "LUCB": "identification",
+    }
 
 
 def test_the_mean_over_contexts_is_the_mean_of_the_contexts(compared):
@@ -53,7 +61,16 @@ def test_the_bounds_are_those_of_the_unit_reward_in_raw_units():
 
 def made_up(locked_at, on_best, learner="pursuit"):
     n = len(locked_at)
-    return pd.DataFrame({"context": "c", "learner": learner, "family": "automata", "session": np.arange(n), "locked_at": locked_at, "locked_on_best": pd.array(on_best, dtype="boolean")})
+    return pd.DataFrame(
+        {
+            "context": "c",
+            "learner": learner,
+            "family": "automata",
+            "session": np.arange(n),
+            "locked_at": locked_at,
+            "locked_on_best": pd.array(on_best, dtype="boolean"),
+        }
+    )
 
 
 def test_time_and_error_are_those_of_the_sessions_that_locked():
@@ -69,10 +86,24 @@ def test_who_beats_the_paper_needs_less_regret_than_both_and_certainty():
     rng, rows = np.random.default_rng(0), []
     for name, level in (("automaton", 10.0), ("qlearning", 20.0), ("better", 5.0), ("between", 15.0), ("same", 10.0), ("best", 1.0)):
         noise = rng.normal(size=50)
-        rows.append(pd.DataFrame({"context": "c", "learner": name, "session": np.arange(50), "regret": level + noise, "right": 0.5 + 0.1 * noise, "cents": 10 + noise, "seconds": 1 + 0.1 * noise}))
+        rows.append(
+            pd.DataFrame(
+                {
+                    "context": "c",
+                    "learner": name,
+                    "session": np.arange(50),
+                    "regret": level + noise,
+                    "right": 0.5 + 0.1 * noise,
+                    "cents": 10 + noise,
+                    "seconds": 1 + 0.1 * noise,
+                }
+            )
+        )
     changes = variants.against_paper(pd.concat(rows))
     assert variants.winners(changes) == ["best", "better"]
-    assert changes[(changes.learner == "best") & (changes.paper == "qlearning") & (changes.measure == "regret")].change.item() == pytest.approx(-19, abs=1)
+    assert changes[(changes.learner == "best") & (changes.paper == "qlearning") & (changes.measure == "regret")].change.item() == pytest.approx(
+        -19, abs=1
+    )
 
 
 def test_the_paragraph_states_the_numbers_of_the_tables(compared):
@@ -134,7 +165,12 @@ def clipped(figure):
     width, height = figure.get_size_inches() * figure.dpi
     texts = [*figure.texts, *(t for legend in figure.legends for t in legend.get_texts())]
     for axis in (a for a in figure.axes if a.get_visible()):
-        ticks = [t for which in (axis.xaxis, axis.yaxis) for t, at in zip(which.get_ticklabels(), which.get_ticklocs()) if which.get_view_interval()[0] <= at <= which.get_view_interval()[1]]
+        ticks = [
+            t
+            for which in (axis.xaxis, axis.yaxis)
+            for t, at in zip(which.get_ticklabels(), which.get_ticklocs())
+            if which.get_view_interval()[0] <= at <= which.get_view_interval()[1]
+        ]
         texts += [axis.title, axis.xaxis.label, axis.yaxis.label, *axis.texts, *ticks]
     boxes = {t.get_text(): t.get_window_extent() for t in texts if t.get_text().strip() and t.get_visible()}
     return [text for text, b in boxes.items() if b.x0 < -0.5 or b.y0 < -0.5 or b.x1 > width + 0.5 or b.y1 > height + 0.5]
@@ -142,13 +178,22 @@ def clipped(figure):
 
 def test_figures_show_every_learner_and_clip_nothing(compared):
     learners = list(experiments.routers()) + list(experiments.VARIANTS)
-    table = pd.concat([compared[compared.learner == "pursuit"].assign(learner=n, family="paper" if n in variants.PAPER else variants.family(experiments.VARIANTS[n])) for n in learners])
+    table = pd.concat(
+        [
+            compared[compared.learner == "pursuit"].assign(
+                learner=n, family="paper" if n in variants.PAPER else variants.family(experiments.VARIANTS[n])
+            )
+            for n in learners
+        ]
+    )
     figure = figures.variants(variants.summarise(table, 300), {"regret": 12.0}, variants.MEASURES, 300)
     assert len(figure.axes[0].get_yticklabels()) == len(learners) and clipped(figure) == []
     times = variants.identification(compared, variants.limits(TRACE, experiments.reward(), 300))
     assert clipped(figures.lock_times(times, 300)) == []
     worlds = experiments.scenarios(TRACE, experiments.reward(), "simple", 40)
-    long = pd.DataFrame([(w, n, p, m, 0.2, 0.1, 0.3) for w in worlds for n in experiments.SCENARIO_LEARNERS for p in (0, 1) for m in ("regret", "share_best")])
+    long = pd.DataFrame(
+        [(w, n, p, m, 0.2, 0.1, 0.3) for w in worlds for n in experiments.SCENARIO_LEARNERS for p in (0, 1) for m in ("regret", "share_best")]
+    )
     long.columns = ["scenario", "learner", "phase", "measure", "value", "low", "high"]
     assert clipped(figures.scenarios(long.replace("context: rest", "context: parallel_multiple"))) == []
 

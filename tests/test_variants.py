@@ -173,7 +173,10 @@ def test_a_pursuit_waits_until_every_llm_has_been_tried(learner):
 
 def test_a_pursuit_of_constant_rewards_arrives_when_its_equation_says():
     trace, trials, rate, resolution = trace_of([[0.3, 0.7]]), 4, 0.05, 20
-    for learner, steps in ((pk.Pursuit(rate, trials), math.ceil(math.log(0.01 / 0.5) / math.log(1 - rate))), (pk.DiscretisedPursuit(resolution, trials), 20)):
+    for learner, steps in (
+        (pk.Pursuit(rate, trials), math.ceil(math.log(0.01 / 0.5) / math.log(1 - rate))),
+        (pk.DiscretisedPursuit(resolution, trials), 20),
+    ):
         s = pk.replay(trace, IDENTITY, learner, sessions=400, queries=400, seed=2)
         tried = np.maximum((np.cumsum(s.choices == 0, axis=1) < trials).sum(axis=1), (np.cumsum(s.choices == 1, axis=1) < trials).sum(axis=1)) + 1
         assert (s.locked_model == 1).all() and (s.locked_at == tried + steps - 1).all()  # the answer that ends the trial moves p already
@@ -185,7 +188,10 @@ def test_a_pursuit_of_constant_rewards_arrives_when_its_equation_says():
 def test_without_decay_it_is_q_learning_to_the_last_bit():
     trace = pk.load_trace("bfcl-2024-08-11").select(context="rest")
     for epsilon in (0.0, 0.3, 1.0):
-        a, b = (pk.replay(trace, pk.Reward(), x, sessions=30, queries=200, seed=3) for x in (pk.DecayingEpsilon(0.2, epsilon, 0.0), pk.QLearning(0.2, epsilon)))
+        a, b = (
+            pk.replay(trace, pk.Reward(), x, sessions=30, queries=200, seed=3)
+            for x in (pk.DecayingEpsilon(0.2, epsilon, 0.0), pk.QLearning(0.2, epsilon))
+        )
         assert (a.choices == b.choices).all() and (a.locked_at == b.locked_at).all()
 
 
@@ -255,7 +261,10 @@ def test_kl_ucbs_index_is_the_root_that_another_solver_finds(mean, level):
 
 def test_kl_ucb_asks_no_more_of_a_bad_llm_than_ucb1():
     trace = trace_of([[0, 1], [0, 1], [1, 1], [0, 0]])
-    wrong = [(pk.replay(trace, IDENTITY, x, sessions=300, queries=500, seed=5, lock=False).choices == 0).sum(axis=1).mean() for x in (pk.KLUCB(), pk.UCB1())]
+    wrong = [
+        (pk.replay(trace, IDENTITY, x, sessions=300, queries=500, seed=5, lock=False).choices == 0).sum(axis=1).mean()
+        for x in (pk.KLUCB(), pk.UCB1())
+    ]
     assert wrong[0] < wrong[1]
 
 
@@ -399,7 +408,9 @@ def test_track_and_stops_evidence_is_the_likelihood_ratio():
         return -(count * (mean - values) ** 2).sum() / (2 * 0.4**2)
 
     def best_with_rival(j):  # LLM j at least as good as the leader: both at one value
-        found = optimize.minimize_scalar(lambda x: -log_likelihood(np.where(np.isin([0, 1, 2], [0, j]), x, mean)), bounds=(0, 1), method="bounded", options={"xatol": 1e-10})
+        found = optimize.minimize_scalar(
+            lambda x: -log_likelihood(np.where(np.isin([0, 1, 2], [0, j]), x, mean)), bounds=(0, 1), method="bounded", options={"xatol": 1e-10}
+        )
         return -found.fun
 
     assert learner.evidence(state)[0] == pytest.approx(min(-best_with_rival(j) for j in (1, 2)))
