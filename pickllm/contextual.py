@@ -121,6 +121,8 @@ class PerContext:
         """The learner's step and its rule's, in the context just seen, unless that has locked."""
         rows = np.arange(len(state.now))
         free = np.flatnonzero(state.locked[rows, state.now] < 0)
+        if not len(free):
+            return state
         at = free, state.now[free]
         mine = self.learner.update(_each(lambda a: a[at], state.state), arm[free], reward[free])
         after = state._replace(state=_each(lambda a, new: _with(a, at, new), state.state, mine))

@@ -235,6 +235,8 @@ class Hindered:
         arms = np.column_stack([state.arms[:, 1:], arm])
         rewards = np.column_stack([state.rewards[:, 1:], np.where(told, reward, np.nan)])
         due = np.flatnonzero(~np.isnan(rewards[:, 0]))
+        if not len(due):
+            return Field(state.state, arms, rewards, state.seen)
         learned = self.learner.update(_each(lambda a: a[due], state.state), arms[due, 0], rewards[due, 0])
         return Field(_each(lambda a, new: _with(a, due, new), state.state, learned), arms, rewards, state.seen)
 

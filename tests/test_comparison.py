@@ -199,10 +199,10 @@ def test_figures_show_every_learner_and_clip_nothing(compared):
 
 
 def run_notebook(name, tmp_path, **parameters):
-    place = f"build/test-{name}"
+    place = tmp_path.as_posix()
     planned = study.plan([experiments.Run(name, name, parameters)], place, {"trace": "bfcl-2024-08-11", "prices": "", "seed": 0, "fingerprint": ""})
     study.execute(planned, place, jobs=1, progress=False, force=True)
-    return json.loads((root() / place / "results" / f"{name}.json").read_text("utf-8"))
+    return json.loads((tmp_path / "results" / f"{name}.json").read_text("utf-8"))
 
 
 @pytest.mark.parametrize(
