@@ -34,7 +34,7 @@ class LinearRewardPenalty:
         p_i <- p_i + a r (1 - p_i) - b (1 - r) p_i,
         p_j <- p_j - a r p_j + b (1 - r) (1 / (n - 1) - p_j)    for j != i
 
-    (Narendra and Thathachar 1989, *Learning Automata*, 4.4, for rewards in [0, 1] 6.3). At b = 0 it is
+    (Narendra and Thathachar 1989, *Learning Automata*, ch. 4, for rewards in [0, 1] ch. 6). At b = 0 it is
     L_R-I. At b > 0 no LLM is absorbing: p keeps moving, so that it seldom locks.
 
     Parameters
@@ -77,7 +77,7 @@ class LinearRewardEpsilonPenalty:
     """The automaton L_R-epsilon-P: L_R-P whose penalty is a small part epsilon of its reward, b = epsilon a.
 
     Small enough an epsilon comes as near to L_R-I as wanted, with no LLM that absorbs
-    (Lakshmivarahan 1981, *Learning Algorithms: Theory and Applications*; Narendra and Thathachar 1989, 4.5).
+    (Lakshmivarahan 1981, *Learning Algorithms: Theory and Applications*; Narendra and Thathachar 1989, ch. 4).
 
     Parameters
     ----------

@@ -69,8 +69,8 @@ class DecayingEpsilon:
 
         epsilon_t = epsilon / (1 + decay t)
 
-    (the schedule of order 1/t of Auer, Cesa-Bianchi and Fischer 2002, *Machine Learning* 47, 235-256,
-    3). At decay 0 it is `QLearning`. An optimistic start is `QLearning(epsilon=0, initial_value=1)` (Sutton and
+    (the schedule of order 1/t of Auer, Cesa-Bianchi and Fischer 2002, *Machine Learning* 47,
+    235-256). At decay 0 it is `QLearning`. An optimistic start is `QLearning(epsilon=0, initial_value=1)` (Sutton and
     Barto 2018, 2.6).
 
     Parameters

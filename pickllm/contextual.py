@@ -70,7 +70,9 @@ class PerContext:
     def __post_init__(self):
         kind = type(self.learner).__name__
         if not all(callable(getattr(self.learner, name, None)) for name in ("start", "probabilities", "update")) or hasattr(self.learner, "describe"):
-            raise InputError(f"PerContext: takes a learner with start, probabilities and update that does not see queries itself, got {kind}; give another")
+            raise InputError(
+                f"PerContext: takes a learner with start, probabilities and update that sees no queries itself, got {kind}; give another"
+            )
 
     @property
     def lock_rule(self):
@@ -119,6 +121,8 @@ class PerContext:
         """The learner's step and its rule's, in the context just seen, unless that has locked."""
         rows = np.arange(len(state.now))
         free = np.flatnonzero(state.locked[rows, state.now] < 0)
+        if not len(free):
+            return state
         at = free, state.now[free]
         mine = self.learner.update(_each(lambda a: a[at], state.state), arm[free], reward[free])
         after = state._replace(state=_each(lambda a, new: _with(a, at, new), state.state, mine))

@@ -1,12 +1,15 @@
 """Every named experiment as data: the one list that the Makefile, the notebooks and the tests read."""
 
-import re
 import json
+import re
 from dataclasses import dataclass, field, replace
 
+from .automata import DiscretisedPursuit, GeneralisedPursuit, LinearRewardEpsilonPenalty, LinearRewardPenalty, Pursuit
+from .bandits import KLUCB, UCB1, DecayingEpsilon, Exp3, GradientBandit, Softmax, ThompsonBeta, ThompsonGaussian
+from .contextual import LinUCB, PerContext
 from .errors import InputError, nearest
-from .files import home
-from .files import digest
+from .files import digest, home
+from .identification import LUCB, SuccessiveElimination, TrackAndStop
 from .learners import Always, BestSingle, Cheapest, LinearRewardInaction, MostExpensive, Oracle, QLearning, UniformRandom
 from .locking import GreedyUnchanged, MaxProbability
 from .reward import Reward
@@ -27,6 +30,45 @@ CONTROLS = {
     "oracle": Oracle(),
 }
 ROUTERS = ("automaton", "qlearning")
+#: Probability of error that best-arm identification may have.
+DELTA = 0.1
+#: What others would try beside the paper's two, by the names that figures and tables use; none was tuned on these traces.
+VARIANTS = {
+    "L_R-P": LinearRewardPenalty(RATE, RATE),
+    "L_R-epsilon-P": LinearRewardEpsilonPenalty(RATE, 0.01),
+    "pursuit": Pursuit(),
+    "discretised pursuit": DiscretisedPursuit(),
+    "generalised pursuit": GeneralisedPursuit(),
+    "decaying epsilon": DecayingEpsilon(RATE),
+    "optimistic Q": QLearning(RATE, 0.0, initial_value=1.0),
+    "softmax": Softmax(RATE),
+    "gradient bandit": GradientBandit(),
+    "UCB1": UCB1(),
+    "KL-UCB": KLUCB(),
+    "Thompson (normal)": ThompsonGaussian(),
+    "Thompson (Beta)": ThompsonBeta(),
+    "Exp3": Exp3(),
+    "elimination": SuccessiveElimination(DELTA),
+    "LUCB": LUCB(DELTA),
+    "Track-and-Stop": TrackAndStop(DELTA),
+    "Track-and-Stop, 0.25": TrackAndStop(DELTA, noise=0.25),
+}
+#: For sessions that mix contexts: the paper's automaton and the best LLM overall, blind to the context, and learners that see it.
+MIXED = {
+    "automaton": LinearRewardInaction(RATE),
+    "best single": BestSingle(),
+    "automaton per context": PerContext(LinearRewardInaction(RATE)),
+    "generalised pursuit per context": PerContext(GeneralisedPursuit()),
+    "LinUCB": LinUCB(),
+}
+#: What meets the scenarios: name -> (learner, whether its sessions lock).
+SCENARIO_LEARNERS = {
+    "automaton": (LinearRewardInaction(RATE), True),
+    "automaton, no lock": (LinearRewardInaction(RATE), False),
+    "qlearning": (QLearning(RATE, EPSILON), True),
+    "qlearning, no lock": (QLearning(RATE, EPSILON), False),
+    "generalised pursuit": (GeneralisedPursuit(), True),
+}
 
 
 def fixed(models):
@@ -96,6 +138,28 @@ def readings(trace):
     return {name: (trace, *variant) for name, variant in variants.items()} | reversed_pool
 
 
+def scenarios(trace, reward, context, queries):
+    """What may happen to sessions of a context halfway: name -> (joined trace, order, delay of feedback)."""
+    from .scenarios import absent, dearer, failing, schedule, slower, unanswered
+
+    half = queries // 2
+    best = {c: BestSingle().bind(trace.select(context=c), reward).model for c in trace.contexts}
+    top, before = best[context], trace.select(context=context)
+    other = next((c for c in trace.contexts if best[c] != top), context)
+    after = {
+        "nothing changes": before,
+        f"context: {other}": trace.select(context=other),
+        "best LLM 20 times dearer": dearer(before, top, 20.0),
+        "best LLM 5 times slower": slower(before, top, 5.0),
+        "best LLM fails": failing(before, top),
+    }
+    worlds = {name: (*schedule({0: before, half: changed}), 0) for name, changed in after.items()}
+    worlds["best LLM appears"] = (*schedule({0: absent(before, top), half: before}), 0)
+    worlds["feedback 50 queries late"] = (*schedule({0: before, half: before}), 50)
+    worlds["half of feedback missing"] = (*schedule({0: unanswered(before, 0.5), half: unanswered(before, 0.5)}), 0)
+    return worlds
+
+
 @dataclass(frozen=True)
 class Run:
     """One execution of a notebook.
@@ -123,7 +187,7 @@ class Run:
 
 #: Notebooks that are pages for a reader, without parameters or a result; and those that a study does not run unasked.
 PAGES = ("start", "explore")
-ASIDE = ("variant",)
+ASIDE = ("variant", "variants", "own-learner", "scenarios")
 
 #: Sizes of a study: sessions and queries per setting, how many contexts (None = all), and the rates.
 SIZES = {

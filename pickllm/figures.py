@@ -46,8 +46,17 @@ _STYLE = {
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000", "#F0E442")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _NAMED = 10  # contexts that a legend names one by one
+
+
+class _Looks(dict):
+    """Label, colour and marker by name; one that is not listed, as a learner of one's own, has a look all the same."""
+
+    def __missing__(self, name):
+        return str(name), _COLOURS[3], "P"
+
+
 #: How strategies look and read, everywhere.
-STRATEGIES = {
+STRATEGIES = _Looks({
     "automaton": ("L_R-I automaton", _COLOURS[0], "o"),
     "qlearning": ("Q-learning", _COLOURS[4], "s"),
     "random": ("random choice", "#777777", "x"),
@@ -55,7 +64,7 @@ STRATEGIES = {
     "most expensive": ("most expensive LLM", "#444444", ">"),
     "best single": ("best single LLM", "#000000", "D"),
     "oracle": ("oracle per query", "#000000", "*"),
-}
+})  # fmt: skip
 
 
 def contextual(names, longest=30):
@@ -514,7 +523,7 @@ def session_measure(frame, label, log=False):
     label = label.replace("; 95 %", ", log scale; 95 %") if log else label
     figure, axes = _axes(1, len(weights), 0.95 + 0.34 * len(contexts), sharey=True, sharex=True)
     y = {k: i for i, k in enumerate(reversed(contexts))}
-    names = [k for k in STRATEGIES if k in set(frame.learner)]
+    names = [k for k in STRATEGIES if k in set(frame.learner)] + [k for k in dict.fromkeys(frame.learner) if k not in STRATEGIES]
     for axis, weight in zip(axes[0], weights):
         here = frame[frame.weights == weight]
         for name in names:
@@ -734,4 +743,128 @@ def variant(frame, note="", quick=False):
     figure.legend(handles, labels, loc="upper center" if quick else "outside upper center", ncols=min(len(models), 5))
     if note:
         figure.text(0.99, 0.005, note, ha="right", va="bottom", fontsize=7, color="#b03000", weight="bold")
+    return figure
+
+
+#: How families of learners look beside the paper's two.
+FAMILIES = {
+    "automata": ("other automata", _COLOURS[2], "^"),
+    "bandits": ("bandits", _COLOURS[1], "v"),
+    "identification": ("best-arm identification, 10 % error", _COLOURS[3], "D"),
+    "own": ("own learner", _COLOURS[6], "P"),
+}
+
+
+def _family_look(learner, family):
+    return STRATEGIES[learner] if family == "paper" else FAMILIES[family]
+
+
+@styled
+def variants(frame, bounds, labels, queries):
+    """Every learner (rows) in every measure (columns): the mean of contexts with its interval, and each context.
+
+    ``frame``: learner, family, context (one is "mean"), measure, value, low, high. ``bounds``: measure -> (value, words), a
+    dotted line. ``labels``: measure -> what the axis says. A learner without a mean in a measure has "beyond" at the right
+    edge: its median lies beyond the session's end (a full line, at ``queries``) in at least one context.
+    """
+    learners, measures = list(dict.fromkeys(frame.learner)), list(labels)
+    kind = frame.drop_duplicates("learner").set_index("learner").family
+    y = {name: i for i, name in enumerate(reversed(learners))}
+    figure, axes = _axes(1, len(measures), 1.0 + 0.19 * len(learners), sharey=True)
+    for axis, measure in zip(axes[0], measures):
+        here = frame[frame.measure == measure]
+        for name in learners:
+            _, colour, marker = _family_look(name, kind[name])
+            mine = here[here.learner == name]
+            each, mean = mine[mine.context != "mean"], mine[mine.context == "mean"]
+            axis.plot(each.value, np.full(len(each), y[name]), ls="none", marker="|", ms=4, mew=0.6, color="#999999", zorder=1)
+            if len(mean):
+                _interval(axis, mean.value, [y[name]], mean.low, mean.high, horizontal=True, color=colour, marker=marker, ms=4, zorder=3)
+            else:
+                axis.text(3 * queries, y[name], "beyond", ha="center", va="center", fontsize=5, color=colour)
+        if measure in bounds:
+            axis.axvline(bounds[measure], color="#222222", lw=0.8, ls=":")
+        axis.set_xlabel(labels[measure])
+        axis.grid(axis="y", visible=False)
+        if measure in ("regret", "median"):
+            axis.set_xscale("log")
+            _plain(axis)
+            axis.xaxis.set_minor_formatter("")
+        if measure == "median":
+            axis.axvline(queries, color="#222222", lw=0.6)
+            axis.set(xlim=(20, 9 * queries))
+            axis.set_xticks([100, queries], ["100", f"{queries:,}"])
+    axes[0][0].set(yticks=range(len(learners)), ylim=(-0.7, len(learners) - 0.3), xlim=(0, 1))
+    axes[0][0].set_yticklabels([STRATEGIES[n][0] if kind[n] == "paper" else n for n in reversed(learners)])
+    shown = list(dict.fromkeys((("paper", n) if kind[n] == "paper" else (kind[n], None)) for n in learners))
+    looks = [STRATEGIES[n] if f == "paper" else FAMILIES[f] for f, n in shown]
+    handles = [mpl.lines.Line2D([], [], color=c, marker=m, ms=4, lw=0.8, label=text) for text, c, m in looks]
+    handles.append(mpl.lines.Line2D([], [], color="#999999", marker="|", ms=4, lw=0, label="one context"))
+    handles += [mpl.lines.Line2D([], [], color="#222222", ls=":", lw=0.8, label="bound of Lai and Robbins (mean)")] if bounds else []
+    figure.legend(handles=handles, loc="outside upper center", ncols=4)
+    return figure
+
+
+@styled
+def lock_times(frame, queries):
+    """Time to lock against the least time at the same error, one panel a context.
+
+    ``frame``: context, learner, family, error, time, bound, each of the last two with _low and _high. On the diagonal
+    a learner needs what the bound says; above it more.
+    """
+    contexts = list(dict.fromkeys(frame.context))
+    named = contextual(contexts, 26)
+    figure, axes = _grid(len(contexts), 1.75)
+    top = max(frame.bound.replace(np.inf, np.nan).max(), queries)
+    for axis, context in zip(axes, contexts):
+        for row in frame[frame.context == context].itertuples():
+            _, colour, marker = _family_look(row.learner, row.family)
+            x, low, high = (float(np.clip(v, 1, 2 * top)) for v in (row.bound, row.bound_low, row.bound_high))
+            axis.errorbar([x], [row.time], xerr=[[x - low], [high - x]], yerr=[[row.time - row.time_low], [row.time_high - row.time]], color=colour, marker=marker, ms=3, lw=0.5, ls="none")
+        axis.plot([1, 2 * top], [1, 2 * top], color="#222222", lw=0.8, ls=":")
+        axis.set(title=named[context], xscale="log", yscale="log", xlim=(0.8, 2.2 * top), ylim=(0.7 * frame.time_low.min(), 1.2 * queries))
+        _plain(axis)
+        _plain(axis, "y")
+    figure.supxlabel("least queries at the same error (bound of Garivier and Kaufmann; 1 = none: wrong in half of the locks or more)", fontsize=6.5)
+    figure.supylabel("mean queries to lock", fontsize=7)
+    shown = frame.drop_duplicates("family") if "paper" not in set(frame.family) else pd.concat([frame[frame.family == "paper"].drop_duplicates("learner"), frame[frame.family != "paper"].drop_duplicates("family")])
+    looks = [_family_look(r.learner, r.family) for r in shown.itertuples()]
+    handles = [mpl.lines.Line2D([], [], color=c, marker=m, ms=3.5, lw=0.6, label=text) for text, c, m in looks]
+    figure.legend(handles=handles, loc="outside upper center", ncols=4)
+    return figure
+
+
+@styled
+def scenarios(frame):
+    """Regret per query and share of the best LLM, before and after a change, one row a scenario.
+
+    ``frame``: scenario, learner (", no lock" is drawn open), phase (0, 1), measure (regret, share_best), value, low, high.
+    """
+    names, learners = list(dict.fromkeys(frame.scenario)), list(dict.fromkeys(frame.learner))
+    panels = [("regret", 0, "regret per query\nbefore"), ("regret", 1, "regret per query\nafter"), ("share_best", 0, "queries to the best LLM\nbefore"), ("share_best", 1, "queries to the best LLM\nafter")]
+    figure, axes = _axes(1, len(panels), 0.9 + 0.42 * len(names), sharey=True)
+    y = {name: i for i, name in enumerate(reversed(names))}
+    lifts = dict(zip(learners, np.linspace(0.32, -0.32, len(learners))))
+    for axis, (measure, phase, label) in zip(axes[0], panels):
+        here = frame[(frame.measure == measure) & (frame.phase == phase)]
+        for name in learners:
+            base, _, open_ = name.partition(", ")
+            text, colour, marker = STRATEGIES[base] if base in STRATEGIES else (base, FAMILIES["automata"][1], FAMILIES["automata"][2])
+            part = here[here.learner == name]
+            _interval(axis, part.value, part.scenario.map(y) + lifts[name], part.low, part.high, horizontal=True, color=colour, marker=marker,
+                      mfc="white" if open_ else colour, mew=0.8, ms=3.4, label=text + (f", {open_}" if open_ else ""))  # fmt: skip
+        axis.set_xlabel(label)
+        axis.grid(axis="y", visible=False)
+        for i in range(len(names) - 1):
+            axis.axhline(i + 0.5, color="#eeeeee", lw=0.5, zorder=0)
+    top = frame.high[frame.measure == "regret"].max()
+    for axis in axes[0][:2]:
+        axis.set_xscale("symlog", linthresh=0.02)
+        axis.set(xlim=(min(-0.005, 1.2 * frame.low[frame.measure == "regret"].min()), 1.2 * top))
+        axis.set_xticks([0, 0.02, 0.1, 0.5], ["0", "0.02", "0.1", "0.5"])
+    for axis in axes[0][2:]:
+        axis.set_xlim(-0.05, 1.05)
+    axes[0][0].set(yticks=range(len(names)), yticklabels=list(contextual(names, 34).values())[::-1], ylim=(-0.6, len(names) - 0.4))
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=5)
     return figure

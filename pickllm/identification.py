@@ -51,7 +51,7 @@ class SuccessiveElimination:
 
     at all N and for all n LLMs at once with probability 1 - delta; LLM j goes when
     m_j + u(N_j) < max_k (m_k - u(N_k)), and the last one stays (Even-Dar, Mannor and Mansour 2006, *Journal of
-    Machine Learning Research* 7, 1079-1105, algorithm 3).
+    Machine Learning Research* 7, 1079-1105).
 
     Parameters
     ----------
@@ -152,8 +152,8 @@ class TrackAndStop:
 
         Z_j = (m_h - m_j)^2 / (2 sigma^2 (1 / N_h + 1 / N_j)),
 
-    exceeds ln(2 t (n - 1) / delta) (Garivier and Kaufmann 2016, *COLT*, with normal rewards; the threshold is that
-    of their theorem 10).
+    exceeds ln(2 t (n - 1) / delta) (Garivier and Kaufmann 2016, *COLT*, here with the divergence of normal
+    rewards; the threshold is the one that their theorem 10 proves for coins).
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ def optimal_weights(mean, steps=8):
 
     With gaps D_j to the best LLM, x_j = y / (D_j^2 - y) answers of LLM j per answer of the best make all
     rivals equally hard to tell from it, and the best y solves sum_j x_j^2 = 1 (Garivier and Kaufmann
-    2016, theorem 5 and lemma 4, which for normal arms has this closed form). The sum is convex in y and y
+    2016, theorem 5, which takes this form for normal arms). The sum is convex in y and y
     at most half of the smallest D_j^2, from where Newton's steps come down to the root.
 
     Parameters

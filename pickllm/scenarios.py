@@ -85,7 +85,9 @@ def schedule(phases):
     traces = [phases[s] for s in starts]
     for trace in traces[1:]:
         if trace.models != traces[0].models:
-            raise InputError(f"schedule: all phases need one pool in one order, got {list(trace.models)} after {list(traces[0].models)}; use select(models=...)")
+            raise InputError(
+                f"schedule: all phases need one pool in one order, got {list(trace.models)} after {list(traces[0].models)}; select(models=...)"
+            )
     together = lambda name: np.concatenate([getattr(t, name) for t in traces])  # noqa: E731
     names = {AVAILABLE, FEEDBACK} & {name for t in traces for name in t.extra}
     joined = replace(
@@ -192,7 +194,7 @@ class Hindered:
     def __post_init__(self):
         kind = type(self.learner).__name__
         if not all(callable(getattr(self.learner, name, None)) for name in ("start", "probabilities", "update")) or hasattr(self.learner, "describe"):
-            raise InputError(f"Hindered: takes a learner with start, probabilities and update that does not see queries itself, got {kind}; give another")
+            raise InputError(f"Hindered: takes a learner with start, probabilities and update that sees no queries itself, got {kind}; give another")
         if isinstance(self.delay, bool) or not isinstance(self.delay, (int, np.integer)) or self.delay < 0:
             raise InputError(f"Hindered: delay must be a whole number of queries >= 0, got {self.delay!r}; choose one")
 
@@ -233,6 +235,8 @@ class Hindered:
         arms = np.column_stack([state.arms[:, 1:], arm])
         rewards = np.column_stack([state.rewards[:, 1:], np.where(told, reward, np.nan)])
         due = np.flatnonzero(~np.isnan(rewards[:, 0]))
+        if not len(due):
+            return Field(state.state, arms, rewards, state.seen)
         learned = self.learner.update(_each(lambda a: a[due], state.state), arms[due, 0], rewards[due, 0])
         return Field(_each(lambda a, new: _with(a, due, new), state.state, learned), arms, rewards, state.seen)
 
@@ -269,3 +273,16 @@ def by_phase(sessions, order):
         regret = raw[sessions.queries[:, here], best].mean(axis=1) - means["reward"]
         parts.append(frame.assign(share_best=(sessions.choices[:, here] == best).mean(axis=1), regret=regret, **means))
     return pd.concat(parts, ignore_index=True)
+
+
+def describe(frame):
+    """What each scenario costs, as sentences: learners by their regret per query after the change.
+
+    ``frame``: scenario, learner, phase (0 before, 1 after), measure, value, low, high.
+    """
+    after = frame[(frame.measure == "regret") & (frame.phase == 1)]
+    sentences = []
+    for scenario, part in after.groupby("scenario", sort=False):
+        ranked = "; ".join(f"{r.learner} {r.value:.3f} ({r.low:.3f} to {r.high:.3f})" for r in part.sort_values("value", kind="stable").itertuples())
+        sentences.append(f"{scenario}: regret per query in the second half, least first: {ranked}.")
+    return sentences

@@ -267,7 +267,8 @@ def runs_compiled(engine, learner, rule, order, decisions):
     plain = all(isinstance(value, (int, float)) for value in getattr(learner, "__dict__", {}).values())
     known = type(learner) in learners and plain and (rule is None or type(rule) in rules) and not hasattr(order, "place")
     if engine == "compiled" and not known:
-        what = type(learner).__name__ + (f" with {type(rule).__name__}" if rule is not None else "") + (" in phases" if hasattr(order, "place") else "")
+        what = type(learner).__name__ + (f" with {type(rule).__name__}" if rule is not None else "")
+        what += " in phases" if hasattr(order, "place") else ""
         raise InputError(f"replay: no compiled loop for {what}, only for {', '.join(k.__name__ for k in sum(KERNELS, ()))}; use engine='auto'")
     return known and (engine == "compiled" or (engine == "auto" and decisions >= WORTHWHILE))
 

@@ -90,7 +90,8 @@ def _made_up(n_models, n_sessions, seed):
     table = lambda low, high: rng.uniform(low, high, size=(n, n_models))  # noqa: E731
     trace = Trace(
         models=tuple(f"llm-{j}" for j in range(n_models)), query_id=[f"q{i}" for i in range(n)], context=["a", "b"] * (n // 2),
-        accuracy=table(0, 1), cost_usd=table(1e-4, 1e-3), latency_ms=table(300, 3000), input_tokens=table(50, 500).round(), output_tokens=table(5, 50).round(),
+        accuracy=table(0, 1), cost_usd=table(1e-4, 1e-3), latency_ms=table(300, 3000),
+        input_tokens=table(50, 500).round(), output_tokens=table(5, 50).round(),
     )  # fmt: skip
     return {"arms": arms, "rewards": rewards, "queries": rng.integers(n, size=arms.shape), "trace": trace, "n_models": n_models}
 
@@ -124,7 +125,8 @@ def _simplex(learner, world):
     for state in _walk(learner, world):
         p = learner.probabilities(state)
         if not isinstance(p, np.ndarray) or p.shape != (n, m):
-            return [f"simplex: probabilities must have shape ({n}, {m}), got {getattr(p, 'shape', type(p).__name__)}; one row a session, one column an LLM"]
+            found = getattr(p, "shape", type(p).__name__)
+            return [f"simplex: probabilities must have shape ({n}, {m}), got {found}; one row a session, one column an LLM"]
         if p.dtype != np.float64:
             return [f"simplex: probabilities must be float64, got {p.dtype}; end with .astype(float)"]
         if not np.isfinite(p).all():
@@ -216,7 +218,8 @@ def _permutation(learner, world):
         wrong = tell & (abs(moved - p[:, order]).max(axis=1) > 1e-9)
         if wrong.any():
             i = int(wrong.argmax())
-            return [f"permutation: with the LLMs in another order, probabilities {p[i][order].round(4).tolist()} became {moved[i].round(4).tolist()}; treat every column alike"]
+            before, after = p[i][order].round(4).tolist(), moved[i].round(4).tolist()
+            return [f"permutation: with the LLMs in another order, probabilities {before} became {after}; treat every column alike"]
     return []
 
 
@@ -227,7 +230,9 @@ def _one_llm(learner, world):
     for _ in range(3):
         state = learner.update(state, np.zeros(2, dtype=int), np.array([0.0, 1.0]))
     p = learner.probabilities(state)
-    return [] if np.allclose(p, 1.0) else [f"simplex: in a pool of one LLM its probability must be 1, got {p[0].tolist()}; mind divisions by n_models - 1"]
+    if np.allclose(p, 1.0):
+        return []
+    return [f"simplex: in a pool of one LLM its probability must be 1, got {p[0].tolist()}; mind divisions by n_models - 1"]
 
 
 def _locks(learner, world):

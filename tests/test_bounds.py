@@ -39,9 +39,14 @@ def test_it_is_the_nearest_law_that_a_search_finds(values, share):
     support, n = np.append(values, 1.0), len(values)  # what is moved goes to 1, where it lifts the mean most
     goal = lambda q: float(-np.log(n * np.maximum(q[:n], 1e-300)).mean())  # noqa: E731
     slope = lambda q: np.append(-1 / (n * np.maximum(q[:n], 1e-300)), 0.0)  # noqa: E731
-    limits = [{"type": "eq", "fun": lambda q: q.sum() - 1, "jac": lambda q: np.ones(n + 1)}, {"type": "ineq", "fun": lambda q: q @ support - x, "jac": lambda q: support}]
+    limits = [
+        {"type": "eq", "fun": lambda q: q.sum() - 1, "jac": lambda q: np.ones(n + 1)},
+        {"type": "ineq", "fun": lambda q: q @ support - x, "jac": lambda q: support},
+    ]
     start = (1 - share) * np.append(np.full(n, 1 / n), 0.0) + share * np.eye(n + 1)[n]
-    found = optimize.minimize(goal, start, jac=slope, bounds=[(1e-12, 1)] * (n + 1), constraints=limits, method="SLSQP", options={"ftol": 1e-13, "maxiter": 500})
+    found = optimize.minimize(
+        goal, start, jac=slope, bounds=[(1e-12, 1)] * (n + 1), constraints=limits, method="SLSQP", options={"ftol": 1e-13, "maxiter": 500}
+    )
     assert bounds.divergence(values, x)[0] == pytest.approx(found.fun, abs=2e-5)
 
 
@@ -53,7 +58,7 @@ def test_two_coins_have_the_bound_of_lai_and_robbins():
 
 @pytest.mark.parametrize(("a", "b"), [(0.7, 0.4), (0.95, 0.9), (0.3, 0.1)])
 def test_two_coins_have_the_characteristic_time_of_garivier_and_kaufmann(a, b):
-    """1 / T* = kl(a, x) = kl(b, x) at the x where both are equal (their section 2.2)."""
+    """1 / T* = kl(a, x) = kl(b, x) at the x where both are equal (their case of two arms)."""
     x = optimize.brentq(lambda x: kl(a, x) - kl(b, x), b + 1e-9, a - 1e-9)
     t, weights = bounds.identification_time(np.column_stack([coin(a), coin(b)]))
     assert t == pytest.approx(1 / kl(a, x), rel=2e-3)
@@ -65,10 +70,15 @@ def test_several_coins_have_the_time_that_a_search_over_shares_finds():
 
     def evidence(w):
         pairs = [(w[0], w[j], m) for j, m in enumerate(means) if j]
-        return min(optimize.minimize_scalar(lambda x, u=u, v=v, m=m: u * kl(0.7, x) + v * kl(m, x), bounds=(m, 0.7), method="bounded").fun for u, v, m in pairs)
+        return min(
+            optimize.minimize_scalar(lambda x, u=u, v=v, m=m: u * kl(0.7, x) + v * kl(m, x), bounds=(m, 0.7), method="bounded").fun
+            for u, v, m in pairs
+        )
 
     softmax = lambda z: np.exp(z) / np.exp(z).sum()  # noqa: E731
-    found = optimize.minimize(lambda z: -evidence(softmax(z)), [1.0, 1.0, 0.5, 0.0], method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-10, "maxiter": 4000})
+    found = optimize.minimize(
+        lambda z: -evidence(softmax(z)), [1.0, 1.0, 0.5, 0.0], method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-10, "maxiter": 4000}
+    )
     t, weights = bounds.identification_time(np.column_stack([coin(m) for m in means]))
     assert t == pytest.approx(-1 / found.fun, rel=3e-3) and weights == pytest.approx(softmax(found.x), abs=0.02)
 

@@ -9,7 +9,14 @@ import pickllm as pk
 from pickllm.contextual import context_and_length
 from reference import IDENTITY, trace_of
 
-INNER = [pk.LinearRewardInaction(0.2), pk.QLearning(0.2, epsilon=0.2), pk.Pursuit(0.1, trials=2), pk.KLUCB(), pk.TrackAndStop(0.3, 0.2), pk.UniformRandom()]
+INNER = [
+    pk.LinearRewardInaction(0.2),
+    pk.QLearning(0.2, epsilon=0.2),
+    pk.Pursuit(0.1, trials=2),
+    pk.KLUCB(),
+    pk.TrackAndStop(0.3, 0.2),
+    pk.UniformRandom(),
+]
 each_inner = pytest.mark.parametrize("inner", INNER, ids=lambda x: type(x).__name__)
 
 
@@ -57,7 +64,10 @@ def test_in_two_contexts_each_learns_from_its_own_queries_alone(inner):
 
 
 def test_it_beats_the_same_learner_without_eyes_where_contexts_disagree():
-    means = [pk.replay(MIXED, IDENTITY, x, sessions=50, queries=600, seed=6).outcome("accuracy").mean() for x in (pk.PerContext(pk.LinearRewardInaction(0.1)), pk.LinearRewardInaction(0.1))]
+    means = [
+        pk.replay(MIXED, IDENTITY, x, sessions=50, queries=600, seed=6).outcome("accuracy").mean()
+        for x in (pk.PerContext(pk.LinearRewardInaction(0.1)), pk.LinearRewardInaction(0.1))
+    ]
     assert means[0] > means[1] + 0.1
 
 
@@ -117,10 +127,16 @@ def test_workers_and_more_sessions_change_nothing(learner):
         (lambda: pk.PerContext(pk.Oracle()), "PerContext: takes a learner with start"),
         (lambda: pk.PerContext(pk.LinUCB()), "PerContext: takes a learner with start"),
         (lambda: pk.PerContext(pk.KLUCB()).start(1, 2), "does not know the contexts yet"),
-        (lambda: pk.replay(MIXED, IDENTITY, pk.PerContext(pk.KLUCB(), contexts=("a", "c")), sessions=1, queries=1), "unknown context 'b'.*known: a, c"),
+        (
+            lambda: pk.replay(MIXED, IDENTITY, pk.PerContext(pk.KLUCB(), contexts=("a", "c")), sessions=1, queries=1),
+            "unknown context 'b'.*known: a, c",
+        ),
         (lambda: pk.LinUCB().start(1, 2), "does not know its features yet"),
         (lambda: pk.LinUCB(features=3), "features must be a function of a trace, got 3"),
-        (lambda: pk.replay(MIXED, IDENTITY, pk.LinUCB(features=lambda t: t.accuracy[:2]), sessions=1, queries=1), r"finite numbers of shape \(5, d\), got shape \(2, 3\)"),
+        (
+            lambda: pk.replay(MIXED, IDENTITY, pk.LinUCB(features=lambda t: t.accuracy[:2]), sessions=1, queries=1),
+            r"finite numbers of shape \(5, d\), got shape \(2, 3\)",
+        ),
         (lambda: pk.Router(["a", "b"], pk.PerContext(pk.KLUCB()), pk.Reward()), "start one Router per context"),
     ],
 )

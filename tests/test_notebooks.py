@@ -83,6 +83,8 @@ def test_no_output_and_no_execution_count_is_stored(path):
 @each_notebook
 def test_no_function_or_class_is_defined(path):
     for cell in cells(path):
+        if path.stem == "own-learner" and "class " in source(cell):
+            continue  # the one notebook about a class of one's own
         assert "def " not in source(cell)
         tree = ast.parse(source(cell))
         assert not [n for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))]
@@ -90,8 +92,13 @@ def test_no_function_or_class_is_defined(path):
 
 @each_notebook
 def test_cells_are_short(path):
-    too_long = [c["id"] for c in cells(path) if c not in tagged(path) and len(source(c).splitlines()) > 12]
+    too_long = [c["id"] for c in cells(path) if c not in tagged(path) and "class " not in source(c) and len(source(c).splitlines()) > 12]
     assert not too_long
+
+
+def test_a_learner_of_ones_own_takes_less_than_20_lines():
+    (cell,) = (source(c) for c in cells(home("notebooks") / "own-learner.ipynb") if "class " in source(c))
+    assert len(cell.splitlines()) < 20
 
 
 @each_that_runs

@@ -88,7 +88,10 @@ def test_an_llm_that_has_not_appeared_is_never_asked_and_then_like_any_other():
     s = pk.replay(joined, IDENTITY, pk.Hindered(pk.UniformRandom()), order=order, sessions=400, queries=100, seed=6)
     before, after = (np.bincount(part.ravel(), minlength=3) for part in (s.choices[:, :50], s.choices[:, 50:]))
     assert before[1] == 0 and stats.chisquare(before[[0, 2]]).pvalue > 1e-3 and stats.chisquare(after).pvalue > 1e-3
-    assert scenarios.by_phase(pk.replay(joined, IDENTITY, pk.Hindered(pk.KLUCB()), order=order, sessions=1, queries=60), order).best.tolist() == ["a", "a"]
+    assert scenarios.by_phase(pk.replay(joined, IDENTITY, pk.Hindered(pk.KLUCB()), order=order, sessions=1, queries=60), order).best.tolist() == [
+        "a",
+        "a",
+    ]
 
 
 def test_the_best_of_a_phase_is_one_that_can_be_asked():
@@ -146,8 +149,14 @@ def test_a_hindered_learner_keeps_every_law(learner):
     [
         (lambda: pk.schedule({10: REST}), "the first at 0, got"),
         (lambda: pk.schedule({0: REST, 5: REST.select(models=REST.models[:2])}), "one pool in one order"),
-        (lambda: pk.replay(REST, pk.Reward(), pk.UniformRandom(), order=pk.schedule({0: REST, 50: REST})[1], sessions=1, queries=20), "last phase starts at query 50, but sessions have 20"),
-        (lambda: pk.replay(REST, pk.Reward(), pk.QLearning(), order=pk.schedule({0: REST})[1], engine="compiled"), "no compiled loop for QLearning.* in phases"),
+        (
+            lambda: pk.replay(REST, pk.Reward(), pk.UniformRandom(), order=pk.schedule({0: REST, 50: REST})[1], sessions=1, queries=20),
+            "last phase starts at query 50, but sessions have 20",
+        ),
+        (
+            lambda: pk.replay(REST, pk.Reward(), pk.QLearning(), order=pk.schedule({0: REST})[1], engine="compiled"),
+            "no compiled loop for QLearning.* in phases",
+        ),
         (lambda: scenarios.slower(REST, "gpt", 2), "unknown model 'gpt'"),
         (lambda: scenarios.slower(REST, REST.models[0], 0), "factor must be a number > 0, got 0"),
         (lambda: scenarios.unanswered(REST, 1.5), r"share must be in \[0, 1\], got 1.5"),

@@ -10,7 +10,16 @@ from pickllm.testing import check_learner
 from test_contextual import INNER
 from test_variants import LEARNERS
 
-SOUND = [*LEARNERS.values(), *INNER, pk.PerContext(pk.LinearRewardInaction()), pk.PerContext(pk.KLUCB()), pk.LinUCB(), pk.Oracle(), pk.Cheapest(), pk.Always("llm-2")]
+SOUND = [
+    *LEARNERS.values(),
+    *INNER,
+    pk.PerContext(pk.LinearRewardInaction()),
+    pk.PerContext(pk.KLUCB()),
+    pk.LinUCB(),
+    pk.Oracle(),
+    pk.Cheapest(),
+    pk.Always("llm-2"),
+]
 
 
 @pytest.mark.parametrize("learner", SOUND, ids=lambda x: type(x).__name__)
