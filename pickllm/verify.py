@@ -43,7 +43,7 @@ def difference(expected, found):
         if pd.api.types.is_numeric_dtype(a) and pd.api.types.is_numeric_dtype(b):
             same = np.isclose(a.to_numpy(float), b.to_numpy(float), rtol=TOLERANCE, atol=1e-15, equal_nan=True)
         else:
-            same = (a.astype(str) == b.astype(str)).to_numpy()
+            same = ((a.astype(str) == b.astype(str)) | (a.isna() & b.isna())).to_numpy(bool)  # an empty text is its own equal
         if not same.all():
             row = int(np.flatnonzero(~same)[0])
             return f"row {row + 1}, column '{column}': committed {a.iloc[row]}, regenerated {b.iloc[row]}"

@@ -44,8 +44,8 @@ def test_numbers_differ_beyond_the_tolerance_and_are_told_with_their_row():
 
 
 def test_the_largest_relative_difference_comes_first():
-    a, b = {"k": list("abcd"), "v": [100.0, 1.0, 0.0, 5.0]}, {"k": list("abcd"), "v": [101.0, 1.5, 1e-9, np.nan]}
-    told = compare.differences(side(t=pd.DataFrame(a)), side(t=pd.DataFrame(b)))
+    a = pd.DataFrame({"k": list("abcd"), "v": [100.0, 1.0, 0.0, 5.0]})
+    told = compare.differences(side(t=a), side(t=a.assign(v=[101.0, 1.5, 1e-9, np.nan])))
     assert [d.where for d in told] == ["t: row 4 (d), v", "t: row 3 (c), v", "t: row 2 (b), v", "t: row 1 (a), v"]
     assert [d.relative for d in told] == [np.inf, 1.0, pytest.approx(0.5 / 1.5), pytest.approx(1 / 101)]
 
@@ -86,7 +86,8 @@ def test_a_study_is_the_same_as_itself_its_record_its_repetition_and_its_archive
 
 
 def test_planted_differences_are_found_and_exit_1(two, capsys):
-    csv, stamp, svg = two / "build/other/figures/claims.csv", two / "build/other/results/sessions-balanced.stamp", two / "build/other/figures/claims.svg"
+    other = two / "build/other"
+    csv, svg, stamp = other / "figures/claims.csv", other / "figures/claims.svg", other / "results/sessions-balanced.stamp"
     csv.write_text(csv.read_text().replace("-63.2104", "-31.6052").replace("reproduced", "partly"))
     stamp.write_text(stamp.read_text().replace('"sessions": 1000', '"sessions": 10'))
     svg.write_text(svg.read_text().replace("cost", "COST"))
