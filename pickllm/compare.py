@@ -239,8 +239,16 @@ def _labels(column):
 
 
 def _matched(a, b, labels):
-    """The rows that both tables have, in one order, and a line for every row that only one has."""
-    keys = [t[labels].astype(str).agg("|".join, axis=1) if labels else pd.Series(t.index.astype(str)) for t in (a, b)]
+    """The rows that both tables have, in one order, and a line for every row that only one has.
+
+    Labels that leave rows alike are joined by further columns, from the left, where settings such as a rate stand.
+    """
+    for column in (c for c in a if c not in labels):
+        if not any(t.duplicated(labels).any() for t in (a, b)):
+            break
+        labels = [*labels, column]
+    alike = {c: float for c in labels if pd.api.types.is_numeric_dtype(a[c]) and pd.api.types.is_numeric_dtype(b[c])}  # 1 is 1.0
+    keys = [pd.Series(list(map(str, t[labels].astype(alike).itertuples(index=False, name=None))), dtype=object) for t in (a, b)]
     if any(k.duplicated().any() for k in keys):
         n = min(len(a), len(b))
         return a[:n], b[:n], [("rows", f"{len(a)} rows", f"{len(b)} rows")]

@@ -381,10 +381,10 @@ def why(name):
         return [f"{name}: {sentence}"], False
     if key is None:
         return [f"{name}: {sentence}"], True
-    return [f"{name}: {sentence}", *_chain(manifest, key)], True
+    return [f"{name}: {sentence}", *_chain(manifest, key, of_record=not sentence.startswith("not the record's"))], True
 
 
-def _chain(manifest, key):
+def _chain(manifest, key, of_record):
     receipt = manifest["figures"].get(key) or manifest["tables"][key]
     run = manifest["runs"][receipt["made_by"]]
     runs = [receipt["made_by"], *upstream(manifest, receipt["made_by"])]
@@ -393,7 +393,7 @@ def _chain(manifest, key):
     lines = [
         ("run", f"{receipt['run']} ('{receipt['made_by']}')"),
         ("numbers", f"{key}.csv, {n['rows']} rows, columns {', '.join(n['columns'])}"),
-        ("", f"SHA-256 {n['sha256']}{_still(key, n['sha256'])}"),
+        ("", f"SHA-256 {n['sha256']}{_still(key, n['sha256']) if of_record else ''}"),
         ("notebook", f"{run['notebook']}" + (f", cell {cell['index']} from 0 (id {cell['id']})" if cell else "")),
         ("", f"SHA-256 {run['notebook_sha256']}"),
         ("parameters", _listed_values(run["parameters"]) or "none of its own: reads the results of the runs below"),

@@ -55,6 +55,12 @@ def test_rows_are_matched_by_their_labels_when_one_table_has_more():
     assert found(a, b) == [("row", "t: row 2 (b)", "there", None), ("row", "t: row 2 (x)", None, "there"), ("number", "t: row 1 (a), v", 1.0, 1.5)]
 
 
+def test_a_setting_in_numbers_tells_rows_apart_where_words_do_not():
+    a = {"k": ["a", "a", "b"], "rate": [0.1, 0.2, 0.1], "v": [1.0, 2.0, 3.0]}
+    b = {"k": ["a", "b"], "rate": [0.2, 0.1], "v": [2.0, 4.0]}
+    assert found(a, b) == [("row", "t: row 1 (a)", "there", None), ("number", "t: row 2 (b), v", 3.0, 4.0)]
+
+
 def test_a_label_that_holds_for_the_whole_table_does_not_part_its_rows():
     a, b = {"w": ["balanced"] * 2, "k": ["a", "b"], "v": [1.0, 2.0]}, {"w": ["cost first"] * 2, "k": ["a", "b"], "v": [1.0, 4.0]}
     assert found(a, b) == [("table", "t: column w", "balanced", "cost first"), ("number", "t: row 2 (b), v", 2.0, 4.0)]

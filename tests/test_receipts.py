@@ -188,6 +188,7 @@ def test_why_tells_the_records_a_redrawn_an_explorations_and_an_unknown_file_apa
     other.write_bytes(figure.read_bytes().replace(b"2" * 12, b"3" * 12))
     lines, known = receipts.why(str(other))
     assert known and "not the record's but an exploration's" in lines[0] and "build/explore" in lines[0]
+    assert any("3" * 12 in line for line in lines) and not any("OTHER" in line for line in lines)
     other.write_bytes(figure.read_bytes().replace(b"2" * 12, b"4" * 12))
     lines, known = receipts.why(str(other))
     assert not known and "unknown: carries run id 444444444444" in lines[0]
