@@ -114,6 +114,8 @@ def ranges(runs):
     --------
     >>> ranges({"a": {"parameters": {"rate": "0.1, 0.2", "seed": 0}}, "b": {"parameters": {"rate": "0.1", "seed": 0}}})
     {'rate': '0.1, 0.2', 'seed': '0'}
+    >>> ranges({"a": {"parameters": {"context": "all"}}, "b": {"parameters": {"context": "simple, rest"}}})
+    {'context': 'simple, rest'}
     """
     found = {}
     for run in runs.values():
@@ -124,6 +126,11 @@ def ranges(runs):
 
 
 def _few(values):
+    values = [v for v in values if v != "all"] or values
+    try:
+        values = sorted(values, key=float)
+    except ValueError:  # words keep the order in which the runs name them
+        pass
     return ", ".join(values) if len(values) <= _LONG else f"{len(values)} values, from {values[0]} to {values[-1]}"
 
 
