@@ -278,7 +278,7 @@ def _study(arguments, folder, record=True):
     runs = experiments.study(trace, arguments.size, f"{DEFAULT_TRACE}-second" if default else None)
     planned = study.plan(runs, folder, common)
     count, reused = _execute(planned, folder, arguments)
-    path = report.write(folder, trace, arguments.size, planned)
+    page = report.write(folder, trace, arguments.size, planned)
     if default and record:
         for path in sorted((root() / folder / "figures").iterdir()):
             kept = root() / "figures" / path.name
@@ -287,7 +287,7 @@ def _study(arguments, folder, record=True):
         import pandas as pd
 
         report.update_readme(pd.read_csv(root() / "figures" / "claims.csv"))
-    print(f"{count} runs executed, {reused} reused, {time.perf_counter() - start:.0f} s. Report: {os.path.relpath(path)}")
+    print(f"{count} runs executed, {reused} reused, {time.perf_counter() - start:.0f} s. Report: {os.path.relpath(page)}")
 
 
 def _sweep(arguments):

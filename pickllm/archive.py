@@ -96,10 +96,12 @@ def _require_record(planned, folder):
     """The study is done with this very code, and its record is the one in ``figures``."""
     waiting = [p["run"].name for p in planned if not p["done"]]
     if waiting:
-        raise InputError(f"{len(waiting)} of {len(planned)} runs are not done with this code (the first: {waiting[0]}); run `make reproduce`, commit figures/, then again")
+        missing = f"{len(waiting)} of {len(planned)} runs are not done with this code (the first: {waiting[0]})"
+        raise InputError(f"{missing}; run `make reproduce`, commit figures/, then again")
     fresh, record = root() / folder / "figures" / receipts.MANIFEST, root() / "figures" / receipts.MANIFEST
     if not receipts.same(fresh, record):
-        raise InputError(f"{os.path.relpath(record, root())} is not the record of the study in {folder}; run `make reproduce`, commit figures/, then again")
+        shown = os.path.relpath(record, root())
+        raise InputError(f"{shown} is not the record of the study in {folder}; run `make reproduce`, commit figures/, then again")
 
 
 def _tracked():

@@ -43,11 +43,15 @@ def sheet(folder, manifest, claims):
         "",
         "| badge | evidence |",
         "|---|---|",
-        f"| Artifacts available | kit {manifest['kit']}, Apache 2.0, commit {provenance.short(code['commit'])} ({clean}); `make archive` writes the zip for a repository, which gives it its DOI |",
-        f"| Artifacts evaluated: functional | {len(runs)} runs of {len(notebooks)} notebooks, each of which ended by writing its result; {len(figures)} figures and {len(tables)} tables, "
-        f"{resolved} of {len(figures)} figures traced to trace, prices and commit (`pickllm why`); no key, no GPU, no network after the installation |",
-        "| Artifacts evaluated: reusable | own trace, prices, pool, reward and learner without a change of the core; every choice of ours is listed in READINGS.md with the place where it stands |",
-        f"| Results reproduced | of {len(claims)} claims: {counted}; `make verify` repeats every figure's numbers within a relative tolerance of {_tolerance():g} |",
+        f"| Artifacts available | kit {manifest['kit']}, Apache 2.0, commit {provenance.short(code['commit'])} ({clean}); "
+        "`make archive` writes the zip for a repository, which gives it its DOI |",
+        f"| Artifacts evaluated: functional | {len(runs)} runs of {len(notebooks)} notebooks, each of which ended by writing its result; "
+        f"{len(figures)} figures and {len(tables)} tables, {resolved} of {len(figures)} figures traced to trace, prices and commit "
+        "(`pickllm why`); no key, no GPU, no network after the installation |",
+        "| Artifacts evaluated: reusable | own trace, prices, pool, reward and learner without a change of the core; "
+        "every choice of ours is listed in READINGS.md with the place where it stands |",
+        f"| Results reproduced | of {len(claims)} claims: {counted}; "
+        f"`make verify` repeats every figure's numbers within a relative tolerance of {_tolerance():g} |",
         "",
         "### In the form of the ML Reproducibility Challenge",
         "",
@@ -57,8 +61,8 @@ def sheet(folder, manifest, claims):
         "",
         "**Ranges.** " + "; ".join(f"{name}: {values}" for name, values in ranges(runs).items()) + ".",
         "",
-        f"**Intervals.** 95 %, over sessions ({_sizes(runs)}); Wilson's for shares, Student's for means, the paired delta method for relative changes, "
-        "Kaplan and Meier's for the share locked, binomial order statistics for medians; many tests at once are corrected by Holm.",
+        f"**Intervals.** 95 %, over sessions ({_sizes(runs)}); Wilson's for shares, Student's for means, the paired delta method for relative "
+        "changes, Kaplan and Meier's for the share locked, binomial order statistics for medians; many tests at once are corrected by Holm.",
         "",
         f"**Compute and run time.** {_compute(manifest)}",
         "",
@@ -80,7 +84,8 @@ def _tolerance():
 
 
 def _sources(claims):
-    names = claims.source.str.partition(":")[0].map({"abstract": "the abstract", "secondary": "summaries by others", "ours": "ourselves"})
+    said = {"abstract": "the abstract", "secondary": "summaries by others", "ours": "ourselves"}
+    names = claims.source.str.partition(":")[0].map(said)
     return names.value_counts(sort=False).to_dict()
 
 
@@ -88,7 +93,8 @@ def _data(manifest):
     said = []
     for name, t in manifest["traces"].items():
         dated = f"prices of {', '.join(t['prices']['as_of'])}" if t["prices"] else "its own costs"
-        said.append(f"{name}: {t['queries']:,} queries in {len(t['contexts'])} contexts, {len(t['models'])} LLMs, {dated}, SHA-256 {t['sha256'][:12]}")
+        size = f"{t['queries']:,} queries in {len(t['contexts'])} contexts, {len(t['models'])} LLMs"
+        said.append(f"{name}: {size}, {dated}, SHA-256 {t['sha256'][:12]}")
     return "; ".join(said) + "."
 
 
@@ -108,6 +114,8 @@ def ranges(runs):
     --------
     >>> ranges({"a": {"parameters": {"rate": "0.1, 0.2", "seed": 0}}, "b": {"parameters": {"rate": "0.1", "seed": 0}}})
     {'rate': '0.1, 0.2', 'seed': '0'}
+    >>> ranges({"a": {"parameters": {"context": "all"}}, "b": {"parameters": {"context": "simple, rest"}}})
+    {'context': 'simple, rest'}
     """
     found = {}
     for run in runs.values():
@@ -118,6 +126,11 @@ def ranges(runs):
 
 
 def _few(values):
+    values = [v for v in values if v != "all"] or values
+    try:
+        values = sorted(values, key=float)
+    except ValueError:  # words keep the order in which the runs name them
+        pass
     return ", ".join(values) if len(values) <= _LONG else f"{len(values)} values, from {values[0]} to {values[-1]}"
 
 
@@ -131,30 +144,35 @@ def _compute(manifest):
     seconds = [r["seconds"] for r in varying["runs"].values()]
     longest = max(varying["runs"], key=lambda n: varying["runs"][n]["seconds"])
     machines = "; ".join(
-        f"Python {m['python']} on {m['system']}, {m['cores']} cores" + (f", {m['memory_gb']:g} GiB" if m.get("memory_gb") else "") for m in varying["machines"]
+        f"Python {m['python']} on {m['system']}, {m['cores']} cores" + (f", {m['memory_gb']:g} GiB" if m.get("memory_gb") else "")
+        for m in varying["machines"]
     )
     return f"{machines}; no GPU. {sum(seconds):.0f} s of notebook time in all, the longest run {max(seconds):.0f} s ({longest})."
 
 
 def _easy(runs):
     simulated = [r for r in runs.values() if {"sessions", "queries"} <= set(r["parameters"])]
-    return f"Replaying: {len(simulated)} of {len(runs)} runs replay sessions, from recorded outcomes, so that no answer is paid for twice and every learner meets the same draws."
+    return (
+        f"Replaying: {len(simulated)} of {len(runs)} runs replay sessions, from recorded outcomes, "
+        "so that no answer is paid for twice and every learner meets the same draws."
+    )
 
 
 def _hard(folder, claims, verdicts):
     """What stood in the way, counted: open points, statements that cannot be tested, fragile and fixed routers."""
-    points = (root() / "READINGS.md").read_text("utf-8").partition("## Open points")[2].partition("\n## ")[0] if (root() / "READINGS.md").exists() else ""
-    rows = [line for line in points.splitlines() if line.startswith("| ")]
+    readings = root() / "READINGS.md"
+    text = readings.read_text("utf-8") if readings.exists() else ""
+    rows = [line for line in text.partition("## Open points")[2].partition("\n## ")[0].splitlines() if line.startswith("| ")]
     if len(rows) > 1:
         yield f"The paper's body was not at hand: {len(rows) - 1} points had to be read, each a choice of ours in READINGS.md."
     unnamed = int(claims.statement.str.contains("baseline not named").sum())
-    yield f"{verdicts['not testable']} statements cannot be decided by outcomes; {unnamed} of the rows of claims are there because a baseline was not named."
+    yield f"{verdicts['not testable']} statements cannot be decided by outcomes; {unnamed} rows of claims name no baseline, so that each is tried."
     lowered = int(claims.reason.str.startswith("not with the").sum())
     yield f"{lowered} verdicts were lowered to 'partly' because they do not hold with the pool in reverse order."
     locking = _results(folder, "figures-convergence.locking")
     if locking is not None:
         low, high = locking.on_best.min(), locking.on_best.max()
-        yield f"Whether a session locks on the best LLM goes from {100 * low:.0f} % to {100 * high:.0f} % of sessions over learners, contexts and learning rates."
+        yield f"{100 * low:.0f} % to {100 * high:.0f} % of sessions lock on the best LLM, over learners, contexts and learning rates."
     disguises = _results(folder, "figures-sessions.disguises")
     if disguises is not None:
         yield f"In {int(disguises.warning.sum())} of {len(disguises)} settings a router is one LLM in disguise and does not beat it."

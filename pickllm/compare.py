@@ -93,10 +93,11 @@ def open_side(name):
         path = path.parent
     if path.is_dir():
         if (path / receipts.MANIFEST).exists():  # the record, or a study's figures
-            return _of_figures(name, receipts.read(path / receipts.MANIFEST), lambda file: (path / file).read_bytes(), sorted(p.name for p in path.iterdir()))
+            files = sorted(p.name for p in path.iterdir())
+            return _of_figures(name, receipts.read(path / receipts.MANIFEST), lambda file: (path / file).read_bytes(), files)
         if (path / "results").is_dir():
             return _of_study(name, path)
-        raise InputError(f"{name} holds neither results nor {receipts.MANIFEST}; give a study's folder such as build, an archive, or a run's name")
+        raise InputError(f"{name} holds no results and no {receipts.MANIFEST}; give a study's folder like build, an archive, or a run's name")
     return _of_run(name)
 
 
@@ -143,7 +144,8 @@ def _of_run(name):
     tables |= {p.stem: pd.read_csv(p) for p in drawn}
     pictures = {p.stem: _without_id(p.with_suffix(".svg").read_bytes()) for p in drawn}
     # under one name on both sides: the two are compared with each other, whatever they are called
-    return Side(name, {"run": {"run": receipts.run_id(stamp), "parameters": receipts.parameters(stamp) | {"notebook": stamp["notebook"]}}}, tables, pictures)
+    own = receipts.parameters(stamp) | {"notebook": stamp["notebook"]}
+    return Side(name, {"run": {"run": receipts.run_id(stamp), "parameters": own}}, tables, pictures)
 
 
 def _without_id(svg):
@@ -167,14 +169,15 @@ def differences(one, other, tolerance=TOLERANCE):
     found = [Difference("run", n, one.runs.get(n, {}).get("run"), other.runs.get(n, {}).get("run")) for n in _only(one.runs, other.runs)]
     for name in (n for n in one.runs if n in other.runs):
         a, b = one.runs[name]["parameters"], other.runs[name]["parameters"]
-        found += [Difference("parameter", f"{name}: {k}", a.get(k), b.get(k)) for k in dict.fromkeys([*a, *b]) if a.get(k) != b.get(k) or (k in a) != (k in b)]
+        changed = [k for k in dict.fromkeys([*a, *b]) if a.get(k) != b.get(k) or (k in a) != (k in b)]
+        found += [Difference("parameter", f"{name}: {k}", a.get(k), b.get(k)) for k in changed]
     found += [Difference("table", n, _size(one.tables.get(n)), _size(other.tables.get(n))) for n in _only(one.tables, other.tables)]
     cells = [d for name in one.tables if name in other.tables for d in _cells(name, one.tables[name], other.tables[name], tolerance)]
     found += [d for kind in ("table", "row") for d in cells if d.kind == kind]
     found += sorted((d for d in cells if d.kind == "number"), key=lambda d: (-d.relative, -_absolute(d), d.where))
     found += [d for d in cells if d.kind == "text"]
-    found += [Difference("picture", n, "drawn", "drawn otherwise") for n in sorted(set(one.pictures) & set(other.pictures)) if one.pictures[n] != other.pictures[n]]
-    return found
+    drawn = sorted(set(one.pictures) & set(other.pictures))
+    return found + [Difference("picture", n, "drawn", "drawn otherwise") for n in drawn if one.pictures[n] != other.pictures[n]]
 
 
 def _only(a, b):
@@ -192,7 +195,8 @@ def _absolute(d):
 def _cells(name, a, b, tolerance):
     """Differences of two tables, row by row; by labels where the rows are not the same ones."""
     columns = [c for c in a if c in b]
-    found = [Difference("table", f"{name}: column {c}", "there" if c in a else None, "there" if c in b else None) for c in _only(a.columns, b.columns)]
+    there = lambda table, c: "there" if c in table else None  # noqa: E731
+    found = [Difference("table", f"{name}: column {c}", there(a, c), there(b, c)) for c in _only(a.columns, b.columns)]
     a, b = _plain(a[columns]), _plain(b[columns])
     labels = [c for c in columns if _labels(a[c]) and _labels(b[c])]
     fixed = [c for c in labels if a[c].nunique() == b[c].nunique() == 1]  # says what the table is about, not the row
@@ -235,8 +239,16 @@ def _labels(column):
 
 
 def _matched(a, b, labels):
-    """The rows that both tables have, in one order, and a line for every row that only one has."""
-    keys = [t[labels].astype(str).agg("|".join, axis=1) if labels else pd.Series(t.index.astype(str)) for t in (a, b)]
+    """The rows that both tables have, in one order, and a line for every row that only one has.
+
+    Labels that leave rows alike are joined by further columns, from the left, where settings such as a rate stand.
+    """
+    for column in (c for c in a if c not in labels):
+        if not any(t.duplicated(labels).any() for t in (a, b)):
+            break
+        labels = [*labels, column]
+    alike = {c: float for c in labels if pd.api.types.is_numeric_dtype(a[c]) and pd.api.types.is_numeric_dtype(b[c])}  # 1 is 1.0
+    keys = [pd.Series(list(map(str, t[labels].astype(alike).itertuples(index=False, name=None))), dtype=object) for t in (a, b)]
     if any(k.duplicated().any() for k in keys):
         n = min(len(a), len(b))
         return a[:n], b[:n], [("rows", f"{len(a)} rows", f"{len(b)} rows")]
@@ -273,7 +285,7 @@ def lines(one, other, found, limit=20):
     -------
     list of str
     """
-    head = [f"A = {one.name}: {len(one.runs)} runs, {len(one.tables)} tables", f"B = {other.name}: {len(other.runs)} runs, {len(other.tables)} tables"]
+    head = [f"{letter} = {s.name}: {len(s.runs)} runs, {len(s.tables)} tables" for letter, s in (("A", one), ("B", other))]
     if not found:
         return [*head, f"the same: parameters, numbers of {len(one.tables)} tables, {len(one.pictures)} pictures"]
     text = []

@@ -174,11 +174,16 @@ def _trace(name, prices):
         origin = _file(home("data") / f"{name}.summary.json") | {k: stated[k] for k in ("source", "commit", "folder") if k in stated}
         origin |= {"rows_sha256": stated["trace_sha256"]} if "trace_sha256" in stated else {}
     elif name.removesuffix("-rows") in declared_pools():
-        origin = _file(home("data") / f"{leaderboard.NAME}.sha256") | {k: v for k, v in leaderboard.PROVENANCE.items() if k in ("source", "commit", "folder")}
+        stated = leaderboard.PROVENANCE
+        origin = _file(home("data") / f"{leaderboard.NAME}.sha256") | {k: stated[k] for k in ("source", "commit", "folder") if k in stated}
     else:
         origin = _file(pathlib.Path(name)) if pathlib.Path(name).exists() else {"file": name}
     rows = [p for model, p in trace.prices.items() if model in trace.models]
-    listed = {"as_of": sorted({str(p.as_of) for p in rows}), "source": sorted({p.source for p in rows}), "usd_per_million": {p.model: [p.input_usd, p.output_usd] for p in rows}}
+    listed = {
+        "as_of": sorted({str(p.as_of) for p in rows}),
+        "source": sorted({p.source for p in rows}),
+        "usd_per_million": {p.model: [p.input_usd, p.output_usd] for p in rows},
+    }
     return {
         "sha256": trace.fingerprint(),
         "queries": trace.n_queries,
@@ -376,10 +381,10 @@ def why(name):
         return [f"{name}: {sentence}"], False
     if key is None:
         return [f"{name}: {sentence}"], True
-    return [f"{name}: {sentence}", *_chain(manifest, key)], True
+    return [f"{name}: {sentence}", *_chain(manifest, key, of_record=not sentence.startswith("not the record's"))], True
 
 
-def _chain(manifest, key):
+def _chain(manifest, key, of_record):
     receipt = manifest["figures"].get(key) or manifest["tables"][key]
     run = manifest["runs"][receipt["made_by"]]
     runs = [receipt["made_by"], *upstream(manifest, receipt["made_by"])]
@@ -388,18 +393,20 @@ def _chain(manifest, key):
     lines = [
         ("run", f"{receipt['run']} ('{receipt['made_by']}')"),
         ("numbers", f"{key}.csv, {n['rows']} rows, columns {', '.join(n['columns'])}"),
-        ("", f"SHA-256 {n['sha256']}{_still(key, n['sha256'])}"),
+        ("", f"SHA-256 {n['sha256']}{_still(key, n['sha256']) if of_record else ''}"),
         ("notebook", f"{run['notebook']}" + (f", cell {cell['index']} from 0 (id {cell['id']})" if cell else "")),
         ("", f"SHA-256 {run['notebook_sha256']}"),
         ("parameters", _listed_values(run["parameters"]) or "none of its own: reads the results of the runs below"),
     ]
-    lines += [("from run" if i == 0 else "", f"{manifest['runs'][r]['run']}  {r}: {_listed_values(manifest['runs'][r]['parameters'])}") for i, r in enumerate(runs[1:])]
-    for name in dict.fromkeys(manifest["runs"][r]["parameters"]["trace"] for r in runs if "trace" in manifest["runs"][r]["parameters"]):
+    behind = {r: manifest["runs"][r] for r in runs}
+    for r in runs[1:]:
+        lines.append(("from run" if r == runs[1] else "", f"{behind[r]['run']}  {r}: {_listed_values(behind[r]['parameters'])}"))
+    for name in dict.fromkeys(b["parameters"]["trace"] for b in behind.values() if "trace" in b["parameters"]):
         lines += _trace_lines(name, manifest["traces"][name])
-    for code in _distinct(manifest["runs"][r]["code"] for r in runs):
-        state = {True: "clean: nothing changed since", False: "NOT clean: files had been changed since", None: "not known whether clean"}[code["clean"]]
-        lines.append(("commit", f"{provenance.short(code['commit']) if not code['commit'] else code['commit']} of {code['date']} ({state})"))
-    for lock in _distinct(manifest["runs"][r]["lock"] for r in runs):
+    for code in _distinct(b["code"] for b in behind.values()):
+        state = {True: "clean: nothing changed since", False: "NOT clean: files were changed", None: "not known whether clean"}[code["clean"]]
+        lines.append(("commit", f"{code['commit']} of {code['date']} ({state})" if code["commit"] else "unknown: it ran outside git"))
+    for lock in _distinct(b["lock"] for b in behind.values()):
         lines.append(("lock", f"{lock['file']}, SHA-256 {lock['sha256']}" if lock else "none"))
     varying = manifest[VARYING]
     for number in _distinct(varying["runs"][r]["on"] for r in runs if r in varying["runs"]):
@@ -422,7 +429,8 @@ def _listed_values(values):
 
 def _trace_lines(name, trace):
     origin, prices = trace["origin"], trace["prices"]
-    lines = [("trace", f"{name}: {trace['queries']} queries, {len(trace['contexts'])} contexts, {len(trace['models'])} LLMs; SHA-256 {trace['sha256']}")]
+    size = f"{trace['queries']} queries, {len(trace['contexts'])} contexts, {len(trace['models'])} LLMs"
+    lines = [("trace", f"{name}: {size}; SHA-256 {trace['sha256']}")]
     lines.append(("", f"from {origin['file']}" + (f", SHA-256 {origin['sha256']}" if "sha256" in origin else "")))
     if "source" in origin:
         lines.append(("", f"statistics of {origin['source']}, commit {origin.get('commit', 'unknown')}, folder {origin.get('folder', '')}"))
@@ -434,11 +442,12 @@ def _trace_lines(name, trace):
 
 def _machine_lines(machine):
     memory = f", {machine['memory_gb']:g} GiB" if machine.get("memory_gb") else ""
-    locked = {None: "no lock", True: "as locked"}.get(machine["not_locked"] if machine["not_locked"] is None else not machine["not_locked"])
+    other = machine["not_locked"]
+    locked = "no lock" if other is None else f"not as locked: {', '.join(other)}" if other else "as locked"
     versions = ", ".join(f"{n} {v}" for n, v in machine["versions"].items())
     return [
         ("machine", f"Python {machine['python']} on {machine['system']}, {machine['cores']} cores{memory}"),
-        ("versions", f"{versions} ({locked or 'not as locked: ' + ', '.join(machine['not_locked'])})"),
+        ("versions", f"{versions} ({locked})"),
     ]
 
 

@@ -174,7 +174,8 @@ def plan(runs, folder, common):
         hashes[run.name] = inputs
         places = {"result": f"{folder}/results/{run.name}.json", "results": f"{folder}/results", "figures": f"{folder}/figures", "run": inputs[:12]}
         parameters |= {k: v for k, v in places.items() if k in declared[run.notebook]}
-        planned.append({"run": run, "parameters": parameters, "defaults": _values(declared[run.notebook]), "input": inputs, "done": _done(folder, run.name, inputs)})
+        defaults = _values(declared[run.notebook])
+        planned.append({"run": run, "parameters": parameters, "defaults": defaults, "input": inputs, "done": _done(folder, run.name, inputs)})
     return planned
 
 
@@ -291,8 +292,8 @@ def _run_one(p, folder):
     transport = {"transport": "ipc", "ip": f"{sockets}/k"} if os.name == "posix" else {}
     try:
         papermill.execute_notebook(
-            str(home("notebooks") / f"{run.notebook}.ipynb"),
-            str(part),
+            os.path.relpath(home("notebooks") / f"{run.notebook}.ipynb"),  # the executed copy keeps both paths: nobody's home folder in it
+            os.path.relpath(part),
             parameters=p["parameters"],
             kernel_name="python3",
             progress_bar=False,

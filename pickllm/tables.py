@@ -32,8 +32,8 @@ def _claims(frame):
     from .report import claim_rows
 
     rows = pd.DataFrame(claim_rows(frame))
-    shown = {"id": "id", "statement": "claim", "source": "source", "stated": "stated", "value": "ours", "interval": "95 % interval", "verdict": "verdict"}
-    return rows[list(shown)].rename(columns=shown)
+    shown = ["id", "statement", "source", "stated", "value", "interval", "verdict"]
+    return rows[shown].rename(columns={"statement": "claim", "value": "ours", "interval": "95 % interval"})
 
 
 def _locking(frame):
@@ -215,7 +215,8 @@ def macros(claims, manifest):
                 define(name + ending, quantity(text), f"figures/claims.csv, row {row}, {column} of {c['id']}, run {run}")
         define(f"{name}Verdict", latex(c["verdict"]), f"figures/claims.csv, row {row}, verdict of {c['id']}, run {run}")
     for verdict in ("reproduced", "partly", "not reproduced", "not testable"):
-        define(macro_name(f"count {verdict}"), int((claims.verdict == verdict).sum()), f"figures/claims.csv, rows with verdict '{verdict}', run {run}")
+        n = int((claims.verdict == verdict).sum())
+        define(macro_name(f"count {verdict}"), n, f"figures/claims.csv, rows with verdict '{verdict}', run {run}")
     define("pickllmCountClaims", len(claims), f"figures/claims.csv, all rows, run {run}")
     main = f"sessions-{experiments.MAIN_WEIGHTS}"
     if main in manifest["runs"]:

@@ -45,6 +45,13 @@ def test_empty_cells_among_words_agree_with_empty_cells_alone():
     assert "row 2, column 'x'" in verify.difference(read("x,y\n,1\na,2\n"), read("x,y\n,1\n,2\n"))
 
 
+def test_empty_words_agree_with_empty_words_alone():
+    mixed = frame(x=["a", None])
+    assert verify.difference(mixed, frame(x=["a", None])) is None
+    assert verify.difference(mixed, frame(x=["a", "nan"])) is not None
+    assert verify.difference(frame(x=["a", "b"]), mixed).startswith("row 2, column 'x'")
+
+
 def test_words_agree_exactly():
     assert verify.difference(frame(x=["partly"]), frame(x=["partly"])) is None
     assert verify.difference(frame(x=["a", "partly"]), frame(x=["a", "Partly"])) == "row 2, column 'x': committed partly, regenerated Partly"
