@@ -419,10 +419,9 @@ def _failure(error, key):
     names = {kind.__name__ for e in chain for kind in type(e).__mro__}
     if response is not None:
         status = response.status_code
-        said = next((str(e.server_message) for e in chain if getattr(e, "server_message", None)), "")
         transient = status in (408, 429) or status >= 500
         wait = retry_after(response.headers.get("retry-after"))
-        return CallFailed(_line(f"HTTP {status}", said, key), f"HTTP {status}", status, transient, wait_s=wait)
+        return CallFailed(_line(f"HTTP {status}", _said(response), key), f"HTTP {status}", status, transient, wait_s=wait)
     if names & {"ConnectError", "ConnectTimeout", "PoolTimeout"}:
         return CallFailed(_line("no connection", str(chain[-1]), key), "no connection", transient=True)
     if names & {"TimeoutException", "TimeoutError"}:
@@ -435,6 +434,19 @@ def _failure(error, key):
         kind = "cut" if "ended before" in str(error) else "malformed answer"
         return CallFailed(_line(kind, f"{error}", key), kind, transient=True, billed=True)
     return CallFailed(_line(type(error).__name__, str(error), key), type(error).__name__)
+
+
+def _said(response):
+    """What an endpoint says of its refusal: the message in its JSON, else the text itself."""
+    try:
+        error = response.json()["error"]
+        return str(error["message"] if isinstance(error, dict) else error)
+    except (ValueError, KeyError, TypeError, RuntimeError):
+        pass
+    try:
+        return response.text
+    except RuntimeError:  # a body that was never read
+        return ""
 
 
 def _line(kind, said, key):

@@ -291,8 +291,10 @@ def _check_numbers(**given):
     lowest, highest = {"repeats": 1, "concurrency": 1, "attempts": 1}, {"concurrency": 100, "wait": 3600}
     for name, value in given.items():
         low, high = lowest.get(name, 0), highest.get(name, math.inf)
-        if value is not None and not (is_number(value, low) and value <= high):
-            raise InputError(f"record: {name.replace('_', '-')} must be a number in [{low}, {high}], got {value!r}; correct it")
+        whole = name not in ("wait", "budget")
+        if value is not None and not (is_number(value, low, int if whole else (int, float)) and value <= high):
+            kind = "a whole number" if whole else "a number"
+            raise InputError(f"record: {name.replace('_', '-')} must be {kind} in [{low}, {high}], got {value!r}; correct it")
 
 
 def _warm_log(log, warm):
@@ -478,10 +480,50 @@ def estimate(queries, models, log=None, repeats=1, warm_up=0):
     return pd.DataFrame(rows, columns=["model", "calls", "expected_usd", "worst_usd"])
 
 
+def described(table):
+    """An `estimate` in words, for the one who is to pay.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> print(described(pd.DataFrame([("a", 3, 0.01, 0.02)], columns=["model", "calls", "expected_usd", "worst_usd"])))
+    a: 3 calls, expected 0.0100 USD, at worst 0.0200 USD
+    together: 3 calls, expected 0.0100 USD, at worst 0.0200 USD
+    """
+    lines = []
+    together = ("together", table.calls.sum(), table.expected_usd.sum(), table.worst_usd.sum())
+    for name, calls, expected, worst in [*table.itertuples(index=False, name=None), together]:
+        usd = "no price" if math.isnan(expected) else f"expected {expected:.4f} USD, at worst {worst:.4f} USD"
+        lines.append(f"{name}: {calls} calls, {usd}")
+    if table.expected_usd.isna().any():
+        lines[-1] += " for those that have a price"
+    return "\n".join(lines)
+
+
+def shortcomings(count):
+    """What a user should know of a recording that did not go as asked, one line each."""
+    lines = list(count.set_aside)
+    lines += [f"LLM '{name}': {why} (the last of its errors)" for name, why in count.errors.items() if name not in count.given_up]
+    lines += [f"LLM '{name}' was given up: {why}" for name, why in list(count.given_up.items())[1:]]
+    if count.unmetered:
+        lines.append(f"{count.unmetered} answers came without usage: their tokens are not known, and a cost cannot be scored from them")
+    if count.over_budget:
+        lines.append(f"the budget ends here: {count.left} calls are left; a larger --budget goes on with them")
+    return lines
+
+
 def write_prices(path, models):
-    """The prices of a models file as a price file (CSV), which `score` and `check` take; LLMs without one are left out."""
+    """The prices of a models file as a price file (CSV); LLMs without one are left out, and no file is written without any.
+
+    Returns
+    -------
+    bool
+        Whether there is a file.
+    """
     import pandas as pd
 
     priced = [m.price for m in models.values() if m.price is not None]
-    rows = [(p.model, p.vendor, p.input_usd, p.output_usd, p.as_of, p.source) for p in priced]
-    write_csv(path, pd.DataFrame(rows, columns=PRICE_COLUMNS), digits=17)
+    if priced:
+        rows = [(p.model, p.vendor, p.input_usd, p.output_usd, p.as_of, p.source) for p in priced]
+        write_csv(path, pd.DataFrame(rows, columns=PRICE_COLUMNS), digits=12)
+    return bool(priced)
