@@ -363,6 +363,8 @@ class _Run:
     def _finish(self, call, log):
         """One call with its retries, logged."""
         reply, failure, tried, charged = self._persist(call)
+        if not tried:  # interrupted before its turn came
+            return None
         record = _record(call, reply, failure, tried, charged, self.keep_text)
         log.append(_without(record, self.keys[call.endpoint.name]))
         with self._guard:
@@ -371,9 +373,11 @@ class _Run:
 
     def _persist(self, call):
         """Attempts at a call until one brings an answer or no further one makes sense."""
-        endpoint, worst, charged = call.endpoint, call.worst_usd or 0.0, 0.0
+        endpoint, worst, charged, failure = call.endpoint, call.worst_usd or 0.0, 0.0, None
         for tried in range(1, self.attempts + 1):
-            self._wait_for(endpoint)
+            if self._interrupted(endpoint):
+                self.purse.settle(worst, 0.0)
+                return None, failure, tried - 1, charged
             reply, failure = _tried(endpoint, call.query["prompt"], self.keys[endpoint.name])
             if reply is not None:
                 cost = reply.cost_usd(endpoint.price)
@@ -401,10 +405,12 @@ class _Run:
             self._quiet_until[endpoint.name] = max(self._quiet_until.get(endpoint.name, 0.0), time.monotonic() + seconds)
         return True
 
-    def _wait_for(self, endpoint):
+    def _interrupted(self, endpoint):
+        """Wait until the endpoint may be asked again; True where the run was interrupted meanwhile."""
         while (left := self._quiet_until.get(endpoint.name, 0.0) - time.monotonic()) > 0:
             if self.stopped.wait(left):
-                return
+                return True
+        return False
 
     def _judge(self, endpoint, failure):
         """Give an LLM up where nothing will change before the user changes something."""

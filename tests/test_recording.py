@@ -250,6 +250,14 @@ def test_repeats_give_the_median_latency_and_warm_up_gives_no_outcome():
         assert row.latency_ms == np.median(calls.latency_ms[calls.query_id == row.query_id])
 
 
+def test_a_repeat_that_failed_leaves_the_answer_to_the_next():
+    with serving(script=[400]) as stub:
+        recording.record(queries(1), models(a=stub), "log.jsonl", repeats=3, concurrency=1)
+    (row,) = recording.answers("log.jsonl").to_dict("records")
+    assert row["response"] == "000" and row["repeats"] == 2 and pd.isna(row["error"])
+    assert row["latency_ms"] == np.median([r["latency_ms"] for r in lines() if r["error"] is None])
+
+
 # Money
 
 DOLLAR = {"usd_per_million_input_tokens": 0, "usd_per_million_output_tokens": 2e5, "max_tokens": 5}  # one answer of five tokens costs 1 USD
@@ -327,7 +335,8 @@ def test_a_kill_at_any_moment_loses_no_finished_call_and_pays_none_twice(sent):
             time.sleep(0.002)
         os.kill(process.pid, sent)
         error = process.communicate()[1]
-        before = [line for line in pathlib.Path("log.jsonl").read_text("utf-8").split("\n")[:-1]]
+        time.sleep(0.1)  # what was sent before the kill may still be on its way to the server
+        before = pathlib.Path("log.jsonl").read_text("utf-8").split("\n")[:-1]
         finished = {json.loads(line)["prompt"] for line in before}
         asked = len(stub.requests)
         assert 15 <= asked < 40 and asked - 4 <= len(finished) <= asked
@@ -338,6 +347,20 @@ def test_a_kill_at_any_moment_loses_no_finished_call_and_pays_none_twice(sent):
     assert count.reused == len(finished) and all(times[prompt] == 1 for prompt in finished)
     assert sum(times.values()) == asked + 40 - len(finished)
     assert Counter(r["query_id"] for r in lines()) == Counter(table.query_id)
+
+
+def test_an_interrupt_does_not_wait_for_an_endpoint_that_asked_for_time():
+    queries(3)
+    with serving(script=[(429, {"Retry-After": "300"})]) as stub:
+        models(a=stub)
+        command = [sys.executable, "-m", "pickllm", "record", "queries.csv", "--models", "models.yaml", "--output", "log.jsonl", "--concurrency", "2"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        while len(stub.requests) < 2 and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 130
+        assert len(stub.requests) == 2 and sorted(str(r["error"])[:8] for r in lines()) == ["HTTP 429", "None"]
 
 
 def recorded(n=4):
@@ -434,7 +457,7 @@ def test_texts_may_be_left_out(here):
     assert "please" not in text and "private" not in text and "your header" not in text
     for record in recording.read_log("queries.jsonl").to_dict("records"):
         prompt = f"please say {record['query_id']}"
-        assert record["prompt"] is None and record["prompt_sha256"] == hashlib.sha256(prompt.encode()).hexdigest()
+        assert pd.isna(record["prompt"]) and record["prompt_sha256"] == hashlib.sha256(prompt.encode()).hexdigest()
         assert record["response_sha256"] == record["reference_sha256"] == hashlib.sha256(record["query_id"].encode()).hexdigest()
 
 
