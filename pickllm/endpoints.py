@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from .errors import InputError, MissingFileError, nearest
 from .files import digest
-from .pool import PRICE_COLUMNS, Price
+from .pool import PRICE_COLUMNS, Limits, Price
 
 #: What a models file may say of an LLM.
 KEYS = (
@@ -508,6 +508,30 @@ def clients(models_file, **defaults):
             missing = " and ".join(PRICE_COLUMNS[2:4])
             raise InputError(f"{models_file}: LLM '{name}' has no price, and a session learns from costs; add {missing} (0 where it is free)")
     return {name: _client(endpoint, endpoint.key()) for name, endpoint in models.items()}
+
+
+def limits(models, max_input_tokens, latency_floor_ms, latency_ceiling_ms):
+    """What a query to these LLMs may cost and take, declared before the first answer; the reward's bounds come from it.
+
+    Parameters
+    ----------
+    models : dict of str to Endpoint
+        From `read_models`, each with its price and its `max_tokens`.
+    max_input_tokens : int
+    latency_floor_ms, latency_ceiling_ms : float
+        As in `Limits`.
+
+    Returns
+    -------
+    Limits
+
+    Examples
+    --------
+    >>> limits({"a": Endpoint("a", "m", price=Price("a", "", 1.0, 2.0, "", ""), max_tokens=500)}, 1000, 200.0, 1e4).max_cost_usd
+    0.002
+    """
+    dearest = max((m.price.cost_usd(max_input_tokens, m.max_tokens) for m in models.values() if m.price), default=0.0)
+    return Limits(dearest or 1e-9, latency_floor_ms, latency_ceiling_ms)  # where every LLM is free no cost is told apart
 
 
 def _client(endpoint, key):

@@ -98,6 +98,9 @@ class Run:
     draws: bool = True
 
 
+#: Notebooks that a study does not run unasked.
+ASIDE = ("live",)
+
 #: Sizes of a study: sessions and queries per setting, how many contexts (None = all), and the rates.
 SIZES = {
     "full": {"sessions": 1000, "queries": 1000, "contexts": None, "rates": RATES},

@@ -15,12 +15,12 @@ import time
 from dataclasses import dataclass, field
 
 from .calls import FIELDS, Log, answers, identity, parse, read_log
-from .endpoints import CallFailed, Endpoint, Reply, ask, clients, is_number, read_models
+from .endpoints import CallFailed, Endpoint, Reply, ask, clients, is_number, limits, read_models
 from .errors import InputError, MissingFileError
 from .files import write_csv
 from .pool import PRICE_COLUMNS
 
-__all__ = ["answers", "clients", "estimate", "plan", "read_log", "read_models", "read_queries", "record", "write_prices"]
+__all__ = ["answers", "clients", "estimate", "limits", "plan", "read_log", "read_models", "read_queries", "record", "write_prices"]
 
 #: Failed calls in a row after which an LLM is given up for the rest of a run.
 GIVE_UP = 5
