@@ -156,7 +156,8 @@ def _record(arguments):
         print(f"prices: {prices}")
     for line in recording.shortcomings(count):
         print(line, file=sys.stderr)
-    print(f"{log}: {count.answered} calls answered, {count.failed} failed, {count.reused} there already, {count.left} left; at most {count.spent_usd:.4f} USD")
+    made = f"{count.answered} calls answered, {count.failed} failed, {count.reused} there already, {count.left} left"
+    print(f"{log}: {made}; at most {count.spent_usd:.4f} USD")
     if count.given_up:
         name, why = next(iter(count.given_up.items()))
         raise InputError(f"LLM '{name}' was given up: {why}; correct {arguments.models} or start the endpoint, the same command goes on from there")
