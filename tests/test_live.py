@@ -12,7 +12,7 @@ import pickllm as pk
 from pickllm import experiments, figures
 from pickllm.files import home
 
-N = 100
+N = 120
 
 
 @pytest.fixture
@@ -46,14 +46,14 @@ def executed(tmp_path, **parameters):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_live_session_converges_to_the_better_endpoint_as_its_picture_grows(asked, tmp_path):
     good, bad = asked
-    table, notebook = executed(tmp_path, seed=1, learning_rate=0.2, state=str(tmp_path / "state.json"))
+    table, notebook = executed(tmp_path, seed=2, learning_rate=0.3, state=str(tmp_path / "state.json"))
     assert len(table) == N and table.locked.iloc[-1] == "good" and len(bad.requests) < N / 2
     assert len(good.requests) + len(bad.requests) == N + 1 and table.failed.tolist().count("bad") == 1
     assert table.model.tail(20).eq("good").all() and table.accuracy[table.model == "good"].mean() > 0.85
 
     # the same learner, told the same outcomes query by query, has the same probabilities
     limits = pk.Limits(20 * (1000 + 50) / 1e6, 2.0, 1000.0)
-    router = pk.Router(["bad", "good"], pk.LinearRewardInaction(0.2), experiments.reward(), seed=1, limits=limits)
+    router = pk.Router(["bad", "good"], pk.LinearRewardInaction(0.3), experiments.reward(), seed=2, limits=limits)
     for row in table.to_dict("records"):
         first = router.pick()
         if row["failed"]:
