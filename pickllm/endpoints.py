@@ -8,6 +8,7 @@ import math
 import os
 import pathlib
 import re
+import sys
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -90,7 +91,7 @@ class Endpoint:
         return [*system, {"role": "user", "content": prompt}]
 
     def key(self):
-        """The key from the environment, or None.
+        """The key from the environment (for a provider without a variable of its own, the Hub's login), or None.
 
         Raises
         ------
@@ -98,12 +99,13 @@ class Endpoint:
             The variable is not set, or holds what cannot be sent.
         """
         if self.key_env is None:
-            if self.provider:
-                from huggingface_hub import get_token
+            if self.base_url:
+                return None
+            from huggingface_hub import get_token
 
-                if get_token() is None:
-                    raise InputError(f"LLM '{self.name}': the provider {self.provider} needs a key; set HF_TOKEN, or name a variable with key_env")
-            return None
+            if (token := get_token()) is None:
+                raise InputError(f"LLM '{self.name}': the provider {self.provider} needs a key; set HF_TOKEN, or name a variable with key_env")
+            return token
         value = os.environ.get(self.key_env, "").strip()
         if not value:
             raise InputError(f"LLM '{self.name}': the environment variable {self.key_env} is not set; export the endpoint's key in it")
@@ -348,14 +350,15 @@ def ask(endpoint, prompt, key=None):
     }  # fmt: skip
     if endpoint.stream:
         request["stream_options"] = {"include_usage": True}
+    outer = sys.exception()  # what a caller is handling is not this call's
     started, start = datetime.now(UTC).isoformat(timespec="milliseconds"), time.perf_counter()
     try:
         with InferenceClient(**place, token=token, timeout=endpoint.timeout) as client:  # one a call: its streams are not for many threads
             answer = client.chat_completion(**request)
             parts = _streamed(answer, start, endpoint.timeout) if endpoint.stream else _whole(answer)
-            latency = 1000 * (time.perf_counter() - start)
+            latency = round(1000 * (time.perf_counter() - start), 3)
     except Exception as error:  # the client, its HTTP library and JSON each have errors of their own
-        failure = _failure(error, key)
+        failure = _failure(error, key, outer)
         failure.started = started
         raise failure from error
     return Reply(**parts, latency_ms=latency, started=started)
@@ -381,7 +384,7 @@ def _streamed(chunks, start, timeout):
         for choice in chunk.choices or []:
             delta = choice.delta or {}
             if first is None and any(delta.get(name) for name in ("content", "reasoning", "reasoning_content", "tool_calls")):
-                first = 1000 * now
+                first = round(1000 * now, 3)
             texts.append(delta.get("content") or "")
             reason = choice.finish_reason or reason
     if reason is None:  # a connection that closes early is not always an error to the HTTP library
@@ -397,7 +400,13 @@ def _parts(text, reason, model, usage, first):
 
 
 def _whole_text(text):
-    """Halves of a letter that came in two pieces put together; those that stand alone are in no encoding."""
+    """Halves of a letter that came in two pieces put together; a half that stands alone is in no encoding.
+
+    Examples
+    --------
+    >>> _whole_text("\\ud83d" + "\\ude00") == "\\U0001f600", _whole_text("a\\ud83d").isascii()
+    (True, False)
+    """
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -410,10 +419,10 @@ def _usage(usage):
     return {name: value if is_number(value, kind=int) else None for name, value in found.items()}
 
 
-def _failure(error, key):
+def _failure(error, key, outer=None):
     """What went wrong, told by names: the HTTP library that the Hub's client builds on changed its own between versions."""
     chain = [error]
-    while (beneath := chain[-1].__cause__ or chain[-1].__context__) is not None:
+    while (beneath := chain[-1].__cause__ or chain[-1].__context__) not in (None, outer):
         chain.append(beneath)
     response = next((e.response for e in chain if getattr(e, "response", None) is not None), None)
     names = {kind.__name__ for e in chain for kind in type(e).__mro__}

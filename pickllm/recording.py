@@ -47,7 +47,7 @@ def read_queries(path):
     InputError, MissingFileError
     """
     frame = _read_table(pathlib.Path(path))
-    first = 2 if str(path).endswith(".csv") else 1
+    numbers = frame.index + (2 if str(path).endswith(".csv") else 1)  # as a reader of the file counts its rows
     if "text" in frame and "prompt" in frame:
         raise InputError(f"{path}: columns 'prompt' and 'text' both stand there; keep the one that is to be sent")
     frame = frame.rename(columns={"text": "prompt"})
@@ -65,12 +65,12 @@ def read_queries(path):
         if blank.any():
             row = int(blank.to_numpy().argmax())
             got = frame[column].iloc[row]
-            raise InputError(f"{path}: row {row + first}, column '{column}': must be a text, got {got!r}; fill it in or drop the row")
+            raise InputError(f"{path}: row {numbers[row]}, column '{column}': must be a text, got {got!r}; fill it in or drop the row")
     frame = frame.assign(**{c: frame[c].astype(str) for c in ("query_id", "context", "prompt")})
     twice = frame["query_id"].duplicated()
     if twice.any():
         row = int(twice.to_numpy().argmax())
-        raise InputError(f"{path}: row {row + first}: query '{frame['query_id'].iloc[row]}' stands twice; give each query an id of its own")
+        raise InputError(f"{path}: row {numbers[row]}: query '{frame['query_id'].iloc[row]}' stands twice; give each query an id of its own")
     columns = ["query_id", "context", "prompt", "reference"]
     return frame[[*columns, *(c for c in frame.columns if c not in columns)]].reset_index(drop=True)
 
@@ -84,9 +84,10 @@ def _read_table(path):
         raise InputError(f"{path}: a queries file ends in .csv or .parquet, got '{path.suffix}'; convert it")
     try:
         if path.suffix == ".parquet":
-            return pd.read_parquet(path)
+            return pd.read_parquet(path).reset_index(drop=True)
         texts = dict.fromkeys(("query_id", "context", "prompt", "text", "reference"), str)  # '007' and 'None' are texts too
-        return pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""])
+        frame = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""], skip_blank_lines=False)
+        return frame[frame.notna().any(axis=1)]
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 ({error.reason}); save it again as CSV, UTF-8") from error
     except (OSError, ValueError) as error:  # pandas and pyarrow raise both on a damaged file

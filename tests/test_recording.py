@@ -133,6 +133,16 @@ def test_an_empty_answer_is_an_answer_and_usage_may_be_missing(stream):
     assert (bare.first_token_ms is None) == (not stream)
 
 
+def test_an_error_that_a_caller_is_handling_is_not_the_calls():
+    with serving(script=[400, "cut"]) as stub:
+        endpoint = Endpoint("a", "m", base_url=stub.base_url)
+        try:
+            ask(endpoint, "please say 12")
+        except CallFailed:
+            with pytest.raises(CallFailed, match="^cut"):
+                ask(endpoint, "please say 12")
+
+
 def test_the_hubs_token_is_not_sent_to_an_address_without_a_key(monkeypatch):
     monkeypatch.delenv("HF_HUB_DISABLE_IMPLICIT_TOKEN")
     monkeypatch.setenv("HF_TOKEN", "hf_" + KEY)
@@ -495,7 +505,7 @@ SOUND = "a: {model: m, base_url: 'http://127.0.0.1:9/v1'}"
         ("query_id,context\n1,x\n", "column 'prompt' (or 'text') is missing"),
         ("query_id,prompt,text\n1,x,y\n", "columns 'prompt' and 'text' both"),
         ("query_id,prompt\n1,x\n2,\n", "row 3, column 'prompt': must be a text, got nan"),
-        ("query_id,prompt\n1,x\n01,x\n1,y\n", "row 4: query '1' stands twice"),
+        ("query_id,prompt\n1,x\n01,x\n\n1,y\n\n", "row 5: query '1' stands twice"),
         ("query_id,prompt,response\n1,x,y\n", "column 'response' has a name that the log uses"),
         ("query_id,prompt\n", "has no rows"),
         ("", "cannot be read as csv"),
