@@ -194,7 +194,7 @@ def read_log(path):
 
 
 def answers(path):
-    """A log as scoring reads it: one row per query and LLM.
+    """A log as scoring reads it: one row per query and LLM, in the order of their names.
 
     Of several repeats the first that succeeded gives the answer, and `latency_ms` and `first_token_ms` are
     medians over those that did. Where none did, the row has an `error` and no response.
@@ -224,4 +224,5 @@ def answers(path):
         repeats=grouped["failed"].transform(lambda failed: int((~failed).sum())),
         **{c: grouped[c].transform("median") for c in ("latency_ms", "first_token_ms") if frame[c].notna().any()},
     )
-    return frame.drop_duplicates(["query_id", "model"]).drop(columns="failed").sort_index().reset_index(drop=True)
+    frame = frame.drop_duplicates(["query_id", "model"]).drop(columns="failed")
+    return frame.sort_values(["query_id", "model"], ignore_index=True)  # in the log, the order is one of chance

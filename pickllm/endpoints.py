@@ -340,7 +340,9 @@ def ask(endpoint, prompt, key=None):
     CallFailed
     """
     from huggingface_hub import InferenceClient
+    from huggingface_hub.utils import get_session
 
+    get_session()  # its first use reads certificates, which is none of the endpoint's latency
     # without a key of its own, an address that the user named must not be sent the Hub's
     token = key if key or endpoint.provider else "none"
     place = {"base_url": endpoint.base_url} if endpoint.base_url else {"provider": endpoint.provider}
