@@ -74,6 +74,23 @@ def parser():
     sub.add_argument("--source", default="", help="where the outcomes come from, for the dataset's card")
     sub.add_argument("--private", action="store_true", help="readable by its owner alone")
     sub.add_argument("--with-text", action="store_true", help="share further columns that are not numbers (prompts, responses), too")
+    sub = command("record", _record, "ask LLMs behind endpoints every query; log answers, tokens, latencies; goes on where it was stopped")
+    sub.add_argument("queries", help="CSV or Parquet: query_id, prompt (or text), optionally context, reference")
+    sub.add_argument("--models", required=True, help="YAML: for each LLM's name `model`, `base_url` or `provider`, `key_env`, prices")
+    sub.add_argument("--output", help="the log; default: QUERIES.jsonl in the current folder")
+    sub.add_argument("--dry-run", action="store_true", help="only say how many calls there are and what they would cost")
+    sub.add_argument("--budget", type=float, metavar="USD", help="begin no call that might pass it; counts the whole log")
+    sub.add_argument("--temperature", type=float, default=0.0, help="sent where the models file has none (default %(default)s)")
+    sub.add_argument("--seed", type=int, default=0, help="likewise (default %(default)s)")
+    sub.add_argument("--max-tokens", type=int, default=512, help="likewise (default %(default)s)")
+    sub.add_argument("--timeout", type=float, default=120.0, metavar="SECONDS", help="likewise (default %(default)s)")
+    sub.add_argument("--no-stream", action="store_true", help="whole answers, without the time to the first token")
+    sub.add_argument("--repeats", type=int, default=1, help="times each query is put to each LLM, for its latency (default %(default)s)")
+    sub.add_argument("--warm-up", type=int, default=0, help="calls to each LLM before those that count (default %(default)s)")
+    sub.add_argument("--concurrency", type=int, default=4, help="calls at once (default %(default)s)")
+    sub.add_argument("--attempts", type=int, default=5, help="at one call (default %(default)s)")
+    sub.add_argument("--order-seed", type=int, default=0, help="of the order of calls (default %(default)s)")
+    sub.add_argument("--no-text", action="store_true", help="write SHA-256 in place of prompts, responses and references")
     sub = command("run", _run, "run the whole study, or one notebook of it")
     sub.add_argument("experiment", help="'study', or a notebook's name")
     sub.add_argument("--trace", default=DEFAULT_TRACE, help="a trace's name or file (default %(default)s)")
@@ -171,6 +188,33 @@ def _summarise(arguments):
         from .outcomes import lock_shares
 
         write_csv(path.with_name(path.name.replace(".summary.json", ".rows-replay.csv")), lock_shares(trace))
+
+
+def _record(arguments):
+    from . import recording
+
+    queries = recording.read_queries(arguments.queries)
+    settings = {name: getattr(arguments, name) for name in ("temperature", "seed", "max_tokens", "timeout")}
+    models = recording.read_models(arguments.models, stream=not arguments.no_stream, **settings)
+    log = pathlib.Path(arguments.output or f"{pathlib.Path(arguments.queries).stem}.jsonl")
+    if arguments.dry_run:
+        print(recording.described(recording.estimate(queries, models, log, arguments.repeats, arguments.warm_up)))
+        return 0
+    count = recording.record(
+        queries, models, log, repeats=arguments.repeats, warm_up=arguments.warm_up, seed=arguments.order_seed, concurrency=arguments.concurrency,
+        attempts=arguments.attempts, budget=arguments.budget, keep_text=not arguments.no_text, progress=True,
+    )  # fmt: skip
+    prices = log.with_suffix(".prices.csv")
+    if recording.write_prices(prices, models):
+        print(f"prices: {prices}")
+    for line in recording.shortcomings(count):
+        print(line, file=sys.stderr)
+    made = f"{count.answered} calls answered, {count.failed} failed, {count.reused} there already, {count.left} left"
+    print(f"{log}: {made}; at most {count.spent_usd:.4f} USD")
+    if count.given_up:
+        name, why = next(iter(count.given_up.items()))
+        raise InputError(f"LLM '{name}' was given up: {why}; correct {arguments.models} or start the endpoint, the same command goes on from there")
+    return 1 if count.failed or count.left else 0
 
 
 def _push(arguments):

@@ -187,7 +187,7 @@ class Run:
 
 #: Notebooks that are pages for a reader, without parameters or a result; and those that a study does not run unasked.
 PAGES = ("start", "explore")
-ASIDE = ("variant", "variants", "own-learner", "scenarios")
+ASIDE = ("variant", "live", "variants", "own-learner", "scenarios")
 
 #: Sizes of a study: sessions and queries per setting, how many contexts (None = all), and the rates.
 SIZES = {

@@ -172,6 +172,18 @@ def shown(saved):
     return Image(filename=str(root() / path), width=920)
 
 
+def glance(figure):
+    """A figure as a notebook shows it while it grows; no file is written."""
+    import io
+
+    from IPython.display import Image
+
+    file = io.BytesIO()
+    with mpl.rc_context(_STYLE):
+        figure.savefig(file, format="png", dpi=130)
+    return Image(data=file.getvalue(), width=920)
+
+
 def _interval(axis, x, y, low, high, horizontal=False, **look):
     error = np.abs(np.array([np.asarray(x if horizontal else y) - low, high - np.asarray(x if horizontal else y)]))
     look = {"linestyle": "none", "ms": 3, "elinewidth": 0.8, "capsize": 0} | look
@@ -666,6 +678,29 @@ def reward_shape(frame):
     figure.supxlabel("latency (s)", fontsize=7)
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=4)
+    return figure
+
+
+@styled
+def live(frame):
+    """A live session so far: the probability of each LLM, and what each query's call and the router itself took.
+
+    ``frame``: query, model (that answered), latency_ms, router_us, and a column ``p NAME`` for each LLM of the router.
+    """
+    models = [column[2:] for column in frame if column.startswith("p ")]
+    figure, axes = _axes(1, 2, 2.3)
+    left, right = axes[0]
+    for model, (colour, marker) in _model_looks(models).items():
+        mine = frame[frame.model == model]
+        left.plot(frame["query"], frame[f"p {model}"], color=colour, label=short(model), zorder=3)
+        left.plot(mine["query"], mine[f"p {model}"], ls="none", marker=marker, ms=2.2, color=colour)
+        right.plot(mine["query"], mine.latency_ms, ls="none", marker=marker, ms=2.2, color=colour)
+    right.plot(frame["query"], frame.router_us / 1000, ls="none", marker=".", ms=2.2, color="#777777", label="the router itself")
+    left.set(xlabel="queries answered  (markers: the LLM that answered)", ylabel="probability", ylim=(-0.03, 1.03))
+    right.set(xlabel="queries answered", ylabel="time (ms)", yscale="log")
+    _plain(right, "y")
+    handles, labels = (a + b for a, b in zip(left.get_legend_handles_labels(), right.get_legend_handles_labels()))
+    figure.legend(handles, labels, loc="outside lower center", ncols=5)
     return figure
 
 

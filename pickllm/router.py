@@ -323,6 +323,8 @@ class Answer:
         LLMs that were asked before and failed.
     locked : str or None
         The LLM that the session has converged to, after this query.
+    router_us : float
+        Microseconds that the router itself took for this query: picking and learning, neither calls nor scores.
     """
 
     text: str
@@ -332,6 +334,7 @@ class Answer:
     latency_ms: float
     failed: tuple = field(default_factory=tuple)
     locked: str = None
+    router_us: float = 0.0
 
 
 class LiveSession:
@@ -373,7 +376,9 @@ class LiveSession:
         """
         import time
 
+        own = -time.perf_counter()
         first, failed, last = self.router.pick(), [], None
+        own += time.perf_counter()
         ranked = sorted(self.router.models, key=self.router.probabilities.get, reverse=True)
         for model in [first, *(m for m in ranked if m != first and m not in self.router._away)]:
             start = time.perf_counter()
@@ -382,16 +387,20 @@ class LiveSession:
             except Exception as error:  # whatever a client raises, the query must go on to the next LLM
                 last = error
                 failed.append(model)
+                own -= time.perf_counter()
                 self.router.learn(model, self.failure_reward)
+                own += time.perf_counter()
                 continue
             latency = 1000 * (time.perf_counter() - start)
             accuracy = self.scorer(text, reference)
+            own -= time.perf_counter()
             if accuracy is not None:
                 floor = self.router.limits.latency_floor_ms  # faster answers are not told apart (and 1 ms divides by zero)
                 self.router.update(model, accuracy=accuracy, cost_usd=cost, latency_ms=max(latency, floor))
+            own += time.perf_counter()
             if self.state:
                 self.router.save(self.state)
-            return Answer(text, model, accuracy, cost, latency, tuple(failed), self.router.locked)
+            return Answer(text, model, accuracy, cost, latency, tuple(failed), self.router.locked, 1e6 * own)
         raise InputError(f"LiveSession: every LLM failed, the last one with {type(last).__name__}: {last}; look at the endpoints") from last
 
     async def ask_async(self, prompt, reference=None):

@@ -78,7 +78,7 @@ def test_a_users_mistake_is_one_line(mine, capsys, arguments, text):
     assert text in one_line(capsys, *arguments)
 
 
-@pytest.mark.parametrize("command", ["traces", "check", "fetch", "summarise", "run", "sweep", "verify"])
+@pytest.mark.parametrize("command", ["traces", "check", "fetch", "summarise", "record", "run", "sweep", "verify"])
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as done:
         main([command, "--help"])
