@@ -1,0 +1,147 @@
+"""Answers: how well one response agrees with its reference, in [0, 1]; plain functions of two texts."""
+
+import json
+import re
+import string
+from collections import Counter
+from fractions import Fraction
+
+_NUMBER = re.compile(r"[-+]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?(?:\s*/\s*\d+)?")
+_FENCE = re.compile(r"```(?:json)?\s*(.*?)```", re.DOTALL)
+
+
+def normalised(text):
+    """Lower case, without punctuation and English articles, single blanks: SQuAD's rule (Rajpurkar et al. 2016).
+
+    Examples
+    --------
+    >>> normalised("The  Eiffel Tower!")
+    'eiffel tower'
+    """
+    text = "".join(c for c in text.lower() if c not in string.punctuation)
+    return " ".join(re.sub(r"\b(a|an|the)\b", " ", text).split())
+
+
+def exact_match(response, reference):
+    """1 where both texts are the same once `normalised`."""
+    return float(response == reference or normalised(response) == normalised(reference))
+
+
+def token_f1(response, reference):
+    """F1 of the words that both share, counted with their repeats; SQuAD's measure.
+
+    Examples
+    --------
+    >>> token_f1("in the city of Paris", "Paris")
+    0.4
+    """
+    ours, theirs = normalised(response).split(), normalised(reference).split()
+    if not ours or not theirs:
+        return float(ours == theirs)
+    return 2 * sum((Counter(ours) & Counter(theirs)).values()) / (len(ours) + len(theirs))
+
+
+def number(text):
+    """The number that a text answers with, or None: the first of its ``answer`` field if it is JSON, else the last (after ``####``).
+
+    Examples
+    --------
+    >>> number('{"reasoning": "9 * 2", "answer": "$1,018.50"}'), number("so 3 + 4 = 7."), number("none")
+    (Fraction(2037, 2), Fraction(7, 1), None)
+    """
+    value, place = decoded(text), -1
+    if isinstance(value, dict) and "answer" in value:
+        text, place = str(value["answer"]), 0  # "$34 a month, by cancelling the $60 one": an answer comes first, a derivation ends in it
+    elif field := re.findall(r'"answer"\s*:\s*"?([^"\n}]*)', text):
+        text, place = field[-1], 0  # JSON that was cut or has a stray quote
+    found = _NUMBER.findall(text.rpartition("####")[2])
+    if not found:
+        return None
+    try:
+        top, _, below = found[place].replace(",", "").replace(" ", "").partition("/")
+        if abs(int((re.findall(r"[eE]([-+]?\d+)", top) or ["0"])[0])) > 300:
+            return None  # no answer is so large, and its exact form would fill the memory
+        return Fraction(top) / Fraction(below or 1)
+    except (ValueError, ZeroDivisionError):
+        return None
+
+
+def numeric_answer(response, reference):
+    """1 where both answer with the same `number`, to one part in a million."""
+    ours, theirs = number(response), number(reference)
+    return float(ours is not None and theirs is not None and abs(ours - theirs) <= abs(theirs) / 1_000_000)
+
+
+def letter(text):
+    """The option, A to Z, that a text chooses, or None; the last one said to be the answer counts.
+
+    Examples
+    --------
+    >>> letter("(b)"), letter("The answer is C."), letter("A good question: the answer is D"), letter("Perhaps")
+    ('B', 'C', 'D', None)
+    """
+    value = decoded(text)
+    text = str(value["answer"]) if isinstance(value, dict) and "answer" in value else text
+    said = re.findall(r"(?i:answer|option|choice)(?i:\s+is)?\s*:?\s*\**\(?([A-Za-z])\b", text)
+    alone = re.match(r"\s*\(?([A-Za-z])(?:[).:]|\s*$)", text) or re.fullmatch(r"(?s).*\(([A-Z])\).*", text)
+    return said[-1].upper() if said else alone[1].upper() if alone else None
+
+
+def multiple_choice(response, reference):
+    """1 where both choose the same `letter`."""
+    return float(letter(response) is not None and letter(response) == letter(reference))
+
+
+def decoded(text):
+    """The JSON value of a text, bare or in a fenced block, or None."""
+    for part in (text, *_FENCE.findall(text)):
+        try:
+            return json.loads(part)
+        except (ValueError, RecursionError):
+            continue
+    return None
+
+
+def json_match(response, reference):
+    """1 where both hold the same JSON value; the order of keys is free, that of lists is not, and true is not 1.
+
+    Examples
+    --------
+    >>> json_match('{"name": "f", "arguments": {"x": 1, "y": 2}}', '{"arguments": {"y": 2, "x": 1.0}, "name": "f"}')
+    1.0
+    """
+    ours = decoded(response)
+    return float(ours is not None and _form(ours) == _form(decoded(reference)))
+
+
+def _form(value):
+    """A value in a form that equality is right for; a call's arguments may come as a text of JSON."""
+    if isinstance(value, dict):
+        return {k: _form(decoded(v) if k == "arguments" and isinstance(v, str) else v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_form(v) for v in value]
+    return (isinstance(value, bool), value)
+
+
+def rouge_l(response, reference):
+    """ROUGE-L F1 (Lin 2004), by rouge-score, words stemmed."""
+    from rouge_score.rouge_scorer import RougeScorer
+
+    return float(RougeScorer(["rougeL"], use_stemmer=True).score(reference, response)["rougeL"].fmeasure)
+
+
+def chrf(response, reference):
+    """chrF (Popovic 2015) of one sentence, by sacrebleu, over 100."""
+    from sacrebleu import sentence_chrf
+
+    return min(sentence_chrf(response, [reference]).score / 100, 1.0)
+
+
+def bleu(response, reference):
+    """BLEU of one sentence, exponentially smoothed, by sacrebleu, over 100."""
+    from sacrebleu import sentence_bleu
+
+    return min(sentence_bleu(response, [reference]).score / 100, 1.0)  # 100 comes with a rounding error
+
+
+MEASURES = {f.__name__: f for f in (exact_match, numeric_answer, multiple_choice, token_f1, rouge_l, chrf, bleu, json_match)}
