@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 _HOME = {
     "list_traces": "sources",
     "load_trace": "sources",
+    "scorer": "scoring",
     "Trace": "trace",
     "TraceSummary": "summary",
     "push": "sharing",

@@ -91,6 +91,14 @@ def parser():
     sub.add_argument("--attempts", type=int, default=5, help="at one call (default %(default)s)")
     sub.add_argument("--order-seed", type=int, default=0, help="of the order of calls (default %(default)s)")
     sub.add_argument("--no-text", action="store_true", help="write SHA-256 in place of prompts, responses and references")
+    sub = command("score", _score, "score recorded responses; the result is a trace")
+    sub.add_argument("file", help="responses (.csv, .jsonl or .parquet)")
+    sub.add_argument("--scorer", required=True, help="a measure's name, or a module that `evaluate` loads (path or owner/name)")
+    sub.add_argument("--field", help="of a module: the result with one score a response")
+    sub.add_argument("--higher-is-worse", action="store_true", help="of a module: 1 - x is the accuracy")
+    sub.add_argument("--reference-free", action="store_true", help="of a module: it takes no references")
+    sub.add_argument("--failures", default="zero", choices=["zero", "drop"], help="a failed call scores 0, or is left out (default %(default)s)")
+    sub.add_argument("--output", help="write the scored rows (.csv or .parquet)")
     sub = command("run", _run, "run the whole study, or one notebook of it")
     sub.add_argument("experiment", help="'study', or a notebook's name")
     sub.add_argument("--trace", default=DEFAULT_TRACE, help="a trace's name or file (default %(default)s)")
@@ -164,6 +172,20 @@ def _fetch(arguments):
 
     folder = leaderboard.fetch(arguments.mirror)
     print(f"{len(leaderboard.checksums())} files, checksums verified, in {folder}")
+
+
+def _score(arguments):
+    from . import scoring
+
+    by = scoring.scorer(
+        arguments.scorer, field=arguments.field, higher_is_worse=arguments.higher_is_worse, reference_free=arguments.reference_free
+    )
+    frame, failed = scoring.score(scoring.read_responses(arguments.file), by, failures=arguments.failures)
+    if arguments.output:
+        scoring.save(frame, arguments.output)
+    print(scoring.summary(frame).to_string(index=False, float_format="{:.4f}".format))
+    if failed:
+        print(f"{failed} failed calls {'score 0' if arguments.failures == 'zero' else 'are left out'}")
 
 
 def _summarise(arguments):
