@@ -92,13 +92,19 @@ def parser():
     sub.add_argument("--order-seed", type=int, default=0, help="of the order of calls (default %(default)s)")
     sub.add_argument("--no-text", action="store_true", help="write SHA-256 in place of prompts, responses and references")
     sub = command("score", _score, "score recorded responses; the result is a trace")
-    sub.add_argument("file", help="responses (.csv, .jsonl or .parquet)")
-    sub.add_argument("--scorer", required=True, help="a measure's name, or a module that `evaluate` loads (path or owner/name)")
+    sub.add_argument("file", help="a log of `record`, or responses (.csv, .jsonl or .parquet)")
+    sub.add_argument("--scorer", required=True, help="a measure's name, 'judge', FILE.py:FUNCTION, a module that `evaluate` loads, or '0.7*A + 0.3*B'")
     sub.add_argument("--field", help="of a module: the result with one score a response")
     sub.add_argument("--higher-is-worse", action="store_true", help="of a module: 1 - x is the accuracy")
-    sub.add_argument("--reference-free", action="store_true", help="of a module: it takes no references")
-    sub.add_argument("--failures", default="zero", choices=["zero", "drop"], help="a failed call scores 0, or is left out (default %(default)s)")
+    sub.add_argument("--judge", metavar="FILE", help="a models file with the LLM that grades")
+    sub.add_argument("--failures", default="zero", choices=["zero", "drop"], help="a failed call scores 0, or its query is left out (default %(default)s)")
     sub.add_argument("--output", help="write the scored rows (.csv or .parquet)")
+    sub = command("import", _import, "make a trace of a public table of outcomes")
+    sub.add_argument("format", choices=["routerbench", "llmrouterbench", "routellm"])
+    sub.add_argument("files", nargs="+", help="the table, or several; a folder for llmrouterbench")
+    sub.add_argument("--latency-ms", action="append", default=[], metavar="[LLM=]MS", help="declared, for all LLMs or for one; none of the tables holds it")
+    sub.add_argument("--cost-usd", action="append", default=[], metavar="[LLM=]USD", help="likewise, of an answer; for routellm alone")
+    sub.add_argument("--output", required=True, help="the trace (.csv or .parquet)")
     sub = command("run", _run, "run the whole study, or one notebook of it")
     sub.add_argument("experiment", help="'study', or a notebook's name")
     sub.add_argument("--trace", default=DEFAULT_TRACE, help="a trace's name or file (default %(default)s)")
@@ -144,12 +150,14 @@ def _traces(arguments):
 
 
 def _check(arguments):
-    from .trace import find_problems, read_frame, read_trace
+    from .sharing import SCHEME
+    from .sources import load_trace
+    from .trace import find_problems, read_frame
 
-    first = 2 if arguments.file.endswith(".csv") else 1
-    found = find_problems(read_frame(arguments.file), arguments.prices, first_row=first)
+    first, shared = 2 if arguments.file.endswith(".csv") else 1, arguments.file.startswith(SCHEME)  # what is shared was checked as it was loaded
+    found = [] if shared else find_problems(read_frame(arguments.file), arguments.prices, first_row=first)
     if not found:
-        trace = read_trace(arguments.file, arguments.prices)
+        trace = load_trace(arguments.file, arguments.prices)
         print(f"{arguments.file}: sound. {trace}")
         middle = float(sorted(trace.latency_ms.ravel())[trace.latency_ms.size // 2])
         if middle < 20:  # no LLM answers so fast
@@ -177,15 +185,45 @@ def _fetch(arguments):
 def _score(arguments):
     from . import scoring
 
-    by = scoring.scorer(
-        arguments.scorer, field=arguments.field, higher_is_worse=arguments.higher_is_worse, reference_free=arguments.reference_free
-    )
-    frame, failed = scoring.score(scoring.read_responses(arguments.file), by, failures=arguments.failures)
+    path = pathlib.Path(arguments.file)
+    log = path.with_name(f"{path.stem}.judge.jsonl")
+    by = scoring.scorer(arguments.scorer, field=arguments.field, higher_is_worse=arguments.higher_is_worse, judge=arguments.judge, log=log)
+    frame, failed = scoring.score(scoring.read_responses(path), by, failures=arguments.failures)
     if arguments.output:
         scoring.save(frame, arguments.output)
     print(scoring.summary(frame).to_string(index=False, float_format="{:.4f}".format))
+    print("Mean accuracy with 95 % intervals over queries" + (f": {arguments.output}" if arguments.output else ""))
     if failed:
-        print(f"{failed} failed calls {'score 0' if arguments.failures == 'zero' else 'are left out'}")
+        counts = "score 0, cost nothing and took as long as their LLM's slowest answer" if arguments.failures == "zero" else "are left out with their queries"
+        print(f"{failed} failed calls {counts}")
+
+
+def _import(arguments):
+    from . import importers
+
+    latency, cost = (_by_llm(name, values) for name, values in (("--latency-ms", arguments.latency_ms), ("--cost-usd", arguments.cost_usd)))
+    if arguments.format == "routellm":
+        trace = importers.routellm(arguments.files, latency, cost)
+    elif arguments.format == "llmrouterbench":
+        trace = importers.llmrouterbench(arguments.files, latency)
+    elif len(arguments.files) > 1:
+        raise InputError(f"routerbench is one table, got {len(arguments.files)} files; import them one by one")
+    else:
+        trace = importers.routerbench(arguments.files[0], latency)
+    trace.save(arguments.output)
+    print(f"{arguments.output}: {trace.n_queries} queries, {len(trace.contexts)} contexts, {len(trace.models)} LLMs; latencies as declared")
+
+
+def _by_llm(option, given):
+    """``["200", "b=300"]`` as a number for all LLMs, or a number for each."""
+    values = {}
+    for text in given:
+        name, _, number = text.rpartition("=")
+        try:
+            values[name] = float(number)
+        except ValueError:
+            raise InputError(f"{option} must be a number, or LLM=NUMBER, got {text!r}; correct it") from None
+    return values[""] if set(values) == {""} else values or None
 
 
 def _summarise(arguments):

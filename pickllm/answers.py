@@ -1,13 +1,15 @@
 """Answers: how well one response agrees with its reference, in [0, 1]; plain functions of two texts."""
 
+import ast
 import json
 import re
 import string
 from collections import Counter
 from fractions import Fraction
+from functools import lru_cache
 
 _NUMBER = re.compile(r"[-+]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?(?:\s*/\s*\d+)?")
-_FENCE = re.compile(r"```(?:json)?\s*(.*?)```", re.DOTALL)
+_FENCE = re.compile(r"```(?:json|python)?\s*(.*?)```", re.DOTALL)
 
 
 def normalised(text):
@@ -43,6 +45,8 @@ def token_f1(response, reference):
 
 def number(text):
     """The number that a text answers with, or None: the first of its ``answer`` field if it is JSON, else the last (after ``####``).
+
+    First or last was settled with the published accuracies of GSM8K in view, which both rules then were held against.
 
     Examples
     --------
@@ -103,31 +107,76 @@ def decoded(text):
 
 
 def json_match(response, reference):
-    """1 where both hold the same JSON value; the order of keys is free, that of lists is not, and true is not 1.
+    """1 where both hold the same JSON value or the same function calls; order of keys and named arguments is free.
+
+    A call is ``f(x=1)``, or JSON with ``name`` and ``arguments``; one alone is a list of one. Order in lists
+    counts, and true is not 1.
 
     Examples
     --------
     >>> json_match('{"name": "f", "arguments": {"x": 1, "y": 2}}', '{"arguments": {"y": 2, "x": 1.0}, "name": "f"}')
     1.0
+    >>> json_match("[f(y='a', x=1)]", '{"name": "f", "arguments": {"x": 1, "y": "a"}}'), json_match("f(x=1)", "f(x=2)")
+    (1.0, 0.0)
     """
-    ours = decoded(response)
-    return float(ours is not None and _form(ours) == _form(decoded(reference)))
+    ours, theirs = _structured(response), _structured(reference)
+    return float(ours is not None and ours == theirs)
+
+
+def _structured(text):
+    value = decoded(text)
+    value = calls(text) if value is None else value
+    return None if value is None else _form(_one_call(value))
+
+
+def calls(text):
+    """The calls that a text writes in Python, ``f(x=1)`` or a list of them, as JSON has calls; or None.
+
+    Examples
+    --------
+    >>> calls("math.gcd(a=4, b=-6)"), calls("2 + 2")
+    ([{'name': 'math.gcd', 'arguments': {'a': 4, 'b': -6}}], None)
+    """
+    for part in (text, *_FENCE.findall(text)):
+        try:
+            node = ast.parse(part.strip(), mode="eval").body
+            nodes = node.elts if isinstance(node, ast.List) else [node]
+            return [_call(n) for n in nodes]
+        except (SyntaxError, ValueError, MemoryError, RecursionError):
+            continue
+    return None
+
+
+def _call(node):
+    if not isinstance(node, ast.Call) or any(k.arg is None for k in node.keywords):
+        raise ValueError("no call with named arguments")
+    values = [*enumerate(node.args), *((k.arg, k.value) for k in node.keywords)]
+    return {"name": ast.unparse(node.func), "arguments": {str(name): ast.literal_eval(value) for name, value in values}}
+
+
+def _one_call(value):
+    return [value] if isinstance(value, dict) and set(value) == {"name", "arguments"} else value
 
 
 def _form(value):
     """A value in a form that equality is right for; a call's arguments may come as a text of JSON."""
     if isinstance(value, dict):
         return {k: _form(decoded(v) if k == "arguments" and isinstance(v, str) else v) for k, v in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return [_form(v) for v in value]
     return (isinstance(value, bool), value)
 
 
 def rouge_l(response, reference):
     """ROUGE-L F1 (Lin 2004), by rouge-score, words stemmed."""
+    return float(_rouge().score(reference, response)["rougeL"].fmeasure)
+
+
+@lru_cache
+def _rouge():
     from rouge_score.rouge_scorer import RougeScorer
 
-    return float(RougeScorer(["rougeL"], use_stemmer=True).score(reference, response)["rougeL"].fmeasure)
+    return RougeScorer(["rougeL"], use_stemmer=True)
 
 
 def chrf(response, reference):

@@ -689,10 +689,10 @@ def live(frame):
     """
     models = [column[2:] for column in frame if column.startswith("p ")]
     figure, axes = _axes(1, 2, 2.3)
-    left, right = axes[0]
+    (left, right), shown = axes[0], short(models)
     for model, (colour, marker) in _model_looks(models).items():
         mine = frame[frame.model == model]
-        left.plot(frame["query"], frame[f"p {model}"], color=colour, label=short(model), zorder=3)
+        left.plot(frame["query"], frame[f"p {model}"], color=colour, label=shown[model], zorder=3)
         left.plot(mine["query"], mine[f"p {model}"], ls="none", marker=marker, ms=2.2, color=colour)
         right.plot(mine["query"], mine.latency_ms, ls="none", marker=marker, ms=2.2, color=colour)
     right.plot(frame["query"], frame.router_us / 1000, ls="none", marker=".", ms=2.2, color="#777777", label="the router itself")

@@ -361,6 +361,7 @@ class LiveSession:
             raise InputError(f"LiveSession: failure_reward must be in [0, 1], got {failure_reward!r}; 0 is the worst reward")
         self.router, self.clients, self.scorer = router, clients, scorer
         self.failure_reward, self.state = float(failure_reward), state
+        self._sees_prompt = getattr(scorer, "sees_prompt", False)  # as a judge does, which grades the answer to a question
 
     def ask(self, prompt, reference=None):
         """Route one query; a failed LLM counts as declared and the query goes to the next most probable one.
@@ -392,7 +393,7 @@ class LiveSession:
                 own += time.perf_counter()
                 continue
             latency = 1000 * (time.perf_counter() - start)
-            accuracy = self.scorer(text, reference)
+            accuracy = self.scorer(text, reference, prompt) if self._sees_prompt else self.scorer(text, reference)
             own -= time.perf_counter()
             if accuracy is not None:
                 floor = self.router.limits.latency_floor_ms  # faster answers are not told apart (and 1 ms divides by zero)

@@ -23,8 +23,10 @@ from .files import PACKAGE, digest, home, root, write_json, written
 
 #: Modules that read or hand on what runs have made: a change in them reruns nothing.
 PRESENTING = ("report", "provenance", "receipts", "tables", "citation", "artifact", "archive", "verify_archive", "compare", "verify", "__main__")
+#: Modules that no run of a study uses: outcomes are made before it, and shared after it.
+ELSEWHERE = ("answers", "calls", "endpoints", "importers", "metrics", "recording", "scoring")
 #: Modules that draw or judge: a change in them reruns what draws, and no simulation.
-DRAWING = ("figures", "claims", "experiments", "study", "__init__")
+DRAWING = ("figures", "claims", "experiments", "explore", "study", "__init__")
 
 
 class RunFailed(Exception):
@@ -115,7 +117,7 @@ def numbers(text):
 
 def _code(draws):
     """Hash of the package's modules that a run depends on, and of the data shipped with them."""
-    without = PRESENTING if draws else PRESENTING + DRAWING
+    without = PRESENTING + ELSEWHERE + (() if draws else DRAWING)
     paths = sorted(p for p in PACKAGE.glob("*.py") if p.stem not in without)
     paths += sorted(p for p in home("data").iterdir() if p.is_file())
     return digest(*(p.name for p in paths), *paths)

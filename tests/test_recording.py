@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 import yaml
 from endpoints import is_right, serving
+from huggingface_hub import constants
 
 import pickllm as pk
 from pickllm import recording
@@ -32,7 +33,8 @@ KEY = "sk-never-to-be-seen-0123"
 def here(tmp_path, monkeypatch):
     """A folder of one's own, and no key of the machine's."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")
+    monkeypatch.setenv("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")  # for processes of their own
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN", True)  # read once, at import
     monkeypatch.setenv("MY_KEY", KEY)
     return tmp_path
 
@@ -144,7 +146,7 @@ def test_an_error_that_a_caller_is_handling_is_not_the_calls():
 
 
 def test_the_hubs_token_is_not_sent_to_an_address_without_a_key(monkeypatch):
-    monkeypatch.delenv("HF_HUB_DISABLE_IMPLICIT_TOKEN")
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN", False)
     monkeypatch.setenv("HF_TOKEN", "hf_" + KEY)
     with serving() as stub:
         ask(Endpoint("a", "m", base_url=stub.base_url), "please say 12")
