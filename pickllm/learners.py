@@ -70,10 +70,9 @@ class LinearRewardInaction:
 
     def update(self, state, arm, reward):
         """One step of the equation above."""
-        rows = np.arange(len(state))
-        step = self.learning_rate * reward
-        p = state * (1.0 - step)[:, None]
-        p[rows, arm] = state[rows, arm] + step * (1.0 - state[rows, arm])
+        chosen, step = (np.arange(len(state)), arm), self.learning_rate * reward
+        p, before = state * (1.0 - step)[:, None], state[chosen]
+        p[chosen] = before + step * (1.0 - before)
         return p
 
 
@@ -121,15 +120,16 @@ class QLearning:
     def probabilities(self, state):
         """epsilon-greedy on Q, (n_sessions, n_models)."""
         n_sessions, n_models = state.shape
-        p = np.full((n_sessions, n_models), self.epsilon / n_models)
+        p = np.empty_like(state)
+        p.fill(self.epsilon / n_models)
         p[np.arange(n_sessions), state.argmax(axis=1)] = 1.0 - self.epsilon + self.epsilon / n_models
         return p
 
     def update(self, state, arm, reward):
         """One step of the equation above."""
-        rows = np.arange(len(state))
-        q = state.copy()
-        q[rows, arm] = state[rows, arm] + self.learning_rate * (reward - state[rows, arm])
+        chosen = np.arange(len(state)), arm
+        q, before = state.copy(), state[chosen]
+        q[chosen] = before + self.learning_rate * (reward - before)
         return q
 
 

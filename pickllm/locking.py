@@ -69,7 +69,7 @@ class GreedyUnchanged:
 
     def step(self, state, probabilities):
         """True where the run of one most probable LLM has reached its length."""
-        after = np.empty_like(state)
-        after[:, 0] = probabilities.argmax(axis=1)
-        after[:, 1] = (state[:, 1] + 1) * (after[:, 0] == state[:, 0])
-        return after, after[:, 1] >= self.queries
+        best, after = probabilities.argmax(axis=1), np.empty_like(state)
+        run = (state[:, 1] + 1) * (best == state[:, 0])
+        after[:, 0], after[:, 1] = best, run
+        return after, run >= self.queries

@@ -24,6 +24,7 @@ from .pool import Limits, default_limits
 from .reward import Reward
 
 FORMAT = 1
+_NUMBERS = (int, float, np.number)
 
 
 class Router:
@@ -123,9 +124,9 @@ class Router:
         InputError
         """
         arm = self._arm(model)
-        for name, value, low, high in (("accuracy", accuracy, 0, 1), ("cost_usd", cost_usd, 0, np.inf), ("latency_ms", latency_ms, 0, np.inf)):
-            if not isinstance(value, (int, float, np.number)) or not math.isfinite(value) or not low <= value <= high:
-                raise InputError(f"Router.update: {name} must be a number in [{low:g}, {high:g}], got {value!r}; leave the feedback out if it is unknown")
+        for name, value, high in (("accuracy", accuracy, 1.0), ("cost_usd", cost_usd, math.inf), ("latency_ms", latency_ms, math.inf)):
+            if not isinstance(value, _NUMBERS) or not 0 <= value <= high or value == math.inf:
+                raise InputError(f"Router.update: {name} must be a number in [0, {high:g}], got {value!r}; leave the feedback out if it is unknown")
         self.learn(model, float(self.reward.unit(accuracy, cost_usd, latency_ms)), arm)
 
     def learn(self, model, unit_reward, arm=None):

@@ -42,7 +42,7 @@ def executed(tmp_path, **parameters):
     return pd.read_parquet(tmp_path / "results" / "live.session.parquet"), nbformat.read(copy, as_version=4)
 
 
-@pytest.mark.xdist_group("study")
+@pytest.mark.xdist_group("notebooks")
 def test_a_live_session_converges_to_the_better_endpoint_as_its_picture_grows(asked, tmp_path):
     good, bad = asked
     table, notebook = executed(tmp_path, seed=2, learning_rate=0.3, state=str(tmp_path / "state.json"))

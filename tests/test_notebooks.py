@@ -44,7 +44,7 @@ def test_there_are_notebooks_and_the_exceptions_are_among_them():
     assert len(PATHS) >= 5 and {*experiments.PAGES, *experiments.ASIDE} <= {p.stem for p in PATHS}
 
 
-@pytest.mark.xdist_group("study")
+@pytest.mark.xdist_group("notebooks")
 @pytest.mark.parametrize("page", experiments.PAGES)
 def test_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
     import nbformat

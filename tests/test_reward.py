@@ -173,3 +173,9 @@ def test_a_latency_that_the_equation_cannot_take_is_refused_with_the_value(form,
 def test_limits_that_give_no_bounds_are_refused(limits, message):
     with pytest.raises(pk.InputError, match=message):
         pk.Limits(*limits)
+
+
+@given(accuracy=st.floats(0, 1), cost=st.floats(0, 1), latency=st.floats(1.5, 1e6), w_cost=st.floats(0, 5), form=st.sampled_from(["ratio", "product", "linear"]))
+def test_one_answer_has_the_reward_that_it_has_among_many(accuracy, cost, latency, w_cost, form):
+    reward = pk.Reward(form=form, w_cost=w_cost)
+    assert reward.unit(accuracy, cost, latency) == reward.unit([accuracy, 0.5], [cost, 0.0], [latency, 10.0])[0]

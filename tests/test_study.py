@@ -100,13 +100,6 @@ def test_only_what_has_changed_runs_again(checkout):
     assert not list(results.glob("both*"))  # a result that is no longer in the plan cannot be read by mistake
 
 
-def test_one_worker_and_two_give_the_same_bytes(checkout):
-    for jobs in (1, 2):
-        assert execute(checkout, TWO, f"build/j{jobs}", jobs)[0] == 0
-    a, b = ({p.name: p.read_bytes() for p in (checkout / f"build/j{jobs}/results").iterdir() if p.suffix != ".stamp"} for jobs in (1, 2))
-    assert a == b and len(a) == 6
-
-
 def test_a_failing_notebook_shows_its_own_traceback_and_where_it_stands(checkout):
     code, _, error = execute(checkout, [TWO[0], ("bad", "wrong", {}, [])], "build/t2", jobs=1)
     assert code == 3

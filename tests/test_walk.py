@@ -30,7 +30,7 @@ def checkout(tmp_path):
     return tmp_path
 
 
-@pytest.mark.xdist_group("study")
+@pytest.mark.xdist_group("notebooks")
 def test_from_queries_to_a_shared_dataset(checkout):
     places = {"HF_HOME": str(checkout / "hf"), "HF_TOKEN": "hf_ada_writes", "HF_HUB_DISABLE_XET": "1", "PYTHONPATH": str(checkout), "MY_KEY": "sk-of-my-own"}
 
