@@ -74,19 +74,23 @@ def test_the_start_page_links_every_notebook_of_the_study(lab, browser):
 
 @needs_browser
 def test_a_slider_moves_the_picture(lab, browser):
+    from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
 
     browser.get(f"{lab}/tree/notebooks/explore.ipynb")
     wait_for(lambda: browser.find_elements(By.CSS_SELECTOR, ".jp-Notebook .jp-CodeCell"))
     wait_for(lambda: "Idle" in browser.find_element(By.CSS_SELECTOR, ".jp-Notebook-ExecutionIndicator").get_attribute("innerHTML") or browser.find_elements(By.CSS_SELECTOR, "[data-status='idle']"))
-    browser.find_element(By.CSS_SELECTOR, ".jp-CodeCell .cm-content").click()
-    browser.switch_to.active_element.send_keys(Keys.SHIFT, Keys.ENTER)
+
+    def run_the_cell():  # a click may come while the page still moves
+        browser.find_element(By.CSS_SELECTOR, ".jp-CodeCell .cm-content").click()
+        ActionChains(browser).key_down(Keys.SHIFT).send_keys(Keys.ENTER).key_up(Keys.SHIFT).perform()
+        return wait_for(picture, 20)
 
     def picture():
         return browser.find_element(By.CSS_SELECTOR, ".widget-image").get_attribute("src")
 
-    before = wait_for(picture)
+    before = wait_for(run_the_cell)
     wait_for(lambda: browser.find_element(By.CSS_SELECTOR, ".widget-image").size["height"] > 100)
     screenshot(browser, "explore")
 
