@@ -231,9 +231,9 @@ def study(trace, size="full", second_pool=None):
     simulated = [*convergence, *sessions, Run("readings", "readings", some)]
     own = [Run(f"variant-{name}", "variant", parameters | {"name": name}) for name, parameters in promoted().items()] if second_pool else []
     return [
-        *simulated,
-        Run("pool", "pool", {"contexts": some["contexts"]}),
+        Run("pool", "pool", {"contexts": some["contexts"]}),  # long, and nothing waits for it: first, so that it is not the last to end
         Run("objectives", "objectives", {"contexts": some["contexts"]}),
+        *simulated,
         Run("figures-convergence", "convergence-figures", {}, needs=names(convergence)),
         Run("figures-sessions", "session-figures", {}, needs=names(sessions)),
         Run("claims", "claims", {}, needs=(*names(simulated),)),

@@ -300,7 +300,7 @@ def _run_one(p, folder):
             kernel_name="python3",
             progress_bar=False,
             log_output=False,
-            config=Config({"KernelManager": transport}),
+            config=Config({"KernelManager": transport, "NotebookClient": {"shutdown_kernel": "immediate"}}),  # all is written by then
             extra_arguments=["--log-level=CRITICAL"],  # a kernel told to stop while idle calls that an error
         )
     except papermill.PapermillExecutionError as error:
