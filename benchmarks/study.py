@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 import pandas as pd
@@ -15,7 +16,8 @@ from pickllm.files import root
 def run(*arguments):
     """Seconds and peak MiB (resident, summed over the process and its children) of a command in the checkout."""
     start, peak = time.perf_counter(), 0
-    process = psutil.Popen(arguments, cwd=root(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    said = tempfile.TemporaryFile("w+")
+    process = psutil.Popen(arguments, cwd=root(), stdout=said, stderr=said)
     while process.poll() is None:
         total = 0
         for one in [process, *_children(process)]:
@@ -26,7 +28,8 @@ def run(*arguments):
         peak = max(peak, total)
         time.sleep(0.1)
     if process.returncode:
-        raise SystemExit(f"{' '.join(arguments)} failed:\n{process.stderr.read()[-3000:]}")
+        said.seek(0)
+        raise SystemExit(f"{' '.join(arguments)} failed:\n{said.read()[-3000:]}")
     return time.perf_counter() - start, peak / 2**20
 
 
