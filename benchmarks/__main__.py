@@ -51,7 +51,7 @@ def _bound(what, measured, limit, unit, digits=2, at_least=False):
 
 
 def _engine(repetitions):
-    frame = _keep("engine", engine.measure(repetitions))
+    frame = _keep("engine", engine.measure(3 * repetitions))  # short ones: a neighbour who takes a core for a while must not be most of them
     rows = []
     for learner, name, loop in (("automaton", "L<sub>R-I</sub>", 1000), ("qlearning", "Q-learning", 300)):
         ns = frame[frame.learner == learner].set_index("engine").ns
