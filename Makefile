@@ -57,7 +57,7 @@ lab: $(STAMP)
 	$(BIN)/jupyter lab notebooks/start.ipynb
 
 bench: $(STAMP)
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m pickllm bench
 
 # The shipped statistics, from the measured rows (downloads them once; PICKLLM_MIRROR may name a mirror).
 data: $(STAMP)

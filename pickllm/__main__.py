@@ -136,6 +136,9 @@ def parser():
     sub.add_argument("--dirty", action="store_true", help="pack files that are not committed, too; the archive says so")
     sub = command("verify", _verify, "run the study afresh and compare every figure's numbers with the committed ones")
     sub.add_argument("--jobs", type=int, default=min(4, os.cpu_count() or 1))
+    sub = command("bench", _bench, "measure speeds beside C and peers; all parts together write the README's table (in a checkout)")
+    sub.add_argument("parts", nargs="*", metavar="PART", help="of engine, scaling, starts, live, memory, study (default: all)")
+    sub.add_argument("--repetitions", type=int, default=5, help="interleaved rounds, at least 5 for the record (default %(default)s)")
     return top
 
 
@@ -456,6 +459,17 @@ def _archive(arguments):
     planned = study.plan(experiments.study(arguments.loaded, "full", f"{DEFAULT_TRACE}-second"), "build", common)
     path, n = archive.write(planned, "build", arguments.output, arguments.dirty)
     print(f"{os.path.relpath(path)}: {n} files, {path.stat().st_size / 2**20:.1f} MiB. Unpacked, `python verify_archive.py` checks them")
+
+
+def _bench(arguments):
+    from .files import root
+
+    if not (root() / "benchmarks").is_dir():
+        raise InputError(f"bench: no folder benchmarks in {root()}; run it in a checkout of the kit")
+    sys.path.insert(0, str(root()))
+    from benchmarks.bench import main as measure
+
+    measure(arguments.parts, arguments.repetitions)
 
 
 def _verify(arguments):

@@ -78,7 +78,10 @@ def test_a_users_mistake_is_one_line(mine, capsys, arguments, text):
     assert text in one_line(capsys, *arguments)
 
 
-@pytest.mark.parametrize("command", ["traces", "check", "fetch", "summarise", "record", "run", "sweep", "verify"])
+COMMANDS = "traces check fetch summarise push record score import run sweep why promote cite diff archive verify bench".split()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as done:
         main([command, "--help"])
@@ -97,3 +100,8 @@ def test_no_command_and_an_unknown_one_exit_2(capsys):
         with pytest.raises(SystemExit) as done:
             main(arguments)
         assert done.value.code == 2 and "usage: pickllm" in capsys.readouterr().err
+
+
+def test_an_unknown_part_of_the_bench_is_one_line(capsys):
+    assert main(["bench", "lve"]) == 2
+    assert capsys.readouterr().err.startswith("pickllm: bench: unknown part 'lve'; did you mean 'live'?")

@@ -1,14 +1,11 @@
-"""`make bench`: everything in one run; tables and a figure in build/bench, and the bounds in the README.
+"""`make bench`: everything in one run; tables and a figure in build/bench, and the bounds in the README (see `pickllm bench`)."""
 
-    python -m benchmarks [engine] [scaling] [starts] [live] [memory] [study]
-"""
-
-import argparse
 import os
 import platform
 
 import pandas as pd
 
+from pickllm.errors import InputError, nearest
 from pickllm.files import root, write_csv, written
 
 from . import engine, scaling, study
@@ -18,18 +15,27 @@ BEGIN, END = "<!-- bounds: written by `make bench` -->", "<!-- end of bounds -->
 OURS = "compiled, choices and 100 checkpoints"
 
 
-def main():
-    """Measure what is asked for, draw, and write the README's table when all of it was."""
+def main(chosen=(), repetitions=5):
+    """Measure what is asked for, draw, and write the README's table when all of it was.
+
+    Parameters
+    ----------
+    chosen : sequence of str
+        Parts; none: all.
+    repetitions : int
+        Interleaved rounds, at least 5 for the record.
+    """
     parts = {"engine": _engine, "scaling": _scaling, "starts": _starts, "live": _live, "memory": _memory, "study": _study}
-    parser = argparse.ArgumentParser(prog="python -m benchmarks")
-    parser.add_argument("parts", nargs="*", choices=[*parts, []], metavar="PART", help=f"of {', '.join(parts)} (default: all)")
-    parser.add_argument("--repetitions", type=int, default=5, help="interleaved rounds, at least 5 for the record (default %(default)s)")
-    arguments = parser.parse_args()
-    chosen = arguments.parts or list(parts)
+    for name in chosen:
+        if name not in parts:
+            raise InputError(f"bench: unknown part {name!r}; {nearest(name, parts)}")
+    if repetitions < 1:
+        raise InputError(f"bench: repetitions must be at least 1, got {repetitions}; 5 for the record")
+    chosen = chosen or list(parts)
     bounds = []
     for name in chosen:
         print(f"{name} ...", flush=True)
-        bounds += parts[name](arguments.repetitions)
+        bounds += parts[name](repetitions)
     table = pd.DataFrame(bounds, columns=["what", "bound", "measured", "met"])
     print(table.to_string(index=False))
     if (FOLDER / "engine.csv").exists() and (FOLDER / "scaling.csv").exists():
@@ -122,7 +128,3 @@ def update_readme(table):
     head, rest = text.split(BEGIN)
     with written(path) as file:
         file.write(f"{head}{BEGIN}\nOn {machine}; ratios from one run.\n\n" + "\n".join(lines) + f"\n{END}{rest.split(END)[1]}")
-
-
-if __name__ == "__main__":
-    main()
