@@ -25,7 +25,7 @@ def normalised(text):
 
 
 def exact_match(response, reference):
-    """1 where both texts are the same once `normalised`."""
+    """1 where both texts are the same once `normalised`, which drops decimal points, too: for numbers take `numeric_answer`."""
     return float(response == reference or normalised(response) == normalised(reference))
 
 
@@ -46,6 +46,7 @@ def token_f1(response, reference):
 def number(text):
     """The number that a text answers with, or None: the first of its ``answer`` field if it is JSON, else the last (after ``####``).
 
+    A comma parts thousands, never decimals; signs of currencies, units and percent are passed over.
     First or last was settled with the published accuracies of GSM8K in view, which both rules then were held against.
 
     Examples
@@ -58,7 +59,7 @@ def number(text):
         text, place = str(value["answer"]), 0  # "$34 a month, by cancelling the $60 one": an answer comes first, a derivation ends in it
     elif field := re.findall(r'"answer"\s*:\s*"?([^"\n}]*)', text):
         text, place = field[-1], 0  # JSON that was cut or has a stray quote
-    found = _NUMBER.findall(text.rpartition("####")[2])
+    found = _NUMBER.findall(text.rpartition("####")[2].replace("\N{MINUS SIGN}", "-"))
     if not found:
         return None
     try:
@@ -86,7 +87,9 @@ def letter(text):
     """
     value = decoded(text)
     text = str(value["answer"]) if isinstance(value, dict) and "answer" in value else text
-    said = re.findall(r"(?i:answer|option|choice)(?i:\s+is)?\s*:?\s*\**\(?([A-Za-z])\b", text)
+    text = re.sub(r"[*_`\"']", "", text)  # marks of emphasis
+    one = r"\(?([A-Z]|[b-z]|a(?!\s+\w))\b"  # an answer that "is a matter of taste" chooses nothing
+    said = re.findall(rf"(?i:answer|option|choice|choose|pick|select)(?i:\s+is)?\s*:?\s*{one}", text)
     alone = re.match(r"\s*\(?([A-Za-z])(?:[).:]|\s*$)", text) or re.fullmatch(r"(?s).*\(([A-Z])\).*", text)
     return said[-1].upper() if said else alone[1].upper() if alone else None
 

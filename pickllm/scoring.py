@@ -142,7 +142,7 @@ def scorer(spec, *, field=None, higher_is_worse=False, judge=None, log=None):
     path, _, name = str(spec).rpartition(":")
     if path.endswith(".py"):
         return _function(_from_file(path, name))
-    if "/" not in str(spec) and not pathlib.Path(str(spec)).exists():
+    if not str(spec).strip() or ("/" not in str(spec) and not pathlib.Path(str(spec)).exists()):
         raise InputError(f"unknown scorer {spec!r}; {nearest(spec, [*MEASURES, 'judge'])}; a module of the Hub is named owner/name")
     if field is None:
         raise InputError(f"scorer {spec!r} is not the kit's own; name the field of its result that holds one score a response (--field)")
@@ -161,7 +161,7 @@ def _terms(spec):
     for term in str(spec).split("+"):
         weight, _, name = (part.strip() for part in term.partition("*"))
         try:
-            terms[name] = float(weight)
+            terms[name] = terms.get(name, 0.0) + float(weight)
         except ValueError:
             raise InputError(f"a combination of scorers is like '0.7*numeric_answer + 0.3*rouge_l', got {spec!r}; write a weight before each") from None
     return terms
@@ -185,11 +185,16 @@ def _function(function):
     wanted = len(inspect.signature(function).parameters)
     if wanted not in (1, 2, 3):
         raise InputError(f"a scoring function takes (prediction), (prediction, reference) or (prediction, reference, prompt), got {wanted} parameters")
-    return Scorer(
-        getattr(function, "__name__", "function"),
-        lambda *texts: [function(*row[:wanted]) for row in zip(*texts)],
-        needs_reference=wanted == 2,  # with a prompt, a function may do without
-    )
+    name = getattr(function, "__name__", "function")
+
+    def one(*row):
+        try:
+            return function(*row[:wanted])
+        except Exception as error:  # whatever a user's function raises
+            raise InputError(f"the scoring function {name} failed on the response {row[0][:60]!r}: {type(error).__name__}: {error}; mend it") from error
+
+    needs_reference = wanted == 2  # with a prompt, a function may do without
+    return Scorer(name, lambda *texts: [one(*row) for row in zip(*texts)], needs_reference)
 
 
 def _weighted(parts):
@@ -297,7 +302,7 @@ def _verdicts(endpoint, asked, log):
 
 def _grade(verdict, low, high):
     """The accuracy of a verdict like ``7`` or ``Grade: 7/10``; NaN where it is no one number on the scale."""
-    found = re.fullmatch(r"\D*?(-?\d+)(?:\s*/\s*\d+)?\D*", verdict, re.DOTALL)
+    found = re.fullmatch(r"\D*?(-?\d{1,9})(?:\s*/\s*\d{1,9})?\D*", verdict, re.DOTALL)
     grade = int(found[1]) if found else high + 1
     return (grade - low) / (high - low) if low <= grade <= high else np.nan
 
@@ -362,7 +367,9 @@ def score(frame, by, *, failures="zero"):
     by = scorer(by)
     for column in ("query_id", "context", "model", "response"):
         if column not in frame:
-            raise InputError(f"no column {column!r} in the responses; it has {', '.join(map(str, frame.columns))}")
+            raise InputError(f"no column {column!r} in the responses; it has {', '.join(map(str, frame.columns)) or 'none'}")
+    if not len(frame):
+        raise InputError("the responses hold no row; record some first")
     if failures not in ("zero", "drop"):
         raise InputError(f"failures must be 'zero' or 'drop', got {failures!r}; zero counts a failed call as a wrong answer")
     frame = frame.reset_index(drop=True)
@@ -373,7 +380,7 @@ def score(frame, by, *, failures="zero"):
     told = frame["error"].notna() & (frame["error"].astype(str) != "") if "error" in frame else text != text
     failed = (told & (text == "")).to_numpy()
     asked = np.flatnonzero(~failed)
-    lists = [[str(v) if v is not None and v == v else None for v in frame[c].iloc[asked]] if c in frame else None for c in ("reference", "prompt")]
+    lists = [[_text(c, row + 1, frame[c].iloc[row]) for row in asked] if c in frame else None for c in ("reference", "prompt")]
     values, verdicts = by.judged([text.iloc[i] for i in asked], *lists, rows=asked + 1)
     frame = frame.assign(accuracy=0.0)
     frame.loc[asked, "accuracy"] = values
@@ -385,6 +392,13 @@ def score(frame, by, *, failures="zero"):
             raise InputError("every query has a failed call, nothing is left; count failures as zero, or record again")
         return frame, int(failed.sum())
     return _declared(frame, failed), int(failed.sum())
+
+
+def _text(column, row, value):
+    """A cell as text, or None where it is empty."""
+    if isinstance(value, (list, tuple, dict, np.ndarray)):
+        raise InputError(f"row {row}, column {column!r}: must be a text, got {type(value).__name__}; write several right answers as rows or as a function of one's own")
+    return None if value is None or value != value else str(value)
 
 
 def _declared(frame, failed):

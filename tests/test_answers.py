@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pickllm.answers import MEASURES, bleu, chrf, exact_match, json_match, multiple_choice, numeric_answer, rouge_l, token_f1
+from pickllm.answers import MEASURES, bleu, chrf, exact_match, json_match, letter, multiple_choice, numeric_answer, rouge_l, token_f1
 
 GSM8K = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data" / "zeroeval" / "result_dirs" / "gsm"
 PUBLISHED = {"gpt-3.5-turbo-0125": 80.36, "claude-3-haiku-20240307": 88.78, "gpt-4o-2024-05-13": 95.38, "claude-3-opus-20240229": 95.60}
@@ -60,3 +60,14 @@ def test_choices(response, right):
 def test_calls():
     assert json_match('```json\n{"name": "f", "arguments": "{\\"x\\": 1}"}\n```', '{"name": "f", "arguments": {"x": 1}}') == 1
     assert json_match("[1, 2]", "[2, 1]") == json_match("true", "1") == json_match("cut {", "{}") == 0
+
+
+@pytest.mark.parametrize(("response", "chosen"), [
+    ("**B**", "B"), ("I choose A", "A"), ("The answer is a bit unclear", None), ("Answer: **D**", "D"), ("the answer is b", "B"), ("I pick (c)", "C"),
+])  # fmt: skip
+def test_letters(response, chosen):
+    assert letter(response) == chosen
+
+
+def test_a_printed_minus_is_a_minus():
+    assert numeric_answer("It is \N{MINUS SIGN}7.", "-7") == 1 and numeric_answer("It is \N{MINUS SIGN}7.", "7") == 0

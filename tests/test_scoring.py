@@ -147,12 +147,12 @@ def test_a_judge_grades_one_answer_of_a_live_session(judge):
     assert answer.accuracy == 1 and "two and two?" in judge.requests[0]["messages"][-1]["content"]
 
 
-@pytest.mark.parametrize("said", ["excellent", "11", "between 3 and 7", ""])
+@pytest.mark.parametrize("said", ["excellent", "11", "between 3 and 7", "", "1" * 5000])
 def test_a_verdict_off_the_scale_is_refused_with_its_row_and_words(judge, said):
     judge.answer = lambda prompt: said
     with pytest.raises(InputError, match="row 1: judge j-1 gave the verdict") as error:
         scoring.scorer("judge", judge=judge.path)(["four"], ["4"], ["q"])
-    assert repr(said) in str(error.value) and "\n" not in str(error.value)
+    assert repr(said[:60]) in str(error.value) and "\n" not in str(error.value)
 
 
 def test_a_judge_that_fails_keeps_what_it_has_said(judge, tmp_path):
@@ -184,3 +184,22 @@ def test_a_log_without_texts_has_nothing_to_score(tmp_path):
     assert scoring.score(scoring.read_responses(tmp_path / "t.jsonl"), "exact_match")[0].accuracy.tolist() == [1]
     with pytest.raises(InputError, match="no texts, only their hashes"):
         scoring.read_responses(tmp_path / "n.jsonl")
+
+
+@pytest.mark.parametrize(("change", "says"), [
+    (lambda rows: rows.iloc[:0], "hold no row"),
+    (lambda rows: rows.assign(reference=[["4", "four"], "4", "4", "4"]), "row 1, column 'reference': must be a text, got list"),
+    (lambda rows: rows.drop(columns="model"), "no column 'model'"),
+])  # fmt: skip
+def test_responses_that_cannot_be_scored_are_one_line(change, says):
+    with pytest.raises(InputError, match=says):
+        scoring.score(change(ROWS), "exact_match")
+
+
+def test_a_function_that_fails_is_one_line_with_its_own_error():
+    with pytest.raises(InputError, match="scoring function <lambda> failed on the response 'x': ZeroDivisionError"):
+        scoring.scorer(lambda prediction: 1 / 0)(["x"])
+
+
+def test_a_part_that_stands_twice_counts_twice():
+    assert scoring.scorer("0.5*exact_match + 0.5*exact_match")(["a", "b"], ["a", "a"]).tolist() == [1, 0]
