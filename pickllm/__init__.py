@@ -7,7 +7,8 @@ import importlib
 
 __version__ = "0.1.0"
 
-_HOME = {
+#: Where each public name lives.
+HOMES = {
     "list_traces": "sources",
     "load_trace": "sources",
     "scorer": "scoring",
@@ -57,13 +58,13 @@ _HOME = {
     "UnpinnedWarning": "errors",
 }
 
-__all__ = [*_HOME, "__version__"]
+__all__ = [*HOMES, "__version__"]
 
 
 def __getattr__(name):
-    if name not in _HOME:
+    if name not in HOMES:
         raise AttributeError(f"module 'pickllm' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+    value = getattr(importlib.import_module(f".{HOMES[name]}", __name__), name)
     globals()[name] = value
     return value
 

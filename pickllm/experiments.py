@@ -174,15 +174,12 @@ class Run:
         JSON scalars, over the notebook's own defaults.
     needs : tuple of str
         Runs whose results it reads.
-    draws : bool
-        Whether it makes figures, so that a change of their code runs it again.
     """
 
     name: str
     notebook: str
     parameters: dict = field(default_factory=dict)
     needs: tuple = ()
-    draws: bool = True
 
 
 #: Notebooks that are pages for a reader, without parameters or a result; and those that a study does not run unasked.
@@ -219,14 +216,14 @@ def study(trace, size="full", second_pool=None):
     some = counts | {"contexts": joined(contexts)}
     rates = ", ".join(f"{r:g}" for r in s["rates"])
     convergence = [
-        Run(f"convergence-{name}-{_file_name(context)}", "convergence", counts | {"context": context, "learner": name, "learning_rates": rates}, draws=False)
+        Run(f"convergence-{name}-{_file_name(context)}", "convergence", counts | {"context": context, "learner": name, "learning_rates": rates})
         for name in ROUTERS
         for context in contexts
     ]
-    sessions = [Run(f"sessions-{w.replace(' ', '-')}", "sessions", some | {"weights": w}, draws=False) for w in WEIGHTS]
-    sessions.append(Run("check-reversed", "sessions", some | {"models": joined(trace.models[::-1])}, draws=False))
+    sessions = [Run(f"sessions-{w.replace(' ', '-')}", "sessions", some | {"weights": w}) for w in WEIGHTS]
+    sessions.append(Run("check-reversed", "sessions", some | {"models": joined(trace.models[::-1])}))
     if second_pool:
-        sessions.append(Run("check-second", "sessions", counts | {"trace": second_pool, "prices": "", "contexts": "all"}, draws=False))
+        sessions.append(Run("check-second", "sessions", counts | {"trace": second_pool, "prices": "", "contexts": "all"}))
     names = lambda runs: tuple(r.name for r in runs)  # noqa: E731
     simulated = [*convergence, *sessions, Run("readings", "readings", some)]
     own = [Run(f"variant-{name}", "variant", parameters | {"name": name}) for name, parameters in promoted().items()] if second_pool else []

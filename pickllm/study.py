@@ -19,14 +19,11 @@ from contextlib import suppress
 
 from . import provenance
 from .errors import InputError, nearest
-from .files import PACKAGE, digest, home, root, write_json, written
+from .files import digest, home, root, write_json, written
+from .modules import code_hash
 
-#: Modules that read or hand on what runs have made: a change in them reruns nothing.
-PRESENTING = ("report", "provenance", "receipts", "tables", "citation", "artifact", "archive", "verify_archive", "compare", "verify", "__main__")
-#: Modules that no run of a study uses: outcomes are made before it, and shared after it.
-ELSEWHERE = ("answers", "calls", "endpoints", "importers", "metrics", "recording", "scoring")
-#: Modules that draw or judge: a change in them reruns what draws, and no simulation.
-DRAWING = ("figures", "claims", "experiments", "explore", "study", "__init__")
+#: Endings of the files in `data` that a run may read.
+SHIPPED = {".csv", ".json", ".sha256"}
 
 
 class RunFailed(Exception):
@@ -115,12 +112,19 @@ def numbers(text):
         raise InputError(f"not a list of numbers: {text!r}; write them with commas between, like '0.1, 0.5'") from None
 
 
-def _code(draws):
-    """Hash of the package's modules that a run depends on, and of the data shipped with them."""
-    without = PRESENTING + ELSEWHERE + (() if draws else DRAWING)
-    paths = sorted(p for p in PACKAGE.glob("*.py") if p.stem not in without)
-    paths += sorted(p for p in home("data").iterdir() if p.is_file())
-    return digest(*(p.name for p in paths), *paths)
+def code_of(notebook):
+    """The text of a notebook's code cells, without lines that are for the notebook's shell alone."""
+    import nbformat
+
+    book = nbformat.read(home("notebooks") / f"{notebook}.ipynb", as_version=4)
+    lines = "\n".join(cell.source for cell in book.cells if cell.cell_type == "code").splitlines()
+    return "\n".join(line for line in lines if not line.lstrip().startswith(("%", "!")))
+
+
+def _shipped():
+    """Hash of the prices, limits and statistics that the package ships."""
+    paths = sorted(p for p in home("data").iterdir() if p.suffix in SHIPPED)
+    return digest([p.name for p in paths], *paths)
 
 
 def declared_parameters(notebook):
@@ -162,7 +166,8 @@ def plan(runs, folder, common):
     """
     folder = pathlib.Path(folder)
     declared = {n: declared_parameters(n) for n in {r.notebook for r in runs}}
-    code = {draws: _code(draws) for draws in (True, False)}
+    code = {n: code_hash(code_of(n)) for n in declared}
+    shipped = _shipped()
     planned, hashes = [], {}
     for run in runs:
         for name in run.parameters:
@@ -171,7 +176,7 @@ def plan(runs, folder, common):
         offered = {k: v for k, v in common.items() if k in declared[run.notebook] and k != "fingerprint"}
         parameters = offered | run.parameters
         inputs = digest(
-            home("notebooks") / f"{run.notebook}.ipynb", parameters, code[run.draws], common.get("fingerprint", ""), [hashes.get(n) for n in run.needs]
+            home("notebooks") / f"{run.notebook}.ipynb", parameters, code[run.notebook], shipped, common.get("fingerprint", ""), [hashes.get(n) for n in run.needs]
         )
         hashes[run.name] = inputs
         places = {"result": f"{folder}/results/{run.name}.json", "results": f"{folder}/results", "figures": f"{folder}/figures", "run": inputs[:12]}

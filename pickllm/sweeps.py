@@ -8,23 +8,20 @@ that was stopped goes on with what is missing.
 
 import inspect
 import itertools
+import pathlib
+import sys
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 
 from .errors import InputError, nearest
-from .files import PACKAGE, digest
+from .files import digest
+from .modules import code_hash
 from .sessions import bound, checked, checkpoint_marks, replay
 from .totals import merged, totals
 
 #: Decisions to a chunk, where sums alone are kept and where every session's row is.
 REDUCED, TABULATED = 2**25, 2**22
-#: The modules that a session's result depends on.
-CODE = (
-    "automata", "bandits", "contextual", "identification", "kernels", "learners", "locking", "reward", "scenarios", "sessions", "streams", "sweeps",
-    "totals",
-)  # fmt: skip
-
 
 @dataclass(frozen=True, eq=False)
 class Setting:
@@ -81,14 +78,17 @@ class Setting:
 
     def inputs(self):
         """Hash of everything that the result depends on: identity, this package's code, the learner's own."""
-        kind = type(self.learner)
-        own = "" if kind.__module__.startswith("pickllm.") else _source(kind)
-        return digest(self.identity(), code(), own)
+        kinds = [type(thing) for thing in (self.learner, self.reward, self.options.get("order"), self.options.get("lock"))]
+        return digest(self.identity(), code(*kinds), *(_source(kind) for kind in kinds if not _is_ours(kind)))
 
 
-def code():
-    """Hash of the modules that a session's result depends on."""
-    return digest(*(PACKAGE / f"{name}.py" for name in CODE))
+def code(*kinds):
+    """Hash of the modules that a session's result depends on: this one's, and those where some classes stand."""
+    return code_hash(pathlib.Path(__file__).resolve(), *(pathlib.Path(sys.modules[kind.__module__].__file__) for kind in kinds if _is_ours(kind)))
+
+
+def _is_ours(kind):
+    return kind.__module__.startswith("pickllm.")
 
 
 def _source(kind):

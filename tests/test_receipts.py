@@ -293,13 +293,6 @@ def test_every_figure_of_the_record_resolves():
     assert [row for row in checked if row[1]] == []
 
 
-def test_every_modules_part_in_a_runs_hash_is_settled():
-    names = {p.stem for p in (root() / "pickllm").glob("*.py")}
-    assert set(study.PRESENTING) | set(study.DRAWING) <= names and not set(study.PRESENTING) & set(study.DRAWING)
-    for simulating in ("trace", "summary", "reward", "learners", "locking", "streams", "sessions", "kernels", "sweeps", "statistics", "outcomes"):
-        assert simulating not in study.PRESENTING + study.DRAWING
-
-
 def test_a_run_without_its_provenance_is_not_done(recorded, monkeypatch):
     monkeypatch.setattr(study, "root", lambda: recorded)
     assert study._done("build", "claims", "2" * 64)

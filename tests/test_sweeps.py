@@ -132,7 +132,7 @@ def test_a_damaged_file_is_named_set_aside_and_computed_again(trace, tmp_path, d
 
 def test_results_of_other_code_are_set_aside(trace, tmp_path, monkeypatch):
     swept(trace, tmp_path)
-    monkeypatch.setattr(sweeps, "code", lambda: "other")
+    monkeypatch.setattr(sweeps, "code", lambda *_: "other")
     _, counts = swept(trace, tmp_path)
     assert counts["computed"] == 12 and all("superseded (made by version 0" in line for line in counts["set_aside"])
 
@@ -290,7 +290,7 @@ def test_an_address_is_enough(trace, dask_cluster):
 
 
 def test_workers_of_another_version_are_refused(trace, dask_cluster, monkeypatch):
-    monkeypatch.setattr(sweeps, "code", lambda: "other")  # here alone
+    monkeypatch.setattr(sweeps, "code", lambda *_: "other")  # here alone
     with pytest.raises(pk.InputError, match="the worker tcp://.* runs other code than this process; install the same version"):
         pk.sweep(trace, pk.Reward(), LEARNERS["Q"], contexts="rest", sessions=3, queries=4, scheduler=dask_cluster[0])
 

@@ -1,0 +1,110 @@
+"""Which of the package's modules some code reaches by its imports, and a hash of them.
+
+What a result depends on is read from the code itself: nobody keeps a list of modules by hand.
+"""
+
+import ast
+import functools
+import pathlib
+
+from .files import PACKAGE, digest
+
+
+def code_hash(*sources):
+    """Hash of every module of the package that some code reaches by its imports.
+
+    Parameters
+    ----------
+    *sources : str or pathlib.Path
+        Code as text, or modules of the package by their files.
+
+    Returns
+    -------
+    str
+        SHA-256 over the modules' paths and bytes, in order of their paths.
+    """
+    paths = reached(*sources)
+    return digest([path.relative_to(PACKAGE).as_posix() for path in paths], *paths)
+
+
+def reached(*sources):
+    """The modules that some code imports, and those that these import, wherever the import stands.
+
+    The package's own ``__init__`` is left out: it only says where public names live, and they are
+    followed to where that is.
+
+    Parameters
+    ----------
+    *sources : str or pathlib.Path
+        Code as text, or modules of the package by their files; the latter are among the result.
+
+    Returns
+    -------
+    list of pathlib.Path
+        Sorted.
+
+    Examples
+    --------
+    >>> [path.name for path in reached("from pickllm import InputError")]
+    ['errors.py']
+    """
+    waiting = [source for source in sources if isinstance(source, pathlib.Path)]
+    found = set(waiting)
+    for text in sources:
+        if not isinstance(text, pathlib.Path):
+            waiting += _imported(text, "pickllm")
+    while waiting:
+        path = waiting.pop()
+        if path not in found or path in sources:
+            found.add(path)
+            package = ".".join(("pickllm", *path.relative_to(PACKAGE).parent.parts))
+            waiting += [other for other in _imported(path.read_text("utf-8"), package) if other not in found]
+    return sorted(found - {PACKAGE / "__init__.py"})
+
+
+@functools.cache
+def _imported(text, package):
+    """Files of the package's modules that a text imports; ``package`` is where its relative imports start."""
+    tree = ast.parse(text)
+    names = set()
+    aliases = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                names.add(alias.name)
+                aliases[alias.asname or alias.name] = alias.name
+        elif isinstance(node, ast.ImportFrom):
+            base = _absolute(node, package)
+            names |= {base} | {f"{base}.{alias.name}" for alias in node.names}
+    for node in ast.walk(tree):  # `import pickllm as pk`, then `pk.replay`
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in aliases:
+            names.add(f"{aliases[node.value.id]}.{node.attr}")
+    return sorted({path for name in names for path in _files(name)})
+
+
+def _absolute(node, package):
+    """The module that ``from ... import`` names, without dots in front."""
+    if not node.level:
+        return node.module
+    parts = package.split(".")
+    parts = parts[: len(parts) - node.level + 1]
+    return ".".join(parts + ([node.module] if node.module else []))
+
+
+def _files(name):
+    """The files that stand behind a dotted name: its module's, and the ``__init__`` of each package on the way."""
+    from . import HOMES
+
+    first, *parts = name.split(".")
+    if first != "pickllm":
+        return []
+    if len(parts) == 1 and parts[0] in HOMES:
+        parts = HOMES[parts[0]].split(".")
+    found = []
+    for depth in range(1, len(parts) + 1):
+        module = PACKAGE.joinpath(*parts[:depth])
+        if (module / "__init__.py").exists():
+            found.append(module / "__init__.py")
+        elif module.with_suffix(".py").exists():
+            found.append(module.with_suffix(".py"))
+    return found
