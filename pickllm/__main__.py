@@ -298,7 +298,7 @@ def _run(arguments):
     if arguments.experiment == "study":
         return _study(arguments, _folder(arguments.trace, arguments.size))
     from . import study
-    from .experiments import Run
+    from .runs import Run
 
     parameters = dict(_parameter(text) for text in arguments.parameter)
     runs = [Run(arguments.experiment, arguments.experiment, parameters)]
@@ -322,7 +322,7 @@ def _parameter(text):
 def _folder(trace, size):
     """The record's folder for the default study; one of its own for any other."""
     from . import sharing
-    from .experiments import SIZES
+    from .runs import SIZES
 
     if trace == DEFAULT_TRACE:
         name = ""
@@ -375,14 +375,15 @@ def _execute(planned, folder, arguments):
 
 def _study(arguments, folder, record=True):
     """Every run of the study that is not done, then the report; the default study also renews the record."""
-    from . import experiments, receipts, report, study
+    from . import receipts, report, study
     from .files import root
+    from .runs import study_runs
 
     start = time.perf_counter()
     common = _common(arguments)
     trace = arguments.loaded
     default = arguments.trace == DEFAULT_TRACE and arguments.size == "full"
-    runs = experiments.study(trace, arguments.size, f"{DEFAULT_TRACE}-second" if default else None)
+    runs = study_runs(trace, arguments.size, f"{DEFAULT_TRACE}-second" if default else None)
     planned = study.plan(runs, folder, common)
     count, reused = _execute(planned, folder, arguments)
     page = report.write(folder, trace, arguments.size, planned)
@@ -452,11 +453,12 @@ def _diff(arguments):
 
 
 def _archive(arguments):
-    from . import archive, experiments, study
+    from . import archive, study
+    from .runs import study_runs
 
     arguments.trace, arguments.prices, arguments.seed = DEFAULT_TRACE, "", 0
     common = _common(arguments)
-    planned = study.plan(experiments.study(arguments.loaded, "full", f"{DEFAULT_TRACE}-second"), "build", common)
+    planned = study.plan(study_runs(arguments.loaded, "full", f"{DEFAULT_TRACE}-second"), "build", common)
     path, n = archive.write(planned, "build", arguments.output, arguments.dirty)
     print(f"{os.path.relpath(path)}: {n} files, {path.stat().st_size / 2**20:.1f} MiB. Unpacked, `python verify_archive.py` checks them")
 

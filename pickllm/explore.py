@@ -20,6 +20,7 @@ from .errors import InputError, MissingFileError, nearest
 from .files import root, write_json, written
 from .learners import LinearRewardInaction, QLearning
 from .reward import FORMS, Reward
+from .runs import variants_folder
 from .sessions import replay
 from .sources import list_traces, load_trace
 
@@ -67,7 +68,7 @@ class Variant:
         ------
         InputError
         """
-        from .study import listed
+        from .parameters import listed
 
         here = _context(self.trace, self.prices, self.context)
         models = listed(self.models, here.models, "LLM")
@@ -199,7 +200,7 @@ def promote(name):
         raise MissingFileError(f"no exported variant {name!r}; {nearest(name, there)}; export one from notebooks/explore.ipynb first")
     variant = read(source)
     variant.parts()
-    target = experiments.variants_folder() / f"{name}.json"
+    target = variants_folder() / f"{name}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     with written(target) as file:
         file.write(source.read_text("utf-8"))

@@ -250,7 +250,7 @@ CHECKS = {"check-reversed": REVERSED, "check-second": "second pool"}
 
 def checks(results):
     """Sessions of each check that the study ran, by its name."""
-    from .study import read_results
+    from .results import read_results
 
     found = {}
     for run, name in CHECKS.items():

@@ -17,6 +17,7 @@ from . import artifact, experiments, receipts, tables
 from .errors import InputError
 from .files import home, root, written
 from .provenance import PACKAGES
+from .runs import SIZES, all_figures
 
 MARKERS = ("<!-- claims: written by `make reproduce` -->", "<!-- end of claims -->")
 
@@ -158,11 +159,11 @@ def write(folder, trace, size, planned):
         notes += json.loads((folder / "results" / f"{name}.json").read_text("utf-8"))["notes"]
     figures = [
         {"name": name, "title": title, "text": text, "source": _data_uri(folder / "figures" / f"{name}.svg"), "run": manifest["figures"][name]["run"]}
-        for name, (title, text) in experiments.all_figures().items()
+        for name, (title, text) in all_figures().items()
         if (folder / "figures" / f"{name}.svg").exists()
     ]
     counts = claims.verdict.value_counts()
-    s = experiments.SIZES[size]
+    s = SIZES[size]
     environment = jinja2.Environment(autoescape=True)
     readings, methods = (_document(name) for name in ("READINGS.md", "METHODS.md"))
     page = environment.from_string(_TEMPLATE).render(

@@ -5,8 +5,6 @@ parameters, the package's code, the trace, and the results it reads. Only what i
 """
 
 import ast
-import csv
-import fnmatch
 import json
 import os
 import pathlib
@@ -28,88 +26,6 @@ SHIPPED = {".csv", ".json", ".sha256"}
 
 class RunFailed(Exception):
     """A notebook stopped with an error: its own traceback, and where the executed copy stands."""
-
-
-def write_result(result, notes=(), figures=(), **tables):
-    """Write a run's tables as Parquet, then its result file, whose presence says that the run ended well.
-
-    Parameters
-    ----------
-    result : path
-        ``<folder>/<run>.json``; relative paths start at the checkout.
-    notes : sequence of str
-        Findings, written by code, for the report.
-    figures : sequence of str
-        Files that the run drew, as `figures.save` returned them.
-    **tables : pandas.DataFrame
-    """
-    result = root() / result
-    for name, table in tables.items():
-        with written(result.with_name(f"{result.stem}.{name}.parquet"), "wb") as file:
-            table.to_parquet(file, index=False)
-    write_json(result, {"tables": sorted(tables), "notes": list(notes), "figures": list(figures)})
-
-
-def read_results(folder, runs, table):
-    """One table of all runs whose names match a pattern, as one frame with the column ``run``.
-
-    Raises
-    ------
-    InputError
-        No such run has that table.
-    """
-    import pandas as pd
-
-    folder = root() / folder
-    names = sorted(p.stem for p in folder.glob("*.json") if fnmatch.fnmatch(p.stem, runs))
-    paths = [folder / f"{name}.{table}.parquet" for name in names]
-    frames = [pd.read_parquet(p).assign(run=name) for name, p in zip(names, paths) if p.exists()]
-    if not frames:
-        raise InputError(f"no result '{table}' of runs '{runs}' in {folder}; run `make reproduce` (or the notebook before this one) first")
-    return pd.concat(frames, ignore_index=True)
-
-
-def listed(text, known, what):
-    """A parameter that lists names: ``"all"``, or names with commas between, each checked.
-
-    A name with a comma or a quotation mark, or one called "all", stands in quotation marks, as in CSV.
-
-    Examples
-    --------
-    >>> listed("all", ("a", "b"), "context"), listed("b", ("a", "b"), "context"), listed('"c, d", a', ("a", "c, d"), "context")
-    (['a', 'b'], ['b'], ['c, d', 'a'])
-    """
-    names = list(known) if text == "all" else next(csv.reader([str(text)], skipinitialspace=True, strict=True), [])
-    for name in names:
-        if name not in known:
-            raise InputError(f"unknown {what} {name!r}; {nearest(name, known)}")
-    return names
-
-
-def joined(names):
-    """The text that `listed` reads back as these names, whatever they hold.
-
-    Examples
-    --------
-    >>> joined(["a", "b, c"]), joined(["all"])
-    ('a, "b, c"', '"all"')
-    """
-    plain = lambda n: n == n.strip() and not set(n) & set(',"\r\n') and n != "all"  # noqa: E731
-    return ", ".join(n if plain(n) else '"' + n.replace('"', '""') + '"' for n in names)
-
-
-def numbers(text):
-    """A parameter that lists numbers, with commas between.
-
-    Examples
-    --------
-    >>> numbers("0.1, 0.5")
-    [0.1, 0.5]
-    """
-    try:
-        return [float(part) for part in str(text).split(",")]
-    except ValueError:
-        raise InputError(f"not a list of numbers: {text!r}; write them with commas between, like '0.1, 0.5'") from None
 
 
 def code_of(notebook):

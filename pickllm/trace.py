@@ -318,7 +318,6 @@ def find_problems(frame, prices=None, models=None, first_row=1):
     >>> find_problems(bad)
     ["row 1, column 'accuracy': must be a number in [0, 1], got 1.5; scale or correct it"]
     """
-    import pandas as pd
 
     twice = frame.columns[frame.columns.duplicated()]
     if len(twice):

@@ -8,9 +8,10 @@ import zipfile
 import pytest
 from kit import git, recorded_checkout
 
-from pickllm import archive, experiments, provenance, receipts
+from pickllm import archive, provenance, receipts
 from pickllm.errors import InputError
 from pickllm.files import root
+from pickllm.runs import Run
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def recorded(tmp_path, monkeypatch):
 
 
 def planned(done=True):
-    return [{"run": experiments.Run(name, name), "done": done} for name in ("sessions-balanced", "claims")]
+    return [{"run": Run(name, name), "done": done} for name in ("sessions-balanced", "claims")]
 
 
 def unpacked(path, folder):

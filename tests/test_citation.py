@@ -7,11 +7,12 @@ import pytest
 import yaml
 from kit import claims, git, recorded_checkout
 
-from pickllm import artifact, citation, experiments, receipts, tables
+from pickllm import artifact, citation, receipts, tables
 from pickllm.__main__ import main
 from pickllm.claims import CLAIMS
 from pickllm.errors import InputError
 from pickllm.files import root
+from pickllm.runs import study_runs
 
 
 @pytest.fixture
@@ -187,7 +188,7 @@ def test_a_number_without_an_interval_and_one_that_is_missing():
 def test_each_table_names_a_run_of_the_study():
     from pickllm.sources import load_trace
 
-    names = {r.name for r in experiments.study(load_trace("bfcl-2024-08-11"))}
+    names = {r.name for r in study_runs(load_trace("bfcl-2024-08-11"))}
     assert {run for _, run, _, _ in tables.TABLES.values()} <= names
 
 

@@ -5,11 +5,12 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from reference import IDENTITY, trace_of
 
 import pickllm as pk
 from pickllm import bounds, experiments, figures, scenarios, study, variants
 from pickllm.files import root
-from reference import IDENTITY, trace_of
+from pickllm.runs import Run
 
 CONTEXTS = ["simple", "rest"]
 TRACE = pk.load_trace("bfcl-2024-08-11").select(context=CONTEXTS)
@@ -200,7 +201,7 @@ def test_figures_show_every_learner_and_clip_nothing(compared):
 
 def run_notebook(name, tmp_path, **parameters):
     place = tmp_path.as_posix()
-    planned = study.plan([experiments.Run(name, name, parameters)], place, {"trace": "bfcl-2024-08-11", "prices": "", "seed": 0, "fingerprint": ""})
+    planned = study.plan([Run(name, name, parameters)], place, {"trace": "bfcl-2024-08-11", "prices": "", "seed": 0, "fingerprint": ""})
     study.execute(planned, place, jobs=1, progress=False, force=True)
     return json.loads((tmp_path / "results" / f"{name}.json").read_text("utf-8"))
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from reference import IDENTITY, trace_of
 
 import pickllm as pk
 from pickllm.contextual import context_and_length
-from reference import IDENTITY, trace_of
 
 INNER = [
     pk.LinearRewardInaction(0.2),

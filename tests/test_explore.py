@@ -9,6 +9,7 @@ import pytest
 
 import pickllm as pk
 from pickllm import experiments, explore, study
+from pickllm.runs import all_figures, study_runs
 
 SMALL = {"sessions": 60, "queries": 80}
 
@@ -97,16 +98,16 @@ def test_a_variant_goes_from_the_panel_to_the_study_and_back(panel, tree, monkey
     pd.testing.assert_frame_equal(pd.read_csv(folder / "cost-first.csv"), explore.numbers(panel.variant).round(12), check_dtype=False, rtol=1e-4)
 
     trace = pk.load_trace("bfcl-2024-08-11")
-    before = experiments.study(trace, "smoke", "bfcl-2024-08-11-second")
+    before = study_runs(trace, "smoke", "bfcl-2024-08-11-second")
     assert explore.promote("cost-first") == tree / "data/variants/cost-first.json"
-    after = experiments.study(trace, "smoke", "bfcl-2024-08-11-second")
+    after = study_runs(trace, "smoke", "bfcl-2024-08-11-second")
     (new,) = after[len(before) :]
     assert after[: len(before)] == before and new.name == "variant-cost-first" and new.notebook == "variant"
     assert new.parameters == json.loads((folder / "variant.json").read_text()) | {"name": "cost-first"}
-    assert "variant-cost-first" in experiments.all_figures()
-    assert experiments.study(trace, "smoke") == [r for r in before if r.name != "check-second"] or len(experiments.study(trace, "smoke")) < len(before)
+    assert "variant-cost-first" in all_figures()
+    assert study_runs(trace, "smoke") == [r for r in before if r.name != "check-second"] or len(study_runs(trace, "smoke")) < len(before)
     shutil.rmtree(tree / "data")
-    assert experiments.study(trace, "smoke", "bfcl-2024-08-11-second") == before
+    assert study_runs(trace, "smoke", "bfcl-2024-08-11-second") == before
 
 
 def test_the_notebook_declares_every_parameter_of_a_variant():

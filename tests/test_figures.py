@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from pickllm import experiments, figures
+from pickllm import captions, experiments, figures
 from pickllm.errors import InputError
 from pickllm.files import root
 
-NAMES = list(experiments.FIGURES)
+NAMES = list(captions.FIGURES)
 SVG = "{http://www.w3.org/2000/svg}"
 ENDINGS = ("svg", "pdf", "png", "csv")
 
@@ -124,7 +124,7 @@ def test_the_record_holds_nothing_that_the_list_does_not():
 def test_the_figures_that_a_reader_was_promised_are_in_the_list():
     promised = {"overview", "convergence-automaton", "convergence-qlearning", "locking", "speed-accuracy", "session-cost", "session-latency", "session-accuracy", "weights", "readings"}
     assert promised <= set(NAMES)
-    assert all(title and text.endswith(".") for title, text in experiments.FIGURES.values())
+    assert all(title and text.endswith(".") for title, text in captions.FIGURES.values())
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reference import IDENTITY, trace_of
 
 import pickllm as pk
 from pickllm import kernels, streams
 from pickllm.sessions import outcome_table, tally
-from reference import IDENTITY, trace_of
 
 ARRAYS = ("choices", "queries", "probabilities", "locked_at", "locked_model")
 LEARNERS = {

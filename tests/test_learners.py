@@ -4,14 +4,14 @@ import math
 
 import numpy as np
 import pytest
+import reference
 from hypothesis import given
 from hypothesis import strategies as st
+from reference import IDENTITY, trace_of
 from scipy import stats
 from scipy.integrate import solve_ivp
 
 import pickllm as pk
-import reference
-from reference import IDENTITY, trace_of
 
 RATES = st.floats(0, 1, exclude_min=True)
 UNITS = st.floats(0, 1)

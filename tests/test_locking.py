@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+import reference
 from hypothesis import given
 from hypothesis import strategies as st
+from reference import IDENTITY, trace_of
 
 import pickllm as pk
-import reference
-from reference import IDENTITY, trace_of
 
 REWARDS = [[0.9, 0.2, 0.6], [0.3, 0.8, 0.6], [1.0, 0.1, 0.5], [0.6, 0.7, 0.55]]
 CASES = {

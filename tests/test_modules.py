@@ -26,7 +26,7 @@ def copy(tmp_path_factory):
 
 def inputs(place, notebook="sessions"):
     """Input hash of a run of a notebook there, planned by a process of its own."""
-    code = f"from pickllm import study; from pickllm.experiments import Run; print(study.plan([Run('x', {notebook!r})], 'build', {{}})[0]['input'])"
+    code = f"from pickllm import study; from pickllm.runs import Run; print(study.plan([Run('x', {notebook!r})], 'build', {{}})[0]['input'])"
     return subprocess.run([sys.executable, "-c", code], cwd=place, check=True, capture_output=True, text=True).stdout
 
 

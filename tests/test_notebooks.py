@@ -7,10 +7,11 @@ import pytest
 
 from pickllm import experiments, study
 from pickllm.files import home
+from pickllm.runs import ASIDE, PAGES, SIZES, study_runs
 from pickllm.sources import load_trace
 
 PATHS = sorted(home("notebooks").glob("*.ipynb"))
-RUN = [p for p in PATHS if p.stem not in experiments.PAGES]
+RUN = [p for p in PATHS if p.stem not in PAGES]
 each_notebook = pytest.mark.parametrize("path", PATHS, ids=lambda p: p.stem)
 each_that_runs = pytest.mark.parametrize("path", RUN, ids=lambda p: p.stem)
 
@@ -37,15 +38,15 @@ def parameters(path):
 
 def runs(size="full"):
     trace = load_trace("bfcl-2024-08-11")
-    return experiments.study(trace, size, "bfcl-2024-08-11-second" if size == "full" else None)
+    return study_runs(trace, size, "bfcl-2024-08-11-second" if size == "full" else None)
 
 
 def test_there_are_notebooks_and_the_exceptions_are_among_them():
-    assert len(PATHS) >= 5 and {*experiments.PAGES, *experiments.ASIDE} <= {p.stem for p in PATHS}
+    assert len(PATHS) >= 5 and {*PAGES, *ASIDE} <= {p.stem for p in PATHS}
 
 
 @pytest.mark.xdist_group("notebooks")
-@pytest.mark.parametrize("page", experiments.PAGES)
+@pytest.mark.parametrize("page", PAGES)
 def test_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
     import nbformat
     from nbclient import NotebookClient
@@ -105,8 +106,8 @@ def test_a_learner_of_ones_own_takes_less_than_20_lines():
 def test_the_last_cell_writes_the_result(path):
     last = ast.parse(source(cells(path)[-1]))
     calls = [ast.unparse(n.func) for n in ast.walk(last) if isinstance(n, ast.Call)]
-    assert "study.write_result" in calls
-    (call,) = (n for n in ast.walk(last) if isinstance(n, ast.Call) and ast.unparse(n.func) == "study.write_result")
+    assert "write_result" in calls
+    (call,) = (n for n in ast.walk(last) if isinstance(n, ast.Call) and ast.unparse(n.func) == "write_result")
     assert ast.unparse(call.args[0]) == "result"
 
 
@@ -132,7 +133,7 @@ def test_a_notebook_begins_with_what_it_is_about(path):
     assert first["cell_type"] == "markdown" and source(first).startswith("# ")
 
 
-@pytest.mark.parametrize("size", experiments.SIZES)
+@pytest.mark.parametrize("size", SIZES)
 def test_the_study_sets_only_parameters_that_its_notebooks_declare(size):
     declared = {p.stem: set(parameters(p)) for p in RUN}
     for run in runs(size):
@@ -141,10 +142,10 @@ def test_the_study_sets_only_parameters_that_its_notebooks_declare(size):
         assert "result" in declared[run.notebook]
 
 
-@pytest.mark.parametrize("size", experiments.SIZES)
+@pytest.mark.parametrize("size", SIZES)
 def test_the_study_uses_every_notebook_but_those_named_under_unique_names_in_an_order_that_satisfies_needs(size):
     planned = runs(size)
-    assert {r.notebook for r in planned} == {p.stem for p in RUN} - set(experiments.ASIDE)
+    assert {r.notebook for r in planned} == {p.stem for p in RUN} - set(ASIDE)
     names = [r.name for r in planned]
     assert len(set(names)) == len(names)
     for position, run in enumerate(planned):

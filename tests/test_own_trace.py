@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 
 import pickllm as pk
-from pickllm import claims, experiments, outcomes, statistics, study
+from pickllm import claims, experiments, outcomes, statistics
+from pickllm.parameters import joined, listed
+from pickllm.runs import study_runs
 from pickllm.trace import COLUMNS
 
 CONTEXTS = ("mean", "all", "a, b")
@@ -50,13 +52,13 @@ def locked(trace, sessions=10, queries=40):
 
 @pytest.mark.parametrize("names", [["all"], ["a, b", "all"], ['"', "'", ","], [" lead", "trail "], ["a\nb", "c"], ["NA", "None", "1"], ["x", "a=b; c"]])
 def test_a_list_of_names_survives_being_a_parameter(names):
-    assert study.listed(study.joined(names), names, "context") == names
-    assert study.listed("all", names, "context") == names  # the word itself still means each
+    assert listed(joined(names), names, "context") == names
+    assert listed("all", names, "context") == names  # the word itself still means each
 
 
 def test_each_context_has_a_run_of_its_own_that_any_disk_can_hold():
     contexts = ["simple", "Simple", "a/b", "a b", "a.b", "../up", "*", "ü" * 300, "x" * 300, "v1.0", "v1.1"]
-    runs = experiments.study(own(contexts=contexts, n=1))
+    runs = study_runs(own(contexts=contexts, n=1))
     names = [r.name for r in runs]
     assert len({n.lower() for n in names}) == len(names) and all(n.isascii() and len(n) < 100 and not set(n) & set("./* ") for n in names)
     assert "convergence-automaton-simple" in names  # a plain one stays as it is

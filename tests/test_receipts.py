@@ -9,7 +9,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 from kit import build, checkout, git, notebook, record, recorded_checkout
 
-from pickllm import experiments, provenance, receipts, study
+from pickllm import captions, provenance, receipts, study
 from pickllm.__main__ import main
 from pickllm.errors import InputError
 from pickllm.files import root
@@ -289,7 +289,7 @@ def test_every_figure_of_the_record_resolves():
     if subprocess.run(["git", "rev-parse", "HEAD"], cwd=root(), capture_output=True).returncode:
         pytest.skip("not a git checkout")
     checked = receipts.check()
-    assert {name for name, _ in checked} == set(experiments.FIGURES)
+    assert {name for name, _ in checked} == set(captions.FIGURES)
     assert [row for row in checked if row[1]] == []
 
 

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from reference import IDENTITY, trace_of
 from scipy import stats
 
 import pickllm as pk
 from pickllm import scenarios
 from pickllm.testing import check_learner
-from reference import IDENTITY, trace_of
 
 LEARNERS = [pk.LinearRewardInaction(0.2), pk.QLearning(0.2, epsilon=0.2), pk.Pursuit(0.1, trials=2), pk.KLUCB(), pk.ThompsonBeta()]
 each_learner = pytest.mark.parametrize("learner", LEARNERS, ids=lambda x: type(x).__name__)

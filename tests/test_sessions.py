@@ -5,14 +5,14 @@ from itertools import accumulate
 
 import numpy as np
 import pytest
+import reference
 from hypothesis import example, given
 from hypothesis import strategies as st
+from reference import IDENTITY, every_path, trace_of
 from scipy import stats
 
 import pickllm as pk
-import reference
 from pickllm.sessions import choose
-from reference import IDENTITY, every_path, trace_of
 
 TINY = [[1.0, 0.0, 0.5], [0.25, 0.75, 0.5], [1.0, 1.0, 0.0]]
 BOTH = {

@@ -9,7 +9,7 @@ import sys
 import pandas as pd
 import pytest
 
-from pickllm import claims, experiments
+from pickllm import captions, claims
 from pickllm.files import root
 
 pytestmark = pytest.mark.xdist_group("smoke")
@@ -41,7 +41,7 @@ def smoke(checkout):
 
 
 def test_every_figure_is_there_in_every_format(smoke):
-    for name in experiments.FIGURES:
+    for name in captions.FIGURES:
         for ending in ("svg", "pdf", "png", "csv"):
             assert (smoke / "figures" / f"{name}.{ending}").stat().st_size > 0, f"{name}.{ending}"
 
@@ -53,7 +53,7 @@ def test_every_claim_has_a_verdict(smoke):
 
 def test_the_report_stands_alone(smoke):
     text = (smoke / "report" / "index.html").read_text("utf-8")
-    assert all(title in text for title, _ in experiments.FIGURES.values())
+    assert all(title in text for title, _ in captions.FIGURES.values())
     assert "src=\"http" not in text and "href=\"http://" not in text and "<script src" not in text
 
 
@@ -69,7 +69,7 @@ def test_findings_are_written_by_the_runs(smoke):
 def test_one_worker_gives_the_bytes_that_two_gave(checkout, smoke):
     made = lambda: {p.name: p.read_bytes() for p in [*(smoke / "figures").glob("*.csv"), *(smoke / "results").iterdir()] if p.suffix != ".stamp"}  # noqa: E731
     before = made()
-    assert len(before) >= 2 * len(experiments.FIGURES)
+    assert len(before) >= 2 * len(captions.FIGURES)
     again = ["sessions-balanced", "figures-sessions", "claims"]
     for name in again:
         (smoke / "results" / f"{name}.stamp").unlink()

@@ -15,18 +15,19 @@ import pandas as pd
 import pytest
 
 from pickllm import study
-from pickllm.experiments import Run
 from pickllm.files import PACKAGE, root
-from pickllm.study import listed, numbers
+from pickllm.parameters import listed, numbers
+from pickllm.results import read_results
+from pickllm.runs import Run
 
 pytestmark = pytest.mark.xdist_group("study")  # one after the other: they are timed against each other's kernels
 
 NOTEBOOKS = {
-    "first": "import pandas as pd\nfrom pickllm import study\nstudy.write_result(result, [f'rate {rate}'], numbers=pd.DataFrame({'x': [rate]}))",
-    "second": "from pickllm import study\nstudy.write_result(result, sums=study.read_results(results, 'one*', 'numbers'))",
+    "first": "import pandas as pd\nfrom pickllm.results import write_result\nwrite_result(result, [f'rate {rate}'], numbers=pd.DataFrame({'x': [rate]}))",
+    "second": "from pickllm.results import read_results, write_result\nwrite_result(result, sums=read_results(results, 'one*', 'numbers'))",
     "wrong": "import pickllm as pk\npk.QLearning(learning_rate=7)",
     "leaves": "import sys\nsys.exit(0)",
-    "slow": "import os, pathlib, time\nfrom pickllm import study\npathlib.Path('kernel').write_text(f'{os.getpid()}.')\ntime.sleep(60)\nstudy.write_result(result)",
+    "slow": "import os, pathlib, time\nfrom pickllm.results import write_result\npathlib.Path('kernel').write_text(f'{os.getpid()}.')\ntime.sleep(60)\nwrite_result(result)",
 }
 PARAMETERS = 'rate = 0.5\nname = "a"\nresult = "build/x.json"\nresults = "build"'
 
@@ -57,7 +58,7 @@ def script(place, runs, folder, jobs=2):
     code = f"""
         import json, sys
         from pickllm import study
-        from pickllm.experiments import Run
+        from pickllm.runs import Run
         if __name__ == "__main__":
             runs = [Run(*run[:2], run[2], tuple(run[3])) for run in json.loads({json.dumps(json.dumps(runs))})]
             try:
@@ -173,4 +174,4 @@ def test_wrong_lists_are_one_line(call, message):
 
 def test_the_results_folder_says_what_to_run_first(tmp_path):
     with pytest.raises(study.InputError, match="no result 'sessions' of runs 'sessions-.*' in .*; run `make reproduce`"):
-        study.read_results(pathlib.Path(tmp_path), "sessions-*", "sessions")
+        read_results(pathlib.Path(tmp_path), "sessions-*", "sessions")

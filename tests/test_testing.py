@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from test_contextual import INNER
+from test_variants import LEARNERS
 
 import pickllm as pk
 from pickllm.testing import check_learner
-from test_contextual import INNER
-from test_variants import LEARNERS
 
 SOUND = [
     *LEARNERS.values(),

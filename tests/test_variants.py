@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reference import IDENTITY, trace_of
 from scipy import optimize, stats
 from scipy.integrate import simpson
 
 import pickllm as pk
 from pickllm import automata, bandits, identification
-from reference import IDENTITY, trace_of
 
 LEARNERS = {
     "L_R-P": pk.LinearRewardPenalty(0.3, 0.2),

@@ -6,8 +6,9 @@ import subprocess
 import pandas as pd
 import pytest
 
-from pickllm import experiments, verify
+from pickllm import verify
 from pickllm.files import root
+from pickllm.runs import all_figures
 
 
 def frame(**columns):
@@ -128,6 +129,6 @@ def test_every_figure_of_the_list_is_committed_and_readable():
     if subprocess.run(["git", "rev-parse", "HEAD"], cwd=root(), capture_output=True).returncode:
         pytest.skip("not a git checkout")
     rows = verify.compare("figures")
-    assert {name for name, _, _ in rows} == set(experiments.all_figures())
+    assert {name for name, _, _ in rows} == set(all_figures())
     assert not [name for name, difference, _ in rows if difference in ("not committed", "not regenerated")]
     assert all(n > 0 for _, _, n in rows)
