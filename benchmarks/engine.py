@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 import pickllm as pk
-from pickllm import kernels, streams
+from pickllm.engine import kernels, streams
 from pickllm.sessions import bound, outcome_table
 
 from . import peers

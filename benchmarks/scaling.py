@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 import pickllm as pk
-from pickllm import kernels
+from pickllm.engine import kernels
 
 from .engine import LEARNERS
 from .timing import interleaved, summary

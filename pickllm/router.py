@@ -16,7 +16,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from . import streams
+from .engine import streams
 from .errors import InputError, MissingFileError, nearest
 from .files import write_json
 from .locking import MaxProbability

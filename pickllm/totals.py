@@ -110,7 +110,7 @@ def totals(trace, reward, learner, *, sessions, queries, seed=0, order="bootstra
     reward, learner, rule = bound(trace, reward, learner, lock)
     outcomes = outcome_table(trace, reward)
     if runs_compiled(engine, learner, rule, order, sessions * queries):
-        from . import kernels
+        from .engine import kernels
 
         unit = reward.unit(trace.accuracy, trace.cost_usd, trace.latency_ms)
         sums, counts, moments, locked_at, locked_model = kernels.reduce(

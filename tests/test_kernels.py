@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from reference import IDENTITY, trace_of
 
 import pickllm as pk
-from pickllm import kernels, streams
+from pickllm.engine import kernels, streams
 from pickllm.sessions import outcome_table, tally
 
 ARRAYS = ("choices", "queries", "probabilities", "locked_at", "locked_model")

@@ -8,7 +8,7 @@ stream gives each session a key, and a session's key gives one to each purpose.
 
 import numpy as np
 
-from .errors import InputError
+from ..errors import InputError
 
 GAMMA = np.uint64(0x9E3779B97F4A7C15)
 MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
