@@ -11,7 +11,7 @@ import pandas as pd
 
 import pickllm as pk
 from pickllm.engine import kernels, streams
-from pickllm.sessions import bound, outcome_table
+from pickllm.core.sessions import bound, outcome_table
 
 from . import peers
 from .timing import interleaved, summary

@@ -144,7 +144,7 @@ def parser():
 
 def _traces(arguments):
     from . import leaderboard
-    from .pool import declared_pools
+    from .core.pool import declared_pools
     from .sources import list_traces
 
     for name in list_traces():
@@ -155,7 +155,7 @@ def _traces(arguments):
 def _check(arguments):
     from .sharing import SCHEME
     from .sources import load_trace
-    from .trace import find_problems, read_frame
+    from .core.trace import find_problems, read_frame
 
     first, shared = 2 if arguments.file.endswith(".csv") else 1, arguments.file.startswith(SCHEME)  # what is shared was checked as it was loaded
     found = [] if shared else find_problems(read_frame(arguments.file), arguments.prices, first_row=first)
@@ -231,7 +231,7 @@ def _by_llm(option, given):
 
 def _summarise(arguments):
     from . import leaderboard
-    from .pool import declared_pools
+    from .core.pool import declared_pools
     from .sources import load_trace
     from .summary import TraceSummary
 
@@ -353,7 +353,7 @@ def _pinned(arguments):
 
 def _common(arguments):
     from . import leaderboard
-    from .pool import declared_pools
+    from .core.pool import declared_pools
     from .sources import load_trace
 
     if arguments.trace.removesuffix("-rows") in set(declared_pools()) - {arguments.trace} and not leaderboard.fetched():

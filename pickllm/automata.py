@@ -9,8 +9,8 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from .errors import InputError
-from .learners import _in_range
-from .locking import MaxProbability
+from .core.learners import _in_range
+from .core.locking import MaxProbability
 
 
 def _penalised(p, arm, reward, a, b):

@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 
 from . import experiments
-from .statistics import difference, mean, relative_change, share, wide
+from .core.statistics import difference, mean, relative_change, share, wide
 
 NEAR, MARGIN = 5.0, 5.0
 REVERSED = "pool in reverse order"

@@ -17,8 +17,8 @@ import numpy as np
 
 from .bandits import certain
 from .errors import InputError, nearest
-from .learners import _in_range
-from .locking import MaxProbability
+from .core.learners import _in_range
+from .core.locking import MaxProbability
 
 
 class Contexts(NamedTuple):

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from .errors import InputError, MissingFileError, nearest
 from .files import digest
-from .pool import PRICE_COLUMNS, Limits, Price
+from .core.pool import PRICE_COLUMNS, Limits, Price
 
 #: What a models file may say of an LLM.
 KEYS = (

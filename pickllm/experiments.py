@@ -7,9 +7,9 @@ from .bandits import KLUCB, UCB1, DecayingEpsilon, Exp3, GradientBandit, Softmax
 from .contextual import LinUCB, PerContext
 from .errors import InputError, nearest
 from .identification import LUCB, SuccessiveElimination, TrackAndStop
-from .learners import Always, BestSingle, Cheapest, LinearRewardInaction, MostExpensive, Oracle, QLearning, UniformRandom
-from .locking import GreedyUnchanged, MaxProbability
-from .reward import Reward
+from .core.learners import Always, BestSingle, Cheapest, LinearRewardInaction, MostExpensive, Oracle, QLearning, UniformRandom
+from .core.locking import GreedyUnchanged, MaxProbability
+from .core.reward import Reward
 
 #: Learning rates of both learners, and the one at which sessions are compared (READINGS.md, "learning rates").
 RATES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7)

@@ -15,13 +15,14 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-from . import experiments, figures, statistics
+from . import experiments, figures
+from .core import statistics
 from .errors import InputError, MissingFileError, nearest
 from .files import root, write_json, written
-from .learners import LinearRewardInaction, QLearning
-from .reward import FORMS, Reward
+from .core.learners import LinearRewardInaction, QLearning
+from .core.reward import FORMS, Reward
 from .runs import variants_folder
-from .sessions import replay
+from .core.sessions import replay
 from .sources import list_traces, load_trace
 
 FOLDER = "build/explore"

@@ -5,8 +5,8 @@ import pathlib
 
 from .errors import InputError, MissingFileError, nearest
 from .experiments import CONTROLS, ROUTERS
-from .learners import Always, LinearRewardInaction, QLearning
-from .reward import Reward
+from .core.learners import Always, LinearRewardInaction, QLearning
+from .core.reward import Reward
 from .sources import load_trace
 from .sweeps import Setting, settings
 

@@ -10,7 +10,7 @@ import pathlib
 import pandas as pd
 
 from .errors import InputError, MissingFileError
-from .trace import Trace, read_frame
+from .core.trace import Trace, read_frame
 
 
 def routerbench(path, latency_ms):

@@ -12,8 +12,8 @@ import pathlib
 
 from .errors import InputError, MissingFileError
 from .files import home
-from .pool import declare_limits, declared_pools, read_prices
-from .trace import Trace
+from .core.pool import declare_limits, declared_pools, read_prices
+from .core.trace import Trace
 
 NAME = "bfcl-2024-08-11"
 REPOSITORY = "https://github.com/HuanzhiMao/BFCL-Result"

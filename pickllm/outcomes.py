@@ -3,13 +3,14 @@
 import numpy as np
 import pandas as pd
 
-from . import experiments, statistics
+from . import experiments
+from .core import statistics
 from .claims import REVERSED
 from .errors import InputError
 from .files import home
-from .pool import declared_pools
-from .reward import FORMS, Reward
-from .sessions import replay
+from .core.pool import declared_pools
+from .core.reward import FORMS, Reward
+from .core.sessions import replay
 from .sources import load_trace
 from .summary import TraceSummary
 

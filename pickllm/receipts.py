@@ -165,7 +165,7 @@ def _python(cell):
 def _trace(name, prices):
     """A trace's hash, what it was read or sampled from, and its price list with dates."""
     from . import leaderboard
-    from .pool import declared_pools
+    from .core.pool import declared_pools
     from .sources import bundled_summary, load_trace
 
     trace = load_trace(name, prices or None)

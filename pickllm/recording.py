@@ -18,7 +18,7 @@ from .calls import FIELDS, Log, answers, identity, parse, read_log
 from .endpoints import CallFailed, Endpoint, Reply, ask, clients, is_number, limits, read_models
 from .errors import InputError, MissingFileError
 from .files import write_csv
-from .pool import PRICE_COLUMNS
+from .core.pool import PRICE_COLUMNS
 
 __all__ = ["answers", "clients", "estimate", "limits", "plan", "read_log", "read_models", "read_queries", "record", "write_prices"]
 

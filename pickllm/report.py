@@ -195,7 +195,7 @@ def write(folder, trace, size, planned):
 
 
 def _pool_note(trace):
-    from .pool import declared_pools
+    from .core.pool import declared_pools
 
     name = trace.name.removesuffix("-rows")
     return f"The pool: {declared_pools()[name]['note']}. It is no evidence that routing pays in general." if name in declared_pools() else ""

@@ -19,9 +19,9 @@ import numpy as np
 from .engine import streams
 from .errors import InputError, MissingFileError, nearest
 from .files import write_json
-from .locking import MaxProbability
-from .pool import Limits, default_limits
-from .reward import Reward
+from .core.locking import MaxProbability
+from .core.pool import Limits, default_limits
+from .core.reward import Reward
 
 FORMAT = 1
 _NUMBERS = (int, float, np.number)

@@ -13,8 +13,8 @@ import numpy as np
 from .answers import MEASURES
 from .errors import InputError, MissingFileError, nearest
 from .files import written
-from .statistics import mean, share
-from .trace import read_frame
+from .core.statistics import mean, share
+from .core.trace import read_frame
 
 #: What a judge is asked; the numbers are its scale's ends.
 JUDGE_PROMPT = """You grade an answer. Read the question, the reference answer (there may be none) and the answer.

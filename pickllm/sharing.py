@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from .errors import InputError, UnpinnedWarning
-from .pool import PRICE_COLUMNS
+from .core.pool import PRICE_COLUMNS
 from .summary import TraceSummary
 
 SCHEME = "hub:"

@@ -7,9 +7,9 @@ from dataclasses import replace
 from . import leaderboard, sharing
 from .errors import InputError, MissingFileError, nearest
 from .files import home
-from .pool import Limits, declared_pools
+from .core.pool import Limits, declared_pools
 from .summary import TraceSummary
-from .trace import read_trace
+from .core.trace import read_trace
 
 #: Queries per context in the bundled sample, and its seed: the bundled trace is one fixed sample.
 BUNDLED_QUERIES, BUNDLED_SEED = 5000, 0

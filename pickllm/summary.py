@@ -22,8 +22,8 @@ import numpy as np
 
 from .errors import InputError, MissingFileError
 from .files import write_json
-from .pool import Limits, Price
-from .trace import Trace
+from .core.pool import Limits, Price
+from .core.trace import Trace
 
 VARIABLES = ("input_tokens", "output_tokens", "latency_ms")
 #: Also of a trace that brought its own costs, which no price list gives back.

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, fields
 from .errors import InputError, nearest
 from .files import digest
 from .modules import code_hash
-from .sessions import bound, checked, checkpoint_marks, replay
+from .core.sessions import bound, checked, checkpoint_marks, replay
 from .totals import merged, totals
 
 #: Decisions to a chunk, where sums alone are kept and where every session's row is.

@@ -4,9 +4,9 @@ import copy
 
 import numpy as np
 
-from .locking import MaxProbability
-from .reward import Reward
-from .trace import Trace
+from .core.locking import MaxProbability
+from .core.reward import Reward
+from .core.trace import Trace
 
 STEPS = 40
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .sessions import bound, checked, outcome_table, replay, runs_compiled, tally
+from .core.sessions import bound, checked, outcome_table, replay, runs_compiled, tally
 
 #: What is summed over a session's queries, and whether a session reports the sum or the mean.
 OUTCOMES = {"cost_usd": "sum", "latency_ms": "mean", "accuracy": "mean", "reward": "mean", "regret": "sum", "clipped": "mean"}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 
 from pickllm import leaderboard
-from pickllm.pool import declared_pools
+from pickllm.core.pool import declared_pools
 
 settings.register_profile("kit", deadline=None, derandomize=True, database=None)
 settings.load_profile("kit")

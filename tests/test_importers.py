@@ -8,7 +8,7 @@ import pytest
 from pickllm.__main__ import main
 from pickllm.errors import InputError, MissingFileError
 from pickllm.importers import llmrouterbench, routellm, routerbench
-from pickllm.trace import read_trace
+from pickllm.core.trace import read_trace
 
 
 @pytest.fixture

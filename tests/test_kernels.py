@@ -12,7 +12,7 @@ from reference import IDENTITY, trace_of
 
 import pickllm as pk
 from pickllm.engine import kernels, streams
-from pickllm.sessions import outcome_table, tally
+from pickllm.core.sessions import outcome_table, tally
 
 ARRAYS = ("choices", "queries", "probabilities", "locked_at", "locked_model")
 LEARNERS = {

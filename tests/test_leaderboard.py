@@ -12,7 +12,7 @@ import pytest
 
 import pickllm as pk
 from pickllm import leaderboard
-from pickllm.pool import declared_pools
+from pickllm.core.pool import declared_pools
 
 #: The downloader leaves an answer that it refused to the garbage collector, which closes its socket.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")

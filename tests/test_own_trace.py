@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 
 import pickllm as pk
-from pickllm import claims, experiments, outcomes, statistics
+from pickllm import claims, experiments, outcomes
+from pickllm.core import statistics
 from pickllm.parameters import joined, listed
 from pickllm.runs import study_runs
-from pickllm.trace import COLUMNS
+from pickllm.core.trace import COLUMNS
 
 CONTEXTS = ("mean", "all", "a, b")
 MODELS = ("random", 'say "hi", please', "x/y ü")

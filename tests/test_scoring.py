@@ -12,7 +12,7 @@ from pickllm import recording, scoring
 from pickllm.__main__ import main
 from pickllm.endpoints import Endpoint
 from pickllm.errors import InputError
-from pickllm.trace import read_trace
+from pickllm.core.trace import read_trace
 
 ROWS = pd.DataFrame(
     [(q, "maths", m, r, "4", 9, 3, 500.0, e) for q, m, r, e in [("q1", "a", "4", ""), ("q1", "b", "5", ""), ("q2", "a", "4", ""), ("q2", "b", "", "429")]],

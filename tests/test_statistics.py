@@ -9,7 +9,7 @@ from reference import trace_of
 from scipy import stats
 
 import pickllm as pk
-from pickllm import statistics
+from pickllm.core import statistics
 from pickllm.errors import InputError
 
 Z = 1.959963984540054  # the normal quantile at 0.975

@@ -9,7 +9,7 @@ from scipy import stats
 
 import pickllm as pk
 from pickllm.files import home
-from pickllm.pool import declared_pools
+from pickllm.core.pool import declared_pools
 from pickllm.sources import bundled_summary
 from pickllm.summary import GRID, VARIABLES
 

@@ -16,7 +16,7 @@ import pytest
 import pickllm as pk
 from pickllm import cluster, sweeps
 from pickllm.grids import grid
-from pickllm.sessions import replay
+from pickllm.core.sessions import replay
 from pickllm.store import Store
 from pickllm.totals import merged, totals
 

@@ -9,7 +9,7 @@ import pytest
 
 import pickllm as pk
 from pickllm.files import written
-from pickllm.trace import COLUMNS, find_problems
+from pickllm.core.trace import COLUMNS, find_problems
 
 GPT, CMD = "gpt-4o-2024-05-13", "command-r-plus"  # 5 / 15 and 3 / 15 US dollars per million tokens
 OUTCOMES = ("accuracy", "cost_usd", "latency_ms", "input_tokens", "output_tokens")

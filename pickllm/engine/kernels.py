@@ -25,8 +25,8 @@ import numpy as np
 from numba.extending import intrinsic
 
 from . import streams
-from ..learners import LinearRewardInaction, QLearning
-from ..locking import MaxProbability
+from ..core.learners import LinearRewardInaction, QLearning
+from ..core.locking import MaxProbability
 
 LANES = 32  # sessions in lockstep
 TILE = 128  # queries between two writings

@@ -11,7 +11,7 @@ from itertools import product as every_corner
 
 import numpy as np
 
-from .errors import InputError, nearest
+from ..errors import InputError, nearest
 from .pool import default_limits
 
 

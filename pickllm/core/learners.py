@@ -19,7 +19,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from .errors import InputError, nearest
+from ..errors import InputError, nearest
 from .locking import GreedyUnchanged, MaxProbability
 
 

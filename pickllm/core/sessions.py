@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .engine import streams
-from .errors import InputError, nearest
+from ..engine import streams
+from ..errors import InputError, nearest
 from .learners import LinearRewardInaction, QLearning, UniformRandom
 from .locking import GreedyUnchanged, MaxProbability
 
@@ -126,7 +126,7 @@ class Sessions:
         """Counts and sums of each session (see `tally`), by the engine that is quicker; the bits are the same."""
         table = outcome_table(self.trace, self.reward)
         if self.engine == "compiled" or (self.engine == "auto" and self.choices.size >= WORTHWHILE):
-            from .engine import kernels
+            from ..engine import kernels
 
             return kernels.tally(self.queries, self.choices, table, self.locked_model)
         return tally(self.queries, self.choices, table, self.locked_model)
@@ -226,7 +226,7 @@ def replay(
     unit = reward.unit(trace.accuracy, trace.cost_usd, trace.latency_ms)
     block = slice(first, first + sessions)
     if runs_compiled(engine, learner, rule, order, sessions * queries):
-        from .engine import kernels
+        from ..engine import kernels
 
         parts = [kernels.replay(unit, learner, rule, block, queries, seed, order, marks, n_jobs)]
     else:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .errors import InputError, MissingFileError, nearest
-from .files import home
+from ..errors import InputError, MissingFileError, nearest
+from ..files import home
 
 _NOTHING = 1e-9  # US dollars: the bound of a pool that is free, where any one above 0 does the same
 PRICE_COLUMNS = ("model", "vendor", "usd_per_million_input_tokens", "usd_per_million_output_tokens", "as_of", "source")

@@ -11,7 +11,7 @@ import warnings
 import numpy as np
 import pandas as pd
 
-from .errors import InputError
+from ..errors import InputError
 
 LEVEL = 0.95
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from .errors import InputError, MissingFileError, nearest
-from .files import digest, written
+from ..errors import InputError, MissingFileError, nearest
+from ..files import digest, written
 from .pool import Limits, declare_limits, default_limits, price_of, read_prices
 
 COLUMNS = ("query_id", "context", "model", "accuracy", "input_tokens", "output_tokens", "latency_ms")
