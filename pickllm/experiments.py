@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from .automata import DiscretisedPursuit, GeneralisedPursuit, LinearRewardEpsilonPenalty, LinearRewardPenalty, Pursuit
-from .bandits import KLUCB, UCB1, DecayingEpsilon, Exp3, GradientBandit, Softmax, ThompsonBeta, ThompsonGaussian
-from .contextual import LinUCB, PerContext
+from .beyond.automata import DiscretisedPursuit, GeneralisedPursuit, LinearRewardEpsilonPenalty, LinearRewardPenalty, Pursuit
+from .beyond.bandits import KLUCB, UCB1, DecayingEpsilon, Exp3, GradientBandit, Softmax, ThompsonBeta, ThompsonGaussian
+from .beyond.contextual import LinUCB, PerContext
 from .errors import InputError, nearest
-from .identification import LUCB, SuccessiveElimination, TrackAndStop
+from .beyond.identification import LUCB, SuccessiveElimination, TrackAndStop
 from .core.learners import Always, BestSingle, Cheapest, LinearRewardInaction, MostExpensive, Oracle, QLearning, UniformRandom
 from .core.locking import GreedyUnchanged, MaxProbability
 from .core.reward import Reward
@@ -129,7 +129,7 @@ def readings(trace):
 
 def scenarios(trace, reward, context, queries):
     """What may happen to sessions of a context halfway: name -> (joined trace, order, delay of feedback)."""
-    from .scenarios import absent, dearer, failing, schedule, slower, unanswered
+    from .beyond.scenarios import absent, dearer, failing, schedule, slower, unanswered
 
     half = queries // 2
     best = {c: BestSingle().bind(trace.select(context=c), reward).model for c in trace.contexts}

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from . import bounds
+from .beyond import bounds
 from .core import statistics
 from .outcomes import mean_over_contexts
 from .core.sessions import replay

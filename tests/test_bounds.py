@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import optimize
 
 import pickllm as pk
-from pickllm import bounds
+from pickllm.beyond import bounds
 
 
 def kl(p, q):

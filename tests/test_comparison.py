@@ -8,7 +8,8 @@ import pytest
 from reference import IDENTITY, trace_of
 
 import pickllm as pk
-from pickllm import bounds, experiments, figures, scenarios, study, variants
+from pickllm.beyond import bounds, scenarios
+from pickllm import experiments, figures, study, variants
 from pickllm.files import root
 from pickllm.runs import Run
 

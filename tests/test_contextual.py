@@ -7,7 +7,7 @@ import pytest
 from reference import IDENTITY, trace_of
 
 import pickllm as pk
-from pickllm.contextual import context_and_length
+from pickllm.beyond.contextual import context_and_length
 
 INNER = [
     pk.LinearRewardInaction(0.2),

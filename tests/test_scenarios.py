@@ -8,7 +8,7 @@ from reference import IDENTITY, trace_of
 from scipy import stats
 
 import pickllm as pk
-from pickllm import scenarios
+from pickllm.beyond import scenarios
 from pickllm.testing import check_learner
 
 LEARNERS = [pk.LinearRewardInaction(0.2), pk.QLearning(0.2, epsilon=0.2), pk.Pursuit(0.1, trials=2), pk.KLUCB(), pk.ThompsonBeta()]

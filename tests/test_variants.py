@@ -11,7 +11,7 @@ from scipy import optimize, stats
 from scipy.integrate import simpson
 
 import pickllm as pk
-from pickllm import automata, bandits, identification
+from pickllm.beyond import automata, bandits, identification
 
 LEARNERS = {
     "L_R-P": pk.LinearRewardPenalty(0.3, 0.2),

@@ -8,9 +8,9 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from .errors import InputError
-from .core.learners import _in_range
-from .core.locking import MaxProbability
+from ..errors import InputError
+from ..core.learners import _in_range
+from ..core.locking import MaxProbability
 
 
 def _penalised(p, arm, reward, a, b):

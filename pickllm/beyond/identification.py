@@ -16,8 +16,8 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from .bandits import certain, counted, nothing_known
-from .core.learners import _in_range
-from .core.locking import MaxProbability
+from ..core.learners import _in_range
+from ..core.locking import MaxProbability
 
 #: What a learner that has not stopped leaves to the LLMs that it does not mean to ask.
 REST = 1e-9

@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .contextual import _each, _with
-from .errors import InputError, nearest
-from .core.locking import MaxProbability
+from ..errors import InputError, nearest
+from ..core.locking import MaxProbability
 
 #: Columns of `Trace.extra` that `Hindered` heeds, each (n_queries, n_models) of 0 or 1; without them all are 1.
 AVAILABLE, FEEDBACK = "available", "feedback"

@@ -8,7 +8,7 @@ below.
 
 import numpy as np
 
-from .errors import InputError
+from ..errors import InputError
 
 ATOMS = 400  # equal-count cells that stand for an LLM's rewards; that changes a bound by less than 0.1 %
 GRID = 81  # values of x tried between two means

@@ -12,8 +12,8 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from .core.learners import _in_range
-from .core.locking import GreedyUnchanged, MaxProbability
+from ..core.learners import _in_range
+from ..core.locking import GreedyUnchanged, MaxProbability
 
 
 class Values(NamedTuple):

@@ -16,9 +16,9 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from .bandits import certain
-from .errors import InputError, nearest
-from .core.learners import _in_range
-from .core.locking import MaxProbability
+from ..errors import InputError, nearest
+from ..core.learners import _in_range
+from ..core.locking import MaxProbability
 
 
 class Contexts(NamedTuple):
