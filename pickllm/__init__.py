@@ -9,12 +9,12 @@ __version__ = "0.1.0"
 
 #: Where each public name lives.
 HOMES = {
-    "list_traces": "sources",
-    "load_trace": "sources",
+    "list_traces": "traces.sources",
+    "load_trace": "traces.sources",
     "scorer": "scoring",
     "Trace": "core.trace",
-    "TraceSummary": "summary",
-    "push": "sharing",
+    "TraceSummary": "traces.summary",
+    "push": "traces.hub",
     "Price": "core.pool",
     "Limits": "core.pool",
     "read_prices": "core.pool",

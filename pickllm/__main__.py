@@ -143,9 +143,9 @@ def parser():
 
 
 def _traces(arguments):
-    from . import leaderboard
+    from .traces import leaderboard
     from .core.pool import declared_pools
-    from .sources import list_traces
+    from .traces.sources import list_traces
 
     for name in list_traces():
         state = "bundled" if name in declared_pools() else "fetched" if leaderboard.fetched() else f"needs `pickllm fetch {DEFAULT_TRACE}`"
@@ -153,8 +153,8 @@ def _traces(arguments):
 
 
 def _check(arguments):
-    from .sharing import SCHEME
-    from .sources import load_trace
+    from .traces.hub import SCHEME
+    from .traces.sources import load_trace
     from .core.trace import find_problems, read_frame
 
     first, shared = 2 if arguments.file.endswith(".csv") else 1, arguments.file.startswith(SCHEME)  # what is shared was checked as it was loaded
@@ -179,7 +179,7 @@ def _check(arguments):
 
 
 def _fetch(arguments):
-    from . import leaderboard
+    from .traces import leaderboard
 
     folder = leaderboard.fetch(arguments.mirror)
     print(f"{len(leaderboard.checksums())} files, checksums verified, in {folder}")
@@ -202,7 +202,7 @@ def _score(arguments):
 
 
 def _import(arguments):
-    from . import importers
+    from .traces import importers
 
     latency, cost = (_by_llm(name, values) for name, values in (("--latency-ms", arguments.latency_ms), ("--cost-usd", arguments.cost_usd)))
     if arguments.format == "routellm":
@@ -230,10 +230,10 @@ def _by_llm(option, given):
 
 
 def _summarise(arguments):
-    from . import leaderboard
+    from .traces import leaderboard
     from .core.pool import declared_pools
-    from .sources import load_trace
-    from .summary import TraceSummary
+    from .traces.sources import load_trace
+    from .traces.summary import TraceSummary
 
     trace = load_trace(arguments.file, arguments.prices)
     bundled = trace.name.removesuffix("-rows") in declared_pools()
@@ -281,14 +281,14 @@ def _record(arguments):
 
 
 def _push(arguments):
-    from . import sharing
-    from .sources import load_trace
-    from .summary import TraceSummary
+    from .traces import hub
+    from .traces.sources import load_trace
+    from .traces.summary import TraceSummary
 
-    summary = arguments.file.endswith(".json") and not arguments.file.startswith(sharing.SCHEME)
+    summary = arguments.file.endswith(".json") and not arguments.file.startswith(hub.SCHEME)
     data = TraceSummary.load(arguments.file) if summary else load_trace(arguments.file, arguments.prices)
     names = ("summary_only", "min_cell", "licence", "source", "private", "with_text")
-    pushed = sharing.push(data, arguments.repo, **{name: getattr(arguments, name) for name in names})
+    pushed = hub.push(data, arguments.repo, **{name: getattr(arguments, name) for name in names})
     print(f"{'Its owner' if arguments.private else 'Anybody'} can read:", *pushed.disclosed, sep="\n  ")
     print(pushed.address)
 
@@ -321,13 +321,13 @@ def _parameter(text):
 
 def _folder(trace, size):
     """The record's folder for the default study; one of its own for any other."""
-    from . import sharing
+    from .traces import hub
     from .runs import SIZES
 
     if trace == DEFAULT_TRACE:
         name = ""
-    elif trace.startswith(sharing.SCHEME):
-        repo, revision = sharing.parse(trace)
+    elif trace.startswith(hub.SCHEME):
+        repo, revision = hub.parse(trace)
         name = f"{repo}@{(revision or '')[:12]}".replace("/", "-")
     else:
         name = pathlib.Path(trace).stem if "." in trace else trace
@@ -337,24 +337,24 @@ def _folder(trace, size):
 
 def _pinned(arguments):
     """The trace's name as a run may record it: a study is made on a commit of the Hub and on nothing that moves."""
-    from . import sharing
+    from .traces import hub
 
-    if not arguments.trace.startswith(sharing.SCHEME):
+    if not arguments.trace.startswith(hub.SCHEME):
         return arguments.trace
     if arguments.experiment != "study":
-        return sharing.pinned(arguments.trace)
+        return hub.pinned(arguments.trace)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnpinnedWarning)
-        address = sharing.pinned(arguments.trace)
+        address = hub.pinned(arguments.trace)
     if address != arguments.trace:
         raise InputError(f"{arguments.trace} may move, and a study must be one that others can repeat; it now is {address}: give that")
     return address
 
 
 def _common(arguments):
-    from . import leaderboard
+    from .traces import leaderboard
     from .core.pool import declared_pools
-    from .sources import load_trace
+    from .traces.sources import load_trace
 
     if arguments.trace.removesuffix("-rows") in set(declared_pools()) - {arguments.trace} and not leaderboard.fetched():
         leaderboard.fetch()

@@ -23,7 +23,7 @@ from .core.learners import LinearRewardInaction, QLearning
 from .core.reward import FORMS, Reward
 from .runs import variants_folder
 from .core.sessions import replay
-from .sources import list_traces, load_trace
+from .traces.sources import list_traces, load_trace
 
 FOLDER = "build/explore"
 MARK = "exploration, not the record"

@@ -7,7 +7,7 @@ from .errors import InputError, MissingFileError, nearest
 from .experiments import CONTROLS, ROUTERS
 from .core.learners import Always, LinearRewardInaction, QLearning
 from .core.reward import Reward
-from .sources import load_trace
+from .traces.sources import load_trace
 from .sweeps import Setting, settings
 
 AXES = {

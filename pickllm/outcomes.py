@@ -11,8 +11,8 @@ from .files import home
 from .core.pool import declared_pools
 from .core.reward import FORMS, Reward
 from .core.sessions import replay
-from .sources import load_trace
-from .summary import TraceSummary
+from .traces.sources import load_trace
+from .traces.summary import TraceSummary
 
 WEIGHT_GRID = np.geomspace(0.003, 3.0, 61)
 RESAMPLES = 400

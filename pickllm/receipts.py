@@ -164,9 +164,9 @@ def _python(cell):
 
 def _trace(name, prices):
     """A trace's hash, what it was read or sampled from, and its price list with dates."""
-    from . import leaderboard
+    from .traces import leaderboard
     from .core.pool import declared_pools
-    from .sources import bundled_summary, load_trace
+    from .traces.sources import bundled_summary, load_trace
 
     trace = load_trace(name, prices or None)
     if name in declared_pools():

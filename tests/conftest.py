@@ -6,7 +6,7 @@ import pathlib
 import pytest
 from hypothesis import settings
 
-from pickllm import leaderboard
+from pickllm.traces import leaderboard
 from pickllm.core.pool import declared_pools
 
 settings.register_profile("kit", deadline=None, derandomize=True, database=None)

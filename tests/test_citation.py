@@ -186,7 +186,7 @@ def test_a_number_without_an_interval_and_one_that_is_missing():
 
 
 def test_each_table_names_a_run_of_the_study():
-    from pickllm.sources import load_trace
+    from pickllm.traces.sources import load_trace
 
     names = {r.name for r in study_runs(load_trace("bfcl-2024-08-11"))}
     assert {run for _, run, _, _ in tables.TABLES.values()} <= names

@@ -7,7 +7,7 @@ import pytest
 
 from pickllm.__main__ import main
 from pickllm.errors import InputError, MissingFileError
-from pickllm.importers import llmrouterbench, routellm, routerbench
+from pickllm.traces.importers import llmrouterbench, routellm, routerbench
 from pickllm.core.trace import read_trace
 
 

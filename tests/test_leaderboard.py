@@ -11,7 +11,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 import pickllm as pk
-from pickllm import leaderboard
+from pickllm.traces import leaderboard
 from pickllm.core.pool import declared_pools
 
 #: The downloader leaves an answer that it refused to the garbage collector, which closes its socket.

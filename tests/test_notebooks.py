@@ -8,7 +8,7 @@ import pytest
 from pickllm import experiments, study
 from pickllm.files import home
 from pickllm.runs import ASIDE, PAGES, SIZES, study_runs
-from pickllm.sources import load_trace
+from pickllm.traces.sources import load_trace
 
 PATHS = sorted(home("notebooks").glob("*.ipynb"))
 RUN = [p for p in PATHS if p.stem not in PAGES]

@@ -10,8 +10,8 @@ from scipy import stats
 import pickllm as pk
 from pickllm.files import home
 from pickllm.core.pool import declared_pools
-from pickllm.sources import bundled_summary
-from pickllm.summary import GRID, VARIABLES
+from pickllm.traces.sources import bundled_summary
+from pickllm.traces.summary import GRID, VARIABLES
 
 POOLS = tuple(declared_pools())
 MAIN = POOLS[0]

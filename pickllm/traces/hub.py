@@ -16,8 +16,8 @@ import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from .errors import InputError, UnpinnedWarning
-from .core.pool import PRICE_COLUMNS
+from ..errors import InputError, UnpinnedWarning
+from ..core.pool import PRICE_COLUMNS
 from .summary import TraceSummary
 
 SCHEME = "hub:"

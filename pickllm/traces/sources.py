@@ -4,12 +4,12 @@ import functools
 import pathlib
 from dataclasses import replace
 
-from . import leaderboard, sharing
-from .errors import InputError, MissingFileError, nearest
-from .files import home
-from .core.pool import Limits, declared_pools
+from . import leaderboard, hub
+from ..errors import InputError, MissingFileError, nearest
+from ..files import home
+from ..core.pool import Limits, declared_pools
 from .summary import TraceSummary
-from .core.trace import read_trace
+from ..core.trace import read_trace
 
 #: Queries per context in the bundled sample, and its seed: the bundled trace is one fixed sample.
 BUNDLED_QUERIES, BUNDLED_SEED = 5000, 0
@@ -52,7 +52,7 @@ def load_trace(name, prices=None, limits=None):
         return _bundled(text)
     if text.removesuffix("-rows") in declared_pools():
         return leaderboard.read(pool=text.removesuffix("-rows"))
-    if text.startswith(sharing.SCHEME):
+    if text.startswith(hub.SCHEME):
         return _shared(text, prices, limits)
     if text.endswith(".json"):
         return TraceSummary.load(text).sample(BUNDLED_QUERIES, BUNDLED_SEED)
@@ -63,8 +63,8 @@ def load_trace(name, prices=None, limits=None):
 
 def _shared(address, prices, limits):
     """A trace from the Hub, named by its commit; rows where there are any, else a sample of the summary."""
-    files = sharing.download(address, stacklevel=4)
-    repo, commit = sharing.parse(files.address)
+    files = hub.download(address, stacklevel=4)
+    repo, commit = hub.parse(files.address)
     name = f"{repo}@{commit[:12]}"
     try:
         if files.summary:

@@ -9,8 +9,8 @@ import pathlib
 
 import pandas as pd
 
-from .errors import InputError, MissingFileError
-from .core.trace import Trace, read_frame
+from ..errors import InputError, MissingFileError
+from ..core.trace import Trace, read_frame
 
 
 def routerbench(path, latency_ms):

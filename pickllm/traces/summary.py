@@ -20,10 +20,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .errors import InputError, MissingFileError
-from .files import write_json
-from .core.pool import Limits, Price
-from .core.trace import Trace
+from ..errors import InputError, MissingFileError
+from ..files import write_json
+from ..core.pool import Limits, Price
+from ..core.trace import Trace
 
 VARIABLES = ("input_tokens", "output_tokens", "latency_ms")
 #: Also of a trace that brought its own costs, which no price list gives back.

@@ -10,10 +10,10 @@ import json
 import os
 import pathlib
 
-from .errors import InputError, MissingFileError
-from .files import home
-from .core.pool import declare_limits, declared_pools, read_prices
-from .core.trace import Trace
+from ..errors import InputError, MissingFileError
+from ..files import home
+from ..core.pool import declare_limits, declared_pools, read_prices
+from ..core.trace import Trace
 
 NAME = "bfcl-2024-08-11"
 REPOSITORY = "https://github.com/HuanzhiMao/BFCL-Result"
@@ -141,7 +141,7 @@ def _differs(where, expected):
 def _copied(source, target, sha):
     import hashlib
 
-    from .files import written
+    from ..files import written
 
     if target.exists() and hashlib.sha256(target.read_bytes()).hexdigest() == sha:
         return
