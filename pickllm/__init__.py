@@ -52,8 +52,8 @@ HOMES = {
     "Hindered": "beyond.scenarios",
     "schedule": "beyond.scenarios",
     "sweep": "sweeps",
-    "Router": "router",
-    "LiveSession": "router",
+    "Router": "live.router",
+    "LiveSession": "live.router",
     "InputError": "errors",
     "UnpinnedWarning": "errors",
 }

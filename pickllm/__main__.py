@@ -254,7 +254,7 @@ def _summarise(arguments):
 
 
 def _record(arguments):
-    from . import recording
+    from .live import recording
 
     queries = recording.read_queries(arguments.queries)
     settings = {name: getattr(arguments, name) for name in ("temperature", "seed", "max_tokens", "timeout")}

@@ -257,7 +257,7 @@ def judged_by(endpoint, *, scale=(1, 10), template=JUDGE_PROMPT, log=None):
     InputError
         No judge, or several; a scale that is none. When it scores: a verdict that is no whole number on the scale.
     """
-    from .endpoints import read_models
+    from .live.endpoints import read_models
 
     if endpoint is None:
         raise InputError("scorer 'judge' needs the LLM that grades; give a models file that holds it alone (--judge FILE)")
@@ -285,7 +285,7 @@ def _verdicts(endpoint, asked, log):
     """What the judge says to each prompt, through the same calls, retries and log as a recording."""
     import pandas as pd
 
-    from . import recording
+    from .live import recording
 
     ids = [hashlib.sha256(prompt.encode()).hexdigest()[:24] for prompt in asked]
     queries = pd.DataFrame({"query_id": ids, "context": "judge", "prompt": asked, "reference": None}).drop_duplicates("query_id")
@@ -328,7 +328,7 @@ def read_responses(path):
         raise MissingFileError(f"no file of responses {path}; check the path, or record some with `pickllm record`")
     with open(path, "rb") as file:
         if b'"prompt_sha256"' in file.readline():
-            from .calls import answers
+            from .live.log import answers
 
             frame = answers(path)
             if frame["response"].isna().all() and frame["response_sha256"].notna().any():

@@ -19,10 +19,10 @@ from endpoints import is_right, serving
 from huggingface_hub import constants
 
 import pickllm as pk
-from pickllm import recording
+from pickllm.live import recording
 from pickllm.__main__ import main
-from pickllm.calls import Log
-from pickllm.endpoints import CallFailed, Endpoint, ask
+from pickllm.live.log import Log
+from pickllm.live.endpoints import CallFailed, Endpoint, ask
 
 PRICE = {"usd_per_million_input_tokens": 1.0, "usd_per_million_output_tokens": 2.0}
 KEY = "sk-never-to-be-seen-0123"

@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import pickllm as pk
-from pickllm.router import _chosen
+from pickllm.live.router import _chosen
 from pickllm.core.sessions import choose
 
 LEARNERS = [pk.LinearRewardInaction(0.2), pk.QLearning(0.3, epsilon=0.2), pk.UniformRandom(), pk.QLearning(0.1, initial_value=1.0)]

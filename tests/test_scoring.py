@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pickllm as pk
-from pickllm import recording, scoring
+from pickllm.live import recording
+from pickllm import scoring
 from pickllm.__main__ import main
-from pickllm.endpoints import Endpoint
+from pickllm.live.endpoints import Endpoint
 from pickllm.errors import InputError
 from pickllm.core.trace import read_trace
 

@@ -14,11 +14,11 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from .calls import FIELDS, Log, answers, identity, parse, read_log
+from .log import FIELDS, Log, answers, identity, parse, read_log
 from .endpoints import CallFailed, Endpoint, Reply, ask, clients, is_number, limits, read_models
-from .errors import InputError, MissingFileError
-from .files import write_csv
-from .core.pool import PRICE_COLUMNS
+from ..errors import InputError, MissingFileError
+from ..files import write_csv
+from ..core.pool import PRICE_COLUMNS
 
 __all__ = ["answers", "clients", "estimate", "limits", "plan", "read_log", "read_models", "read_queries", "record", "write_prices"]
 

@@ -13,9 +13,9 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from .errors import InputError, MissingFileError, nearest
-from .files import digest
-from .core.pool import PRICE_COLUMNS, Limits, Price
+from ..errors import InputError, MissingFileError, nearest
+from ..files import digest
+from ..core.pool import PRICE_COLUMNS, Limits, Price
 
 #: What a models file may say of an LLM.
 KEYS = (

@@ -6,7 +6,7 @@ import pathlib
 import threading
 import time
 
-from .errors import InputError, MissingFileError
+from ..errors import InputError, MissingFileError
 
 #: What a line says of a call, besides the further columns of the queries file.
 FIELDS = (

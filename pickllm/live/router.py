@@ -16,12 +16,12 @@ from itertools import accumulate
 
 import numpy as np
 
-from .engine import streams
-from .errors import InputError, MissingFileError, nearest
-from .files import write_json
-from .core.locking import MaxProbability
-from .core.pool import Limits, default_limits
-from .core.reward import Reward
+from ..engine import streams
+from ..errors import InputError, MissingFileError, nearest
+from ..files import write_json
+from ..core.locking import MaxProbability
+from ..core.pool import Limits, default_limits
+from ..core.reward import Reward
 
 FORMAT = 1
 _NUMBERS = (int, float, np.number)
