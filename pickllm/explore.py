@@ -15,7 +15,8 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-from . import experiments, figures
+from . import experiments
+from .figures import drawing
 from .core import statistics
 from .errors import InputError, MissingFileError, nearest
 from .files import root, write_json, written
@@ -156,7 +157,7 @@ def export(variant, name):
     """
     folder = root() / FOLDER / name_of(name)
     frame = numbers(variant)
-    figures.save(figures.variant(frame, MARK), name, frame, folder, MARK)
+    drawing.save(drawing.variant(frame, MARK), name, frame, folder, MARK)
     write_json(folder / "variant.json", asdict(variant))
     return folder
 
@@ -270,7 +271,7 @@ class Panel:
             self.message.value = f"<b>{_escaped(str(error))}</b>"
             return
         drawn = io.BytesIO()
-        figures.variant(frame, MARK, quick=True).savefig(drawn, format="png", dpi=125)
+        drawing.variant(frame, MARK, quick=True).savefig(drawn, format="png", dpi=125)
         self.picture.value = drawn.getvalue()
         self.message.value = _escaped(sentence(frame))
 

@@ -4,7 +4,8 @@ import json
 import re
 from dataclasses import dataclass, field
 
-from . import captions, experiments
+from .figures import captions
+from . import experiments
 from .errors import InputError, nearest
 from .files import digest, home
 from .parameters import joined

@@ -11,7 +11,8 @@ import tempfile
 import pandas as pd
 import pytest
 
-from pickllm import archive, citation, compare, figures, provenance, receipts, tables, verify
+from pickllm import archive, citation, compare, provenance, receipts, tables, verify
+from pickllm.figures import drawing
 from pickllm.files import digest, home
 
 RUNS = {"sessions-balanced": ("sim", "1" * 64), "claims": ("draw", "2" * 64)}
@@ -61,7 +62,7 @@ def build(folder, study="build", **parameters):
     (folder / study / "results").mkdir(parents=True, exist_ok=True)
     (folder / study / "notebooks").mkdir(exist_ok=True)
     table = claims()
-    drawn = figures.save(figures.claims(table.iloc[:2].assign(label=["cost", "speed"])), "claims", table, folder / study / "figures", run="2" * 12)
+    drawn = drawing.save(drawing.claims(table.iloc[:2].assign(label=["cost", "speed"])), "claims", table, folder / study / "figures", run="2" * 12)
     drawn = [f"{study}/figures/claims.{f.rsplit('.', 1)[1]}" for f in drawn]
     table.to_parquet(folder / study / "results" / "claims.claims.parquet")
     for name in RUNS:

@@ -9,7 +9,8 @@ from reference import IDENTITY, trace_of
 
 import pickllm as pk
 from pickllm.beyond import bounds, scenarios
-from pickllm import experiments, figures, study, variants
+from pickllm import experiments, study, variants
+from pickllm.figures import drawing
 from pickllm.files import root
 from pickllm.runs import Run
 
@@ -188,16 +189,16 @@ def test_figures_show_every_learner_and_clip_nothing(compared):
             for n in learners
         ]
     )
-    figure = figures.variants(variants.summarise(table, 300), {"regret": 12.0}, variants.MEASURES, 300)
+    figure = drawing.variants(variants.summarise(table, 300), {"regret": 12.0}, variants.MEASURES, 300)
     assert len(figure.axes[0].get_yticklabels()) == len(learners) and clipped(figure) == []
     times = variants.identification(compared, variants.limits(TRACE, experiments.reward(), 300))
-    assert clipped(figures.lock_times(times, 300)) == []
+    assert clipped(drawing.lock_times(times, 300)) == []
     worlds = experiments.scenarios(TRACE, experiments.reward(), "simple", 40)
     long = pd.DataFrame(
         [(w, n, p, m, 0.2, 0.1, 0.3) for w in worlds for n in experiments.SCENARIO_LEARNERS for p in (0, 1) for m in ("regret", "share_best")]
     )
     long.columns = ["scenario", "learner", "phase", "measure", "value", "low", "high"]
-    assert clipped(figures.scenarios(long.replace("context: rest", "context: parallel_multiple"))) == []
+    assert clipped(drawing.scenarios(long.replace("context: rest", "context: parallel_multiple"))) == []
 
 
 def run_notebook(name, tmp_path, **parameters):

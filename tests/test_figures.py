@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from pickllm import captions, experiments, figures
+from pickllm.figures import captions, drawing
+from pickllm import experiments
 from pickllm.errors import InputError
 from pickllm.files import root
 
@@ -20,7 +21,7 @@ ENDINGS = ("svg", "pdf", "png", "csv")
 def drawn():
     """A small figure of the kit's own style, with its numbers."""
     frame = pd.DataFrame({"form": "ratio", "answer": ["right"] * 3 + ["wrong"] * 3, "latency_ms": [200.0, 900.0, 9000.0] * 2, "raw": [1.2, 1.0, 0.7, -0.1, -0.2, -0.3]})
-    return figures.reward_shape(frame), frame
+    return drawing.reward_shape(frame), frame
 
 
 def committed(name, ending):
@@ -36,7 +37,7 @@ def fonts_are_truetype(pdf):
 
 def test_save_writes_three_pictures_and_the_numbers_they_show(tmp_path):
     figure, frame = drawn()
-    figures.save(figure, "shape", frame, tmp_path)
+    drawing.save(figure, "shape", frame, tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(f"shape.{e}" for e in ENDINGS)
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "shape.csv"), frame, check_dtype=False)
     starts = {"svg": b"<?xml", "pdf": b"%PDF", "png": b"\x89PNG", "csv": b"form,answer"}
@@ -44,23 +45,23 @@ def test_save_writes_three_pictures_and_the_numbers_they_show(tmp_path):
 
 
 def test_save_names_its_files_from_the_checkout(tmp_path, monkeypatch):
-    monkeypatch.setattr(figures, "root", lambda: tmp_path)
-    assert figures.save(drawn()[0], "shape", drawn()[1], "some/figures") == [f"some/figures/shape.{e}" for e in ENDINGS]
+    monkeypatch.setattr(drawing, "root", lambda: tmp_path)
+    assert drawing.save(drawn()[0], "shape", drawn()[1], "some/figures") == [f"some/figures/shape.{e}" for e in ENDINGS]
     assert (tmp_path / "some" / "figures" / "shape.svg").exists()
 
 
 def test_the_same_figure_gives_the_same_bytes_whatever_the_callers_style(tmp_path):
     import matplotlib as mpl
 
-    figures.save(drawn()[0], "shape", drawn()[1], tmp_path / "one", run="abc")
+    drawing.save(drawn()[0], "shape", drawn()[1], tmp_path / "one", run="abc")
     with mpl.rc_context({"font.size": 20, "svg.fonttype": "path", "pdf.fonttype": 3, "savefig.dpi": 50}):
-        figures.save(drawn()[0], "shape", drawn()[1], tmp_path / "two", run="abc")
+        drawing.save(drawn()[0], "shape", drawn()[1], tmp_path / "two", run="abc")
     for ending in ENDINGS:
         assert (tmp_path / "one" / f"shape.{ending}").read_bytes() == (tmp_path / "two" / f"shape.{ending}").read_bytes(), ending
 
 
 def test_a_saved_svg_holds_text_and_a_pdf_truetype_fonts_and_no_date(tmp_path):
-    figures.save(drawn()[0], "shape", drawn()[1], tmp_path, run="0123abc")
+    drawing.save(drawn()[0], "shape", drawn()[1], tmp_path, run="0123abc")
     words = " ".join(t for e in ElementTree.parse(tmp_path / "shape.svg").iter(f"{SVG}text") for t in e.itertext())
     assert "raw reward" in words and "latency (s)" in words
     pdf = (tmp_path / "shape.pdf").read_bytes()
@@ -69,7 +70,7 @@ def test_a_saved_svg_holds_text_and_a_pdf_truetype_fonts_and_no_date(tmp_path):
 
 
 def test_numbers_have_six_significant_digits_and_plain_line_ends(tmp_path):
-    figures.save(drawn()[0], "shape", pd.DataFrame({"x": [1 / 3, 123456789.0], "n": [10_000_001, 2]}), tmp_path)
+    drawing.save(drawn()[0], "shape", pd.DataFrame({"x": [1 / 3, 123456789.0], "n": [10_000_001, 2]}), tmp_path)
     assert (tmp_path / "shape.csv").read_bytes() == b"x,n\n0.333333,10000001\n1.23457e+08,2\n"
 
 
@@ -85,7 +86,7 @@ class Unwritable(Figure):
 def test_nothing_half_written_is_left_when_saving_fails(tmp_path):
     (tmp_path / "shape.pdf").write_bytes(b"an older one")
     with pytest.raises(RuntimeError, match="no ink"):
-        figures.save(Unwritable(), "shape", drawn()[1], tmp_path)
+        drawing.save(Unwritable(), "shape", drawn()[1], tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["shape.pdf", "shape.svg"]
     assert (tmp_path / "shape.pdf").read_bytes() == b"an older one"
 
@@ -97,14 +98,14 @@ def test_a_table_that_cannot_be_written_leaves_no_csv(tmp_path):
             raise OSError(28, "No space left on device")
 
     with pytest.raises(InputError, match=r"cannot write .*shape\.csv: No space left on device"):
-        figures.save(drawn()[0], "shape", Wrong(), tmp_path)
+        drawing.save(drawn()[0], "shape", Wrong(), tmp_path)
     assert not [p.name for p in tmp_path.iterdir() if "csv" in p.name]
 
 
 def test_a_folder_that_is_a_file_is_one_clear_error(tmp_path):
     (tmp_path / "figures").write_text("not a folder")
     with pytest.raises(InputError, match="cannot write .*choose a folder"):
-        figures.save(drawn()[0], "shape", drawn()[1], tmp_path / "figures")
+        drawing.save(drawn()[0], "shape", drawn()[1], tmp_path / "figures")
 
 
 # The record
@@ -193,8 +194,8 @@ def boxes_of_text(figure):
     import matplotlib as mpl
     from matplotlib.text import Text
 
-    with mpl.rc_context(figures._STYLE):
-        figures._lay_out(figure)
+    with mpl.rc_context(drawing._STYLE):
+        drawing._lay_out(figure)
     figure.set_dpi(300)
     renderer = figure.canvas.get_renderer() if hasattr(figure.canvas, "get_renderer") else figure._get_renderer()
     texts = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
@@ -220,65 +221,65 @@ AWKWARD = ["_hidden", "costs $5 or $6", "a|b, c/d", "Gröẞe", "x" * 80, "y" * 
 
 
 def test_names_are_told_apart_and_drawn_as_they_are():
-    for names in (figures.short(AWKWARD), figures.contextual([*AWKWARD, "a_b", "a b"])):
+    for names in (drawing.short(AWKWARD), drawing.contextual([*AWKWARD, "a_b", "a b"])):
         shown = list(names.values())
         assert len(set(shown)) == len(shown) and not any(n.startswith("_") or "\n" in n or len(n) > 36 for n in shown)
-    assert figures.short(["gpt-4o-2024-05-13", "gpt-4-0613"]) == {"gpt-4o-2024-05-13": "gpt-4o", "gpt-4-0613": "gpt-4"}
-    assert figures.short(AWKWARD)["gpt-4-0613"] == "gpt-4-0613"
+    assert drawing.short(["gpt-4o-2024-05-13", "gpt-4-0613"]) == {"gpt-4o-2024-05-13": "gpt-4o", "gpt-4-0613": "gpt-4"}
+    assert drawing.short(AWKWARD)["gpt-4-0613"] == "gpt-4-0613"
 
 
 @pytest.mark.parametrize(("models", "latency"), [(AWKWARD, 1.0), (["one", "two"], 0.02), ([f"model {i}" for i in range(7)], 90.0)], ids=["awkward", "two", "seven"])
 def test_a_pool_of_any_size_stays_inside_its_picture(models, latency):
     frame = outcomes_of(models, ["all", "_a", "mean of $"], cost=0.0 if latency > 1 else 0.01, latency=latency)
-    for name, figure in (("overview", figures.overview(models, None)), ("pool", figures.pool_outcomes(frame))):
+    for name, figure in (("overview", drawing.overview(models, None)), ("pool", drawing.pool_outcomes(frame))):
         assert inside(figure), name
-    shown = figures.short(models).values()
+    shown = drawing.short(models).values()
     assert [t.get_text() for t in figure.legends[0].get_texts()] == list(shown)  # none is left out
 
 
 def test_boxes_of_the_overview_do_not_overlap():
     for n in (1, 2, 4, 7, 12):
-        boxes = [p.get_bbox() for p in figures.overview([f"m{i}" for i in range(n)], None).axes[0].patches if hasattr(p, "get_boxstyle")]
+        boxes = [p.get_bbox() for p in drawing.overview([f"m{i}" for i in range(n)], None).axes[0].patches if hasattr(p, "get_boxstyle")]
         for i, a in enumerate(boxes):
             for b in boxes[i + 1 :]:
                 assert a.x1 <= b.x0 or b.x1 <= a.x0 or a.y1 <= b.y0 or b.y1 <= a.y0, n
 
 
 def test_more_llms_than_colours_still_look_different():
-    looks = figures._model_looks([f"m{i}" for i in range(40)])
+    looks = drawing._model_looks([f"m{i}" for i in range(40)])
     assert len(set(looks.values())) == 40
 
 
 def test_a_latency_axis_ends_with_its_data():
     for latency in (0.02, 90.0):
-        figure = figures.pool_outcomes(outcomes_of(["a", "b"], ["law"], latency=latency))
+        figure = drawing.pool_outcomes(outcomes_of(["a", "b"], ["law"], latency=latency))
         low, high = figure.axes[2].get_xlim()
         assert latency / 4 < low < latency and 2 * latency < high < 8 * latency
         assert len([t for t in figure.axes[2].get_xticks() if low <= t <= high]) >= 2
 
 
 def session_means(value):
-    rows = [(w, c, k, value * i, 0.9 * value * i, 1.1 * value * i) for w in experiments.WEIGHTS for c in ("law", "art") for i, k in enumerate(figures.STRATEGIES)]
+    rows = [(w, c, k, value * i, 0.9 * value * i, 1.1 * value * i) for w in experiments.WEIGHTS for c in ("law", "art") for i, k in enumerate(drawing.STRATEGIES)]
     return pd.DataFrame(rows, columns=["weights", "context", "learner", "value", "low", "high"])
 
 
 def test_a_cost_of_nothing_is_drawn_and_its_axis_says_so():
     for value, scale in ((0.0, "linear"), (1.0, "linear")):  # the first strategy costs nothing
-        figure = figures.session_measure(session_means(value), "cost (US cents; 95 % interval)", log=True)
+        figure = drawing.session_measure(session_means(value), "cost (US cents; 95 % interval)", log=True)
         assert figure.axes[0].get_xscale() == scale and figure.axes[0].get_xlim()[0] > -0.5 and "log" not in figure._supxlabel.get_text()
     dear = session_means(1.0).assign(value=2.0, low=1.0, high=3.0)
-    figure = figures.session_measure(dear, "cost (US cents; 95 % interval)", log=True)
+    figure = drawing.session_measure(dear, "cost (US cents; 95 % interval)", log=True)
     assert figure.axes[0].get_xscale() == "log" and "log scale" in figure._supxlabel.get_text()
 
 
 def test_the_longest_label_of_a_claim_is_inside_the_picture():
-    assert inside(figures.claims(pd.read_csv(committed("claims", "csv"))))
+    assert inside(drawing.claims(pd.read_csv(committed("claims", "csv"))))
 
 
 def test_panels_without_a_censored_median_keep_their_place():
     rows = [(f"c{i}", k, 0.1 * r, 50.0 * r, 40.0, 300.0, 0.5, 0.4, 0.6, 0.3, 250) for i in range(6) for k in experiments.ROUTERS for r in (1, 3)]
     names = ["context", "learner", "learning_rate", "median", "median_low", "median_high", "on_best", "on_best_low", "on_best_high", "chance", "queries"]
-    figure = figures.speed_accuracy(pd.DataFrame(rows, columns=names))
+    figure = drawing.speed_accuracy(pd.DataFrame(rows, columns=names))
     assert inside(figure)  # and no warning of axes that collapsed
     assert all(axis.get_position().height > 0.2 for axis in figure.axes if axis.get_visible())
 
@@ -288,13 +289,13 @@ def test_many_contexts_are_counted_in_the_legend_and_few_are_named():
         rows = [("automaton", f"c{i}", r, 0.5, 0.4, 0.6) for i in range(n) for r in (0.1, 0.3)] + [("automaton", "mean", r, 0.5, 0.4, 0.6) for r in (0.1, 0.3)]
         fates = pd.DataFrame(rows, columns=["learner", "context", "learning_rate", "on_best", "on_best_low", "on_best_high"])
         curves = pd.DataFrame([("automaton", r, q, 0.5, 0.4, 0.6) for r in (0.1, 0.3) for q in (1, 10, 100)], columns=["learner", "learning_rate", "query", "locked", "low", "high"])
-        shown = [t.get_text() for t in figures.locking(curves, fates).axes[1].get_legend().get_texts()]
+        shown = [t.get_text() for t in drawing.locking(curves, fates).axes[1].get_legend().get_texts()]
         assert shown == (["c0", "c1", "c2", "mean of contexts"] if named else ["mean of 30 contexts\n(thin: each)"])
 
 
 def test_an_llm_that_wins_has_the_colour_and_the_name_that_it_has_in_its_pool():
     pool = ["gpt-4-0613", "gpt-4-1106-preview", "other"]
     frame = pd.DataFrame([("ratio", "law", 0.01, 1.0, pool[1], 1, 1.0)], columns=["form", "context", "w_cost", "w_cost_to", "model", "order", "certain"])
-    figure = figures.weights(frame, {}, pool)
+    figure = drawing.weights(frame, {}, pool)
     assert [t.get_text() for t in figure.legends[0].get_texts()] == ["B  gpt-4-1106-preview"]
     assert figure.legends[0].get_patches()[0].get_facecolor() == pytest.approx(figure.axes[0].patches[0].get_facecolor())

@@ -9,7 +9,8 @@ import yaml
 from endpoints import serving
 
 import pickllm as pk
-from pickllm import experiments, figures
+from pickllm import experiments
+from pickllm.figures import drawing
 from pickllm.files import home
 
 N = 120
@@ -74,11 +75,11 @@ def test_a_live_session_converges_to_the_better_endpoint_as_its_picture_grows(as
 
 def test_the_picture_shows_the_probabilities_and_the_times():
     table = pd.DataFrame({"query": [1, 2], "model": ["a", "b"], "latency_ms": [500.0, 20.0], "router_us": [30.0, 40.0], "p a": [0.6, 0.7], "p b": [0.4, 0.3]})
-    left, right = figures.live(table).axes
+    left, right = drawing.live(table).axes
     lines = {line.get_label(): line.get_ydata().tolist() for line in left.lines}
     assert lines["a"] == [0.6, 0.7] and lines["b"] == [0.4, 0.3]
     assert sorted(line.get_ydata().tolist() for line in right.lines) == [[0.03, 0.04], [20.0], [500.0]] and right.get_yscale() == "log"
-    assert figures.glance(figures.live(table)).data.startswith(b"\x89PNG")
+    assert drawing.glance(drawing.live(table)).data.startswith(b"\x89PNG")
 
 
 def test_what_the_router_itself_took_is_neither_calls_nor_scores():

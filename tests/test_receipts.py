@@ -9,7 +9,8 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 from kit import build, checkout, git, notebook, record, recorded_checkout
 
-from pickllm import captions, provenance, receipts, study
+from pickllm.figures import captions
+from pickllm import provenance, receipts, study
 from pickllm.__main__ import main
 from pickllm.errors import InputError
 from pickllm.files import root

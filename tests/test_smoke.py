@@ -9,7 +9,8 @@ import sys
 import pandas as pd
 import pytest
 
-from pickllm import captions, claims
+from pickllm.figures import captions
+from pickllm import claims
 from pickllm.files import root
 
 pytestmark = pytest.mark.xdist_group("smoke")

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .files import root, write_csv, written
+from ..files import root, write_csv, written
 
 ONE_COLUMN, TWO_COLUMNS = 89 / 25.4, 183 / 25.4
 FORMATS = ("svg", "pdf", "png")
