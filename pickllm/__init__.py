@@ -51,7 +51,7 @@ HOMES = {
     "Sessions": "core.sessions",
     "Hindered": "beyond.scenarios",
     "schedule": "beyond.scenarios",
-    "sweep": "sweeps",
+    "sweep": "sweeps.run",
     "Router": "live.router",
     "LiveSession": "live.router",
     "InputError": "errors",

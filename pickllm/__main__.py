@@ -400,8 +400,8 @@ def _study(arguments, folder, record=True):
 
 def _sweep(arguments):
     from .files import write_csv
-    from .grids import from_text, grid, read_grid
-    from .sweeps import execute
+    from .sweeps.grid import from_text, grid, read_grid
+    from .sweeps.run import execute
 
     values = (read_grid(arguments.grid) if arguments.grid else {}) | dict(from_text(text) for text in arguments.set)
     plan = grid(values)

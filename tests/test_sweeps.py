@@ -14,11 +14,11 @@ import pandas as pd
 import pytest
 
 import pickllm as pk
-from pickllm import cluster, sweeps
-from pickllm.grids import grid
+from pickllm.sweeps import workers, run
+from pickllm.sweeps.grid import grid
 from pickllm.core.sessions import replay
-from pickllm.store import Store
-from pickllm.totals import merged, totals
+from pickllm.sweeps.store import Store
+from pickllm.sweeps.totals import merged, totals
 
 REWARDS = {"ratio": pk.Reward(), "linear": pk.Reward(form="linear")}
 LEARNERS = {"automaton": pk.LinearRewardInaction(0.3), "Q": pk.QLearning(0.2), "oracle": pk.Oracle()}
@@ -45,7 +45,7 @@ def test_a_sweep_is_its_replays_one_after_the_other(trace):
 @pytest.mark.parametrize("learner", LEARNERS)
 def test_chunks_and_threads_change_no_session(trace, learner, monkeypatch):
     whole = pk.sweep(trace, pk.Reward(), LEARNERS[learner], contexts="rest", sessions=101, queries=30)
-    monkeypatch.setattr(sweeps, "TABULATED", 33 * 30)
+    monkeypatch.setattr(run, "TABULATED", 33 * 30)
     for n_jobs in (1, 3):
         pd.testing.assert_frame_equal(pk.sweep(trace, pk.Reward(), LEARNERS[learner], contexts="rest", sessions=101, queries=30, n_jobs=n_jobs), whole, check_exact=True)
 
@@ -54,7 +54,7 @@ def test_chunks_and_threads_change_no_session(trace, learner, monkeypatch):
 @pytest.mark.parametrize("engine", ["numpy", "compiled"])
 @pytest.mark.parametrize("learner", ["automaton", "Q"])
 def test_a_reduced_row_is_the_statistics_of_the_sessions_table(trace, learner, engine, order, monkeypatch):
-    monkeypatch.setattr(sweeps, "REDUCED", 64 * 120)  # several chunks, merged
+    monkeypatch.setattr(run, "REDUCED", 64 * 120)  # several chunks, merged
     options = {"sessions": 500, "queries": 120, "seed": 8, "order": order, "checkpoints": 9}
     (row,) = pk.sweep(trace, pk.Reward(), LEARNERS[learner], contexts="java_js", reduce=True, engine=engine, **options).to_dict("records")
     s = replay(trace.select(context="java_js"), pk.Reward(), LEARNERS[learner], engine="numpy", **options)
@@ -93,8 +93,8 @@ def test_totals_add_up_in_any_grouping(trace):
 
 def swept(trace, folder, n_jobs=1, **options):
     options = {"sessions": 40, "queries": 30, "reduce": True} | options
-    plan = sweeps.settings(trace, REWARDS, LEARNERS, ["simple", "rest"], **options)
-    return sweeps.execute(plan, folder, n_jobs=n_jobs)
+    plan = run.settings(trace, REWARDS, LEARNERS, ["simple", "rest"], **options)
+    return run.execute(plan, folder, n_jobs=n_jobs)
 
 
 @pytest.mark.parametrize("reduce", [True, False])
@@ -132,14 +132,14 @@ def test_a_damaged_file_is_named_set_aside_and_computed_again(trace, tmp_path, d
 
 def test_results_of_other_code_are_set_aside(trace, tmp_path, monkeypatch):
     swept(trace, tmp_path)
-    monkeypatch.setattr(sweeps, "code", lambda *_: "other")
+    monkeypatch.setattr(run, "code", lambda *_: "other")
     _, counts = swept(trace, tmp_path)
     assert counts["computed"] == 12 and all("superseded (made by version 0" in line for line in counts["set_aside"])
 
 
 def test_a_learners_own_code_is_an_input(trace, tmp_path):
     one, two = (type("Mine", (pk.LinearRewardInaction,), {"__module__": name})(0.3) for name in ("first", "second"))
-    settings = [sweeps.settings(trace, pk.Reward(), {"mine": learner}, "rest")[0] for learner in (one, two)]
+    settings = [run.settings(trace, pk.Reward(), {"mine": learner}, "rest")[0] for learner in (one, two)]
     assert settings[0].identity() == settings[1].identity() and settings[0].inputs() != settings[1].inputs()
 
 
@@ -221,7 +221,7 @@ def test_a_wrong_grid_is_one_line_before_anything_runs(values, text):
 
 
 def test_a_grid_file_is_read_and_its_mistakes_are_told(tmp_path):
-    from pickllm.grids import read_grid
+    from pickllm.sweeps.grid import read_grid
 
     (tmp_path / "g.yaml").write_text("learning_rate: [0.1, 0.2]\ncontext: rest\nreduce: false\n")
     assert read_grid(tmp_path / "g.yaml") == {"learning_rate": [0.1, 0.2], "context": "rest", "reduce": False}
@@ -269,11 +269,11 @@ def test_a_cluster_that_loses_a_worker_gives_the_bytes_of_one_process(trace, das
 
     address, workers = dask_cluster
     rates = {f"b={rate}": pk.LinearRewardInaction(rate) for rate in np.linspace(0.05, 0.6, 12).round(3).tolist()}
-    plan = sweeps.settings(trace, pk.Reward(), rates, ["simple", "rest"], sessions=1000, queries=600, engine="numpy")
-    sweeps.execute(plan, tmp_path / "here")
+    plan = run.settings(trace, pk.Reward(), rates, ["simple", "rest"], sessions=1000, queries=600, engine="numpy")
+    run.execute(plan, tmp_path / "here")
     with Client(address) as client:  # as from a notebook
         client.wait_for_workers(3)
-        results = cluster.results([(s, c) for s in plan for c in s.chunks()], client)
+        results = workers.results([(s, c) for s in plan for c in s.chunks()], client)
         store = Store(tmp_path / "there")
         for i, (setting, result) in enumerate(zip(plan, results)):
             store.write(setting, setting.table([result]))
@@ -290,13 +290,13 @@ def test_an_address_is_enough(trace, dask_cluster):
 
 
 def test_workers_of_another_version_are_refused(trace, dask_cluster, monkeypatch):
-    monkeypatch.setattr(sweeps, "code", lambda *_: "other")  # here alone
+    monkeypatch.setattr(run, "code", lambda *_: "other")  # here alone
     with pytest.raises(pk.InputError, match="the worker tcp://.* runs other code than this process; install the same version"):
         pk.sweep(trace, pk.Reward(), LEARNERS["Q"], contexts="rest", sessions=3, queries=4, scheduler=dask_cluster[0])
 
 
 def test_a_scheduler_that_does_not_answer_is_one_line(trace, monkeypatch):
-    monkeypatch.setattr(cluster, "PATIENCE", 1)
+    monkeypatch.setattr(workers, "PATIENCE", 1)
     with pytest.raises(pk.InputError, match=r"no answer from the scheduler tcp://127.0.0.1:9 within 1 s.*dask scheduler") as caught:
         pk.sweep(trace, pk.Reward(), LEARNERS["Q"], scheduler="tcp://127.0.0.1:9")
     assert "\n" not in str(caught.value)
@@ -305,6 +305,6 @@ def test_a_scheduler_that_does_not_answer_is_one_line(trace, monkeypatch):
 
 
 def test_a_scheduler_without_workers_is_one_line(trace, tmp_path, monkeypatch):
-    monkeypatch.setattr(cluster, "PATIENCE", 1)
+    monkeypatch.setattr(workers, "PATIENCE", 1)
     with processes(tmp_path, 0) as (address, _), pytest.raises(pk.InputError, match="has no worker after 3 s; start some with `dask worker"):
         pk.sweep(trace, pk.Reward(), LEARNERS["Q"], scheduler=address)

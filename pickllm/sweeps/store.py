@@ -5,8 +5,8 @@ import os
 import pathlib
 import time
 
-from .errors import InputError
-from .files import digest, written
+from ..errors import InputError
+from ..files import digest, written
 
 
 class Store:
@@ -52,7 +52,7 @@ class Store:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        from . import __version__
+        from .. import __version__
 
         arrow = pa.Table.from_pandas(table, preserve_index=False)
         held = {"inputs": setting.inputs(), "version": __version__, **setting.identity()}

@@ -14,10 +14,10 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 
-from .errors import InputError, nearest
-from .files import digest
-from .modules import code_hash
-from .core.sessions import bound, checked, checkpoint_marks, replay
+from ..errors import InputError, nearest
+from ..files import digest
+from ..modules import code_hash
+from ..core.sessions import bound, checked, checkpoint_marks, replay
 from .totals import merged, totals
 
 #: Decisions to a chunk, where sums alone are kept and where every session's row is.
@@ -260,7 +260,7 @@ def _results(todo, scheduler, n_jobs):
     """The result of every chunk of every setting, in order."""
     tasks = [(setting, chunk) for setting in todo for chunk in setting.chunks()]
     if scheduler is not None and tasks:
-        from .cluster import results
+        from .workers import results
 
         yield from results(tasks, scheduler)
         return

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .core.sessions import bound, checked, outcome_table, replay, runs_compiled, tally
+from ..core.sessions import bound, checked, outcome_table, replay, runs_compiled, tally
 
 #: What is summed over a session's queries, and whether a session reports the sum or the mean.
 OUTCOMES = {"cost_usd": "sum", "latency_ms": "mean", "accuracy": "mean", "reward": "mean", "regret": "sum", "clipped": "mean"}
@@ -110,7 +110,7 @@ def totals(trace, reward, learner, *, sessions, queries, seed=0, order="bootstra
     reward, learner, rule = bound(trace, reward, learner, lock)
     outcomes = outcome_table(trace, reward)
     if runs_compiled(engine, learner, rule, order, sessions * queries):
-        from .engine import kernels
+        from ..engine import kernels
 
         unit = reward.unit(trace.accuracy, trace.cost_usd, trace.latency_ms)
         sums, counts, moments, locked_at, locked_model = kernels.reduce(

@@ -3,12 +3,12 @@
 import itertools
 import pathlib
 
-from .errors import InputError, MissingFileError, nearest
-from .experiments import CONTROLS, ROUTERS
-from .core.learners import Always, LinearRewardInaction, QLearning
-from .core.reward import Reward
-from .traces.sources import load_trace
-from .sweeps import Setting, settings
+from ..errors import InputError, MissingFileError, nearest
+from ..experiments import CONTROLS, ROUTERS
+from ..core.learners import Always, LinearRewardInaction, QLearning
+from ..core.reward import Reward
+from ..traces.sources import load_trace
+from .run import Setting, settings
 
 AXES = {
     "trace": ["bfcl-2024-08-11"], "context": None, "learner": ["automaton", "qlearning"], "learning_rate": [0.1], "epsilon": [0.1],

@@ -1,7 +1,7 @@
 """More than one machine: the chunks of a sweep on a Dask cluster."""
 
-from . import sweeps
-from .errors import InputError
+from . import run
+from ..errors import InputError
 
 PATIENCE = 10  # seconds to wait for a scheduler's answer; three times that for a first worker
 
@@ -24,7 +24,7 @@ def results(tasks, scheduler):
 
     try:
         _require_workers(client)
-        yield from sweeps.in_order(tasks, _submitter(client), 4 * sum(client.nthreads().values()))
+        yield from run.in_order(tasks, _submitter(client), 4 * sum(client.nthreads().values()))
     except KilledWorker as error:
         raise InputError(
             f"sweep: a chunk took down every worker that tried it ({error.last_worker.address}); give workers more memory, "
@@ -87,4 +87,4 @@ def _run(setting, chunk):
 
 
 def _code():
-    return sweeps.code()
+    return run.code()
