@@ -248,7 +248,7 @@ def _summarise(arguments):
         print(f"Merging rare patterns moved an LLM's mean accuracy in a context by at most {summary.shift(trace):.3f}.")
     if bundled:  # what a session does on the rows, kept so that the sample can be held against it without them
         from .files import write_csv
-        from .outcomes import lock_shares
+        from .analysis.outcomes import lock_shares
 
         write_csv(path.with_name(path.name.replace(".summary.json", ".rows-replay.csv")), lock_shares(trace))
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from . import claims as _claims
+from .analysis import claims as _claims
 from . import experiments, provenance, receipts
 from .errors import InputError, nearest
 from .files import PACKAGE, root

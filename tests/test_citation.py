@@ -9,7 +9,7 @@ from kit import claims, git, recorded_checkout
 
 from pickllm import artifact, citation, receipts, tables
 from pickllm.__main__ import main
-from pickllm.claims import CLAIMS
+from pickllm.analysis.claims import CLAIMS
 from pickllm.errors import InputError
 from pickllm.files import root
 from pickllm.runs import study_runs

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pickllm import claims, experiments, report
+from pickllm.analysis import claims
+from pickllm import experiments, report
 from pickllm.files import root
 
 BASELINES = {"most expensive", "random", "best single", "cheapest"}

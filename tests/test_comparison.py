@@ -9,7 +9,8 @@ from reference import IDENTITY, trace_of
 
 import pickllm as pk
 from pickllm.beyond import bounds, scenarios
-from pickllm import experiments, study, variants
+from pickllm import experiments, study
+from pickllm.analysis import comparison
 from pickllm.figures import drawing
 from pickllm.files import root
 from pickllm.runs import Run
@@ -21,7 +22,7 @@ TRACE = pk.load_trace("bfcl-2024-08-11").select(context=CONTEXTS)
 @pytest.fixture(scope="module")
 def compared():
     learners = experiments.routers() | {"pursuit": pk.Pursuit(0.1), "UCB1": pk.UCB1(), "LUCB": pk.LUCB()}
-    return variants.compare(TRACE, experiments.reward(), learners, sessions=40, queries=300)
+    return comparison.compare(TRACE, experiments.reward(), learners, sessions=40, queries=300)
 
 
 def test_the_table_holds_what_replay_gives(compared):
@@ -42,24 +43,24 @@ def test_the_table_holds_what_replay_gives(compared):
 
 
 def test_the_mean_over_contexts_is_the_mean_of_the_contexts(compared):
-    summary = variants.summarise(compared, 300)
+    summary = comparison.summarise(compared, 300)
     for (_, measure), part in summary.groupby(["learner", "measure"]):
         each, mean = part[part.context != "mean"], part[part.context == "mean"]
         assert set(each.context) == set(CONTEXTS) and len(mean) == each.value.notna().all()
         if len(mean):
             assert mean.value.item() == pytest.approx(each.value.mean()) and mean.low.item() <= mean.value.item() <= mean.high.item()
-        assert measure in variants.MEASURES
+        assert measure in comparison.MEASURES
 
 
 def test_the_bounds_are_those_of_the_unit_reward_in_raw_units():
     trace = trace_of([[1, 0], [1, 1], [0, 0], [1, 0]])  # coins of 3/4 and 1/4
     wide = pk.Reward("linear", w_cost=0.0, w_latency=0.0, bounds=(0.0, 1.0))
-    row = variants.limits(trace, wide, queries=100).iloc[0]
+    row = comparison.limits(trace, wide, queries=100).iloc[0]
     kl = 0.25 * np.log(0.25 / 0.75) + 0.75 * np.log(0.75 / 0.25)
     assert row.best == "a" and row.regret == pytest.approx(0.5 / kl * np.log(100))
     assert row.t_star == pytest.approx(1 / (0.75 * np.log(1.5) + 0.25 * np.log(0.5)), rel=2e-3)  # kl(3/4, 1/2) = kl(1/4, 1/2)
     doubled = pk.Reward("linear", w_accuracy=2.0, w_cost=0.0, w_latency=0.0, bounds=(0.0, 2.0))
-    assert variants.limits(trace, doubled, queries=100).iloc[0].regret == pytest.approx(2 * row.regret)
+    assert comparison.limits(trace, doubled, queries=100).iloc[0].regret == pytest.approx(2 * row.regret)
 
 
 def made_up(locked_at, on_best, learner="pursuit"):
@@ -79,10 +80,10 @@ def made_up(locked_at, on_best, learner="pursuit"):
 def test_time_and_error_are_those_of_the_sessions_that_locked():
     found = pd.DataFrame({"context": ["c"], "t_star": [50.0]})
     table = made_up([10, 20, 30, 40, -1], [True, True, True, False, None])
-    row = variants.identification(table, found).iloc[0]
+    row = comparison.identification(table, found).iloc[0]
     assert row.error == 0.25 and row.time == 25.0 and row.bound == pytest.approx(50 * 0.5 * np.log(3))
     assert row.bound_low == bounds.least_time(50.0, row.error_high) and row.bound_high == pytest.approx(float(bounds.least_time(50.0, row.error_low)))
-    assert variants.identification(made_up([10, -1, -1], [True, None, None]), found).empty
+    assert comparison.identification(made_up([10, -1, -1], [True, None, None]), found).empty
 
 
 def test_who_beats_the_paper_needs_less_regret_than_both_and_certainty():
@@ -102,21 +103,21 @@ def test_who_beats_the_paper_needs_less_regret_than_both_and_certainty():
                 }
             )
         )
-    changes = variants.against_paper(pd.concat(rows))
-    assert variants.winners(changes) == ["best", "better"]
+    changes = comparison.against_paper(pd.concat(rows))
+    assert comparison.winners(changes) == ["best", "better"]
     assert changes[(changes.learner == "best") & (changes.paper == "qlearning") & (changes.measure == "regret")].change.item() == pytest.approx(
         -19, abs=1
     )
 
 
 def test_the_paragraph_states_the_numbers_of_the_tables(compared):
-    summary, found = variants.summarise(compared, 300), variants.limits(TRACE, experiments.reward(), 300)
-    changes, times = variants.against_paper(compared), variants.identification(compared, found)
-    text = variants.describe(summary, changes, found, times, 300)
+    summary, found = comparison.summarise(compared, 300), comparison.limits(TRACE, experiments.reward(), 300)
+    changes, times = comparison.against_paper(compared), comparison.identification(compared, found)
+    text = comparison.describe(summary, changes, found, times, 300)
     least = found.t_star * float(bounds.least_time(1.0, 0.1))
     assert f"{least.min():,.0f} to {least.max():,.0f} answers" in text and "\n" not in text and "nan" not in text
     assert f"{found.regret.mean():.0f} on average at 300 queries" in text
-    names = variants.winners(changes)
+    names = comparison.winners(changes)
     assert (f"{len(names)} of 3 variants" if names else "None of 3 variants") in text
 
 
@@ -124,11 +125,11 @@ def test_the_paragraph_names_the_winner_and_what_it_costs():
     """Where both of the paper's learners do badly: the best LLM is the last of the pool, and rewards are far apart."""
     trace = trace_of([[0.3, 0.4, 0.9], [0.4, 0.3, 0.8]])
     learners = {"automaton": pk.LinearRewardInaction(0.9), "qlearning": pk.QLearning(0.1, 0.05), "pursuit": pk.Pursuit(0.1, trials=2)}
-    table = variants.compare(trace, IDENTITY, learners, sessions=60, queries=200)
-    summary, changes, found = variants.summarise(table, 200), variants.against_paper(table), variants.limits(trace, IDENTITY, 200)
-    text = variants.describe(summary, changes, found, variants.identification(table, found), 200)
+    table = comparison.compare(trace, IDENTITY, learners, sessions=60, queries=200)
+    summary, changes, found = comparison.summarise(table, 200), comparison.against_paper(table), comparison.limits(trace, IDENTITY, 200)
+    text = comparison.describe(summary, changes, found, comparison.identification(table, found), 200)
     regret = table.groupby("learner").regret.mean()
-    assert variants.winners(changes) == ["pursuit"] and f"Least has pursuit, {regret['pursuit']:.0f} (" in text
+    assert comparison.winners(changes) == ["pursuit"] and f"Least has pursuit, {regret['pursuit']:.0f} (" in text
     assert f"{regret['pursuit'] - regret['automaton']:+.0f} (" in text and f"{regret['pursuit'] - regret['qlearning']:+.0f} (" in text
     assert "Its sessions cost -0 % (-0 to -0) against L_R-I" in text.replace("+0", "-0")  # every LLM costs the same here
     median = table[table.learner == "pursuit"].locked_at.median()
@@ -136,9 +137,9 @@ def test_the_paragraph_names_the_winner_and_what_it_costs():
 
 
 def test_learners_that_see_the_context_are_paired_with_the_first():
-    frame = variants.mixed(TRACE, experiments.reward(), {k: experiments.MIXED[k] for k in ("automaton", "LinUCB")}, sessions=30, queries=400)
+    frame = comparison.mixed(TRACE, experiments.reward(), {k: experiments.MIXED[k] for k in ("automaton", "LinUCB")}, sessions=30, queries=400)
     assert frame.change.iloc[0] == 0 and frame.change.iloc[1] == pytest.approx(frame.value.iloc[1] - frame.value.iloc[0])
-    assert frame.learner.iloc[1] in variants.describe_mixed(frame)
+    assert frame.learner.iloc[1] in comparison.describe_mixed(frame)
 
 
 def test_every_named_variant_and_scenario_runs():
@@ -184,14 +185,14 @@ def test_figures_show_every_learner_and_clip_nothing(compared):
     table = pd.concat(
         [
             compared[compared.learner == "pursuit"].assign(
-                learner=n, family="paper" if n in variants.PAPER else variants.family(experiments.VARIANTS[n])
+                learner=n, family="paper" if n in comparison.PAPER else comparison.family(experiments.VARIANTS[n])
             )
             for n in learners
         ]
     )
-    figure = drawing.variants(variants.summarise(table, 300), {"regret": 12.0}, variants.MEASURES, 300)
+    figure = drawing.variants(comparison.summarise(table, 300), {"regret": 12.0}, comparison.MEASURES, 300)
     assert len(figure.axes[0].get_yticklabels()) == len(learners) and clipped(figure) == []
-    times = variants.identification(compared, variants.limits(TRACE, experiments.reward(), 300))
+    times = comparison.identification(compared, comparison.limits(TRACE, experiments.reward(), 300))
     assert clipped(drawing.lock_times(times, 300)) == []
     worlds = experiments.scenarios(TRACE, experiments.reward(), "simple", 40)
     long = pd.DataFrame(

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 import pickllm as pk
-from pickllm import claims, experiments, outcomes
+from pickllm.analysis import claims, outcomes
+from pickllm import experiments
 from pickllm.core import statistics
 from pickllm.parameters import joined, listed
 from pickllm.runs import study_runs

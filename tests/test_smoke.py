@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from pickllm.figures import captions
-from pickllm import claims
+from pickllm.analysis import claims
 from pickllm.files import root
 
 pytestmark = pytest.mark.xdist_group("smoke")

@@ -3,16 +3,16 @@
 import numpy as np
 import pandas as pd
 
-from . import experiments
-from .core import statistics
+from .. import experiments
+from ..core import statistics
 from .claims import REVERSED
-from .errors import InputError
-from .files import home
-from .core.pool import declared_pools
-from .core.reward import FORMS, Reward
-from .core.sessions import replay
-from .traces.sources import load_trace
-from .traces.summary import TraceSummary
+from ..errors import InputError
+from ..files import home
+from ..core.pool import declared_pools
+from ..core.reward import FORMS, Reward
+from ..core.sessions import replay
+from ..traces.sources import load_trace
+from ..traces.summary import TraceSummary
 
 WEIGHT_GRID = np.geomspace(0.003, 3.0, 61)
 RESAMPLES = 400
@@ -251,7 +251,7 @@ CHECKS = {"check-reversed": REVERSED, "check-second": "second pool"}
 
 def checks(results):
     """Sessions of each check that the study ran, by its name."""
-    from .results import read_results
+    from ..results import read_results
 
     found = {}
     for run, name in CHECKS.items():

@@ -25,8 +25,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from . import experiments
-from .core.statistics import difference, mean, relative_change, share, wide
+from .. import experiments
+from ..core.statistics import difference, mean, relative_change, share, wide
 
 NEAR, MARGIN = 5.0, 5.0
 REVERSED = "pool in reverse order"

@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from .beyond import bounds
-from .core import statistics
+from ..beyond import bounds
+from ..core import statistics
 from .outcomes import mean_over_contexts
-from .core.sessions import replay
+from ..core.sessions import replay
 
 PAPER = ("automaton", "qlearning")
 #: What is compared: column of the table -> what it is, in a figure's words.
