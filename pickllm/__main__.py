@@ -297,12 +297,12 @@ def _run(arguments):
     arguments.trace = _pinned(arguments)
     if arguments.experiment == "study":
         return _study(arguments, _folder(arguments.trace, arguments.size))
-    from . import study
-    from .runs import Run
+    from .study import runner
+    from .study.runs import Run
 
     parameters = dict(_parameter(text) for text in arguments.parameter)
     runs = [Run(arguments.experiment, arguments.experiment, parameters)]
-    planned = study.plan(runs, "build/explore", _common(arguments))
+    planned = runner.plan(runs, "build/explore", _common(arguments))
     count, _ = _execute(planned, "build/explore", arguments)
     print(f"build/explore/notebooks/{arguments.experiment}.ipynb ({'executed' if count else 'nothing has changed'})")
 
@@ -322,7 +322,7 @@ def _parameter(text):
 def _folder(trace, size):
     """The record's folder for the default study; one of its own for any other."""
     from .traces import hub
-    from .runs import SIZES
+    from .study.runs import SIZES
 
     if trace == DEFAULT_TRACE:
         name = ""
@@ -364,27 +364,28 @@ def _common(arguments):
 
 
 def _execute(planned, folder, arguments):
-    from . import study
+    from .study import runner
 
     try:
-        return study.execute(planned, folder, arguments.jobs, force=arguments.force)
-    except study.RunFailed as error:
+        return runner.execute(planned, folder, arguments.jobs, force=arguments.force)
+    except runner.RunFailed as error:
         print(f"pickllm: {error}", file=sys.stderr)
         raise InputError("a notebook failed; its traceback stands above, its executed copy is kept. Finished runs are kept too") from error
 
 
 def _study(arguments, folder, record=True):
     """Every run of the study that is not done, then the report; the default study also renews the record."""
-    from . import receipts, report, study
+    from . import receipts, report
+    from .study import runner
     from .files import root
-    from .runs import study_runs
+    from .study.runs import study_runs
 
     start = time.perf_counter()
     common = _common(arguments)
     trace = arguments.loaded
     default = arguments.trace == DEFAULT_TRACE and arguments.size == "full"
     runs = study_runs(trace, arguments.size, f"{DEFAULT_TRACE}-second" if default else None)
-    planned = study.plan(runs, folder, common)
+    planned = runner.plan(runs, folder, common)
     count, reused = _execute(planned, folder, arguments)
     page = report.write(folder, trace, arguments.size, planned)
     if default and record:
@@ -431,7 +432,7 @@ def _why(arguments):
 
 
 def _promote(arguments):
-    from .explore import promote
+    from .study.panel import promote
 
     path = promote(arguments.name)
     print(f"{os.path.relpath(path)}: `make reproduce` now runs it and draws figures/variant-{arguments.name}; delete both to take it back")
@@ -453,12 +454,13 @@ def _diff(arguments):
 
 
 def _archive(arguments):
-    from . import archive, study
-    from .runs import study_runs
+    from . import archive
+    from .study import runner
+    from .study.runs import study_runs
 
     arguments.trace, arguments.prices, arguments.seed = DEFAULT_TRACE, "", 0
     common = _common(arguments)
-    planned = study.plan(study_runs(arguments.loaded, "full", f"{DEFAULT_TRACE}-second"), "build", common)
+    planned = runner.plan(study_runs(arguments.loaded, "full", f"{DEFAULT_TRACE}-second"), "build", common)
     path, n = archive.write(planned, "build", arguments.output, arguments.dirty)
     print(f"{os.path.relpath(path)}: {n} files, {path.stat().st_size / 2**20:.1f} MiB. Unpacked, `python verify_archive.py` checks them")
 

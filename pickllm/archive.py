@@ -12,7 +12,8 @@ import pathlib
 import stat
 import zipfile
 
-from . import provenance, receipts
+from .study import provenance
+from . import receipts
 from .errors import InputError
 from .files import PACKAGE, root, written
 from .verify_archive import SUMS

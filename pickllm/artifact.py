@@ -7,7 +7,8 @@ badges are given by reviewers, the sheet only states the evidence.
 
 import pandas as pd
 
-from . import provenance, receipts
+from .study import provenance
+from . import receipts
 from .files import root
 
 #: More values than this are given by number; names of lists of a parameter's values.

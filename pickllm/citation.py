@@ -3,7 +3,8 @@
 import pandas as pd
 
 from .analysis import claims as _claims
-from . import experiments, provenance, receipts
+from . import experiments, receipts
+from .study import provenance
 from .errors import InputError, nearest
 from .files import PACKAGE, root
 

@@ -11,7 +11,7 @@ import os
 import pathlib
 import re
 
-from . import provenance
+from .study import provenance
 from .errors import InputError, nearest
 from .files import home, root, write_json
 

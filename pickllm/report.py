@@ -16,8 +16,8 @@ import pandas as pd
 from . import artifact, experiments, receipts, tables
 from .errors import InputError
 from .files import home, root, written
-from .provenance import PACKAGES
-from .runs import SIZES, all_figures
+from .study.provenance import PACKAGES
+from .study.runs import SIZES, all_figures
 
 MARKERS = ("<!-- claims: written by `make reproduce` -->", "<!-- end of claims -->")
 

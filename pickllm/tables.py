@@ -9,7 +9,8 @@ import re
 
 import pandas as pd
 
-from . import experiments, provenance, receipts
+from . import experiments, receipts
+from .study import provenance
 from .files import root, write_csv, written
 
 FORMATS = ("csv", "md", "tex")

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from .files import root
-from .provenance import git
+from .study.provenance import git
 
 #: Numbers agree within this relative difference (the tables hold six significant digits).
 TOLERANCE = 1e-5

@@ -11,7 +11,8 @@ import tempfile
 import pandas as pd
 import pytest
 
-from pickllm import archive, citation, compare, provenance, receipts, tables, verify
+from pickllm import archive, citation, compare, receipts, tables, verify
+from pickllm.study import provenance
 from pickllm.figures import drawing
 from pickllm.files import digest, home
 

@@ -8,10 +8,11 @@ import zipfile
 import pytest
 from kit import git, recorded_checkout
 
-from pickllm import archive, provenance, receipts
+from pickllm import archive, receipts
+from pickllm.study import provenance
 from pickllm.errors import InputError
 from pickllm.files import root
-from pickllm.runs import Run
+from pickllm.study.runs import Run
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pickllm.__main__ import main
 from pickllm.analysis.claims import CLAIMS
 from pickllm.errors import InputError
 from pickllm.files import root
-from pickllm.runs import study_runs
+from pickllm.study.runs import study_runs
 
 
 @pytest.fixture

@@ -9,11 +9,12 @@ from reference import IDENTITY, trace_of
 
 import pickllm as pk
 from pickllm.beyond import bounds, scenarios
-from pickllm import experiments, study
+from pickllm import experiments
+from pickllm.study import runner
 from pickllm.analysis import comparison
 from pickllm.figures import drawing
 from pickllm.files import root
-from pickllm.runs import Run
+from pickllm.study.runs import Run
 
 CONTEXTS = ["simple", "rest"]
 TRACE = pk.load_trace("bfcl-2024-08-11").select(context=CONTEXTS)
@@ -204,8 +205,8 @@ def test_figures_show_every_learner_and_clip_nothing(compared):
 
 def run_notebook(name, tmp_path, **parameters):
     place = tmp_path.as_posix()
-    planned = study.plan([Run(name, name, parameters)], place, {"trace": "bfcl-2024-08-11", "prices": "", "seed": 0, "fingerprint": ""})
-    study.execute(planned, place, jobs=1, progress=False, force=True)
+    planned = runner.plan([Run(name, name, parameters)], place, {"trace": "bfcl-2024-08-11", "prices": "", "seed": 0, "fingerprint": ""})
+    runner.execute(planned, place, jobs=1, progress=False, force=True)
     return json.loads((tmp_path / "results" / f"{name}.json").read_text("utf-8"))
 
 

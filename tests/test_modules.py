@@ -10,7 +10,7 @@ import pytest
 
 from pickllm.files import PACKAGE, home, root
 from pickllm.modules import code_hash, reached
-from pickllm.study import code_of
+from pickllm.study.runner import code_of
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,10 @@ import json
 
 import pytest
 
-from pickllm import experiments, study
+from pickllm import experiments
+from pickllm.study import runner
 from pickllm.files import home
-from pickllm.runs import ASIDE, PAGES, SIZES, study_runs
+from pickllm.study.runs import ASIDE, PAGES, SIZES, study_runs
 from pickllm.traces.sources import load_trace
 
 PATHS = sorted(home("notebooks").glob("*.ipynb"))
@@ -68,7 +69,7 @@ def test_one_cell_is_tagged_parameters_and_holds_json_scalars(path):
     assert len(tagged(path)) == 1
     values = parameters(path)
     assert values and all(v is None or type(v) in (str, int, float, bool) for v in values.values())
-    assert set(study.declared_parameters(path.stem)) == set(values)
+    assert set(runner.declared_parameters(path.stem)) == set(values)
 
 
 @each_that_runs

@@ -8,8 +8,8 @@ import pickllm as pk
 from pickllm.analysis import claims, outcomes
 from pickllm import experiments
 from pickllm.core import statistics
-from pickllm.parameters import joined, listed
-from pickllm.runs import study_runs
+from pickllm.study.parameters import joined, listed
+from pickllm.study.runs import study_runs
 from pickllm.core.trace import COLUMNS
 
 CONTEXTS = ("mean", "all", "a, b")

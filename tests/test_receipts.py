@@ -10,7 +10,8 @@ import pytest
 from kit import build, checkout, git, notebook, record, recorded_checkout
 
 from pickllm.figures import captions
-from pickllm import provenance, receipts, study
+from pickllm.study import provenance, runner
+from pickllm import receipts
 from pickllm.__main__ import main
 from pickllm.errors import InputError
 from pickllm.files import root
@@ -295,14 +296,14 @@ def test_every_figure_of_the_record_resolves():
 
 
 def test_a_run_without_its_provenance_is_not_done(recorded, monkeypatch):
-    monkeypatch.setattr(study, "root", lambda: recorded)
-    assert study._done("build", "claims", "2" * 64)
-    assert not study._done("build", "claims", "3" * 64)
+    monkeypatch.setattr(runner, "root", lambda: recorded)
+    assert runner._done("build", "claims", "2" * 64)
+    assert not runner._done("build", "claims", "3" * 64)
     path = recorded / "build" / "results" / "claims.stamp"
     content = json.loads(path.read_text())
     del content["defaults"]
     path.write_text(json.dumps(content))
-    assert not study._done("build", "claims", "2" * 64)
+    assert not runner._done("build", "claims", "2" * 64)
 
 
 def test_an_upstream_run_that_is_missing_is_an_error_with_the_next_move(recorded):

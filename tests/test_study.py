@@ -14,11 +14,11 @@ import nbformat
 import pandas as pd
 import pytest
 
-from pickllm import study
+from pickllm.study import runner
 from pickllm.files import PACKAGE, root
-from pickllm.parameters import listed, numbers
-from pickllm.results import read_results
-from pickllm.runs import Run
+from pickllm.study.parameters import listed, numbers
+from pickllm.study.results import read_results
+from pickllm.study.runs import Run
 
 pytestmark = pytest.mark.xdist_group("study")  # one after the other: they are timed against each other's kernels
 
@@ -62,8 +62,8 @@ def script(place, runs, folder, jobs=2):
         if __name__ == "__main__":
             runs = [Run(*run[:2], run[2], tuple(run[3])) for run in json.loads({json.dumps(json.dumps(runs))})]
             try:
-                print(*study.execute(study.plan(runs, {folder!r}, {{"fingerprint": "f"}}), {folder!r}, jobs={jobs}, progress=False))
-            except study.RunFailed as error:
+                print(*runner.execute(runner.plan(runs, {folder!r}, {{"fingerprint": "f"}}), {folder!r}, jobs={jobs}, progress=False))
+            except runner.RunFailed as error:
                 print(error, file=sys.stderr)
                 sys.exit(3)
     """
@@ -143,18 +143,18 @@ def test_a_build_folder_that_cannot_be_written_is_one_line(checkout):
 
 
 def test_a_parameter_that_the_notebook_does_not_declare_is_an_error_before_anything_runs(tmp_path):
-    with pytest.raises(study.InputError, match="notebook 'convergence' declares no parameter 'learning_rat'; did you mean 'learning_rates'"):
-        study.plan([Run("x", "convergence", {"learning_rat": "0.1"})], tmp_path, {})
+    with pytest.raises(runner.InputError, match="notebook 'convergence' declares no parameter 'learning_rat'; did you mean 'learning_rates'"):
+        runner.plan([Run("x", "convergence", {"learning_rat": "0.1"})], tmp_path, {})
 
 
 def test_a_notebook_that_does_not_exist_is_an_error(tmp_path):
-    with pytest.raises(study.InputError, match="no notebook .*convergense.ipynb; did you mean 'convergence'"):
-        study.plan([Run("x", "convergense", {})], tmp_path, {})
+    with pytest.raises(runner.InputError, match="no notebook .*convergense.ipynb; did you mean 'convergence'"):
+        runner.plan([Run("x", "convergense", {})], tmp_path, {})
 
 
 def test_the_hash_follows_what_a_run_depends_on(tmp_path):
     def inputs(parameters, **common):
-        return study.plan([Run("x", "convergence", parameters)], tmp_path, {"fingerprint": "a"} | common)[0]["input"]
+        return runner.plan([Run("x", "convergence", parameters)], tmp_path, {"fingerprint": "a"} | common)[0]["input"]
 
     base = inputs({"context": "rest"})
     assert base == inputs({"context": "rest"})
@@ -168,10 +168,10 @@ def test_lists_of_names(text, found):
 
 @pytest.mark.parametrize("call, message", [(lambda: listed("a, d", ("a", "b"), "context"), "unknown context 'd'"), (lambda: numbers("0.1; 0.2"), "not a list of numbers")])
 def test_wrong_lists_are_one_line(call, message):
-    with pytest.raises(study.InputError, match=message):
+    with pytest.raises(runner.InputError, match=message):
         call()
 
 
 def test_the_results_folder_says_what_to_run_first(tmp_path):
-    with pytest.raises(study.InputError, match="no result 'sessions' of runs 'sessions-.*' in .*; run `make reproduce`"):
+    with pytest.raises(runner.InputError, match="no result 'sessions' of runs 'sessions-.*' in .*; run `make reproduce`"):
         read_results(pathlib.Path(tmp_path), "sessions-*", "sessions")

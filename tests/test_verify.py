@@ -8,7 +8,7 @@ import pytest
 
 from pickllm import verify
 from pickllm.files import root
-from pickllm.runs import all_figures
+from pickllm.study.runs import all_figures
 
 
 def frame(**columns):

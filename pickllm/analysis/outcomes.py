@@ -251,7 +251,7 @@ CHECKS = {"check-reversed": REVERSED, "check-second": "second pool"}
 
 def checks(results):
     """Sessions of each check that the study ran, by its name."""
-    from ..results import read_results
+    from ..study.results import read_results
 
     found = {}
     for run, name in CHECKS.items():

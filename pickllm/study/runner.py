@@ -16,9 +16,9 @@ from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import suppress
 
 from . import provenance
-from .errors import InputError, nearest
-from .files import digest, home, root, write_json, written
-from .modules import code_hash
+from ..errors import InputError, nearest
+from ..files import digest, home, root, write_json, written
+from ..modules import code_hash
 
 #: Endings of the files in `data` that a run may read.
 SHIPPED = {".csv", ".json", ".sha256"}

@@ -4,10 +4,10 @@ import json
 import re
 from dataclasses import dataclass, field
 
-from .figures import captions
-from . import experiments
-from .errors import InputError, nearest
-from .files import digest, home
+from ..figures import captions
+from .. import experiments
+from ..errors import InputError, nearest
+from ..files import digest, home
 from .parameters import joined
 
 

@@ -2,8 +2,8 @@
 
 import fnmatch
 
-from .errors import InputError
-from .files import root, write_json, written
+from ..errors import InputError
+from ..files import root, write_json, written
 
 
 def write_result(result, notes=(), figures=(), **tables):

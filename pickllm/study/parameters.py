@@ -2,7 +2,7 @@
 
 import csv
 
-from .errors import InputError, nearest
+from ..errors import InputError, nearest
 
 
 def listed(text, known, what):

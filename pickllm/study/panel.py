@@ -15,16 +15,16 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-from . import experiments
-from .figures import drawing
-from .core import statistics
-from .errors import InputError, MissingFileError, nearest
-from .files import root, write_json, written
-from .core.learners import LinearRewardInaction, QLearning
-from .core.reward import FORMS, Reward
+from .. import experiments
+from ..figures import drawing
+from ..core import statistics
+from ..errors import InputError, MissingFileError, nearest
+from ..files import root, write_json, written
+from ..core.learners import LinearRewardInaction, QLearning
+from ..core.reward import FORMS, Reward
 from .runs import variants_folder
-from .core.sessions import replay
-from .traces.sources import list_traces, load_trace
+from ..core.sessions import replay
+from ..traces.sources import list_traces, load_trace
 
 FOLDER = "build/explore"
 MARK = "exploration, not the record"

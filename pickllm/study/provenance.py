@@ -11,7 +11,7 @@ import platform
 import re
 import subprocess
 
-from .files import root
+from ..files import root
 
 #: Written by `make reproduce` itself: a commit of these is not a change of the code that drew them.
 WRITTEN = ("figures", "README.md")
