@@ -375,7 +375,7 @@ def _execute(planned, folder, arguments):
 
 def _study(arguments, folder, record=True):
     """Every run of the study that is not done, then the report; the default study also renews the record."""
-    from . import receipts, report
+    from .publish import receipts, report
     from .study import runner
     from .files import root
     from .study.runs import study_runs
@@ -424,7 +424,7 @@ def _sweep(arguments):
 
 
 def _why(arguments):
-    from . import receipts
+    from .publish import receipts
 
     lines, known = receipts.why(arguments.figure)
     print("\n".join(lines))
@@ -439,22 +439,22 @@ def _promote(arguments):
 
 
 def _cite(arguments):
-    from . import citation
+    from .publish import citation
 
     print(citation.sentence(arguments.claim) if arguments.claim else citation.bibtex())
 
 
 def _diff(arguments):
-    from . import compare
+    from .publish import diff
 
-    sides = [compare.open_side(name) for name in (arguments.one, arguments.other)]
-    found = compare.differences(*sides, compare.TOLERANCE if arguments.tolerance is None else arguments.tolerance)
-    print("\n".join(compare.lines(*sides, found, arguments.limit)))
+    sides = [diff.open_side(name) for name in (arguments.one, arguments.other)]
+    found = diff.differences(*sides, diff.TOLERANCE if arguments.tolerance is None else arguments.tolerance)
+    print("\n".join(diff.lines(*sides, found, arguments.limit)))
     return 1 if found else 0
 
 
 def _archive(arguments):
-    from . import archive
+    from .publish import archive
     from .study import runner
     from .study.runs import study_runs
 
@@ -477,8 +477,8 @@ def _bench(arguments):
 
 
 def _verify(arguments):
-    from . import receipts
-    from .verify import TOLERANCE, compare
+    from .publish import receipts
+    from .publish.check import TOLERANCE, compare
 
     arguments.trace, arguments.prices, arguments.size, arguments.seed, arguments.force = DEFAULT_TRACE, "", "full", 0, True
     _study(arguments, "build/verify", record=False)

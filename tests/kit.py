@@ -11,7 +11,7 @@ import tempfile
 import pandas as pd
 import pytest
 
-from pickllm import archive, citation, compare, receipts, tables, verify
+from pickllm.publish import archive, citation, diff, receipts, tables, check
 from pickllm.study import provenance
 from pickllm.figures import drawing
 from pickllm.files import digest, home

@@ -8,7 +8,7 @@ import zipfile
 import pytest
 from kit import git, recorded_checkout
 
-from pickllm import archive, receipts
+from pickllm.publish import archive, receipts
 from pickllm.study import provenance
 from pickllm.errors import InputError
 from pickllm.files import root

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from kit import claims, git, recorded_checkout
 
-from pickllm import artifact, citation, receipts, tables
+from pickllm.publish import artifact, citation, receipts, tables
 from pickllm.__main__ import main
 from pickllm.analysis.claims import CLAIMS
 from pickllm.errors import InputError

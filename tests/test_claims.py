@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from pickllm.analysis import claims
-from pickllm import experiments, report
+from pickllm import experiments
+from pickllm.publish import report
 from pickllm.files import root
 
 BASELINES = {"most expensive", "random", "best single", "cheapest"}

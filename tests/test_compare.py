@@ -8,7 +8,7 @@ import pytest
 from kit import build, recorded_checkout
 from test_archive import planned
 
-from pickllm import archive, compare
+from pickllm.publish import archive, diff
 from pickllm.__main__ import main
 
 
@@ -22,11 +22,11 @@ def two(tmp_path, monkeypatch):
 
 
 def side(name="x", runs=None, pictures=None, **tables):
-    return compare.Side(name, runs or {}, tables, pictures or {})
+    return diff.Side(name, runs or {}, tables, pictures or {})
 
 
 def found(a, b, **options):
-    return [(d.kind, d.where, d.a, d.b) for d in compare.differences(side(t=pd.DataFrame(a)), side(t=pd.DataFrame(b)), **options)]
+    return [(d.kind, d.where, d.a, d.b) for d in diff.differences(side(t=pd.DataFrame(a)), side(t=pd.DataFrame(b)), **options)]
 
 
 # Tables
@@ -45,7 +45,7 @@ def test_numbers_differ_beyond_the_tolerance_and_are_told_with_their_row():
 
 def test_the_largest_relative_difference_comes_first():
     a = pd.DataFrame({"k": list("abcd"), "v": [100.0, 1.0, 0.0, 5.0]})
-    told = compare.differences(side(t=a), side(t=a.assign(v=[101.0, 1.5, 1e-9, np.nan])))
+    told = diff.differences(side(t=a), side(t=a.assign(v=[101.0, 1.5, 1e-9, np.nan])))
     assert [d.where for d in told] == ["t: row 4 (d), v", "t: row 3 (c), v", "t: row 2 (b), v", "t: row 1 (a), v"]
     assert [d.relative for d in told] == [np.inf, 1.0, pytest.approx(0.5 / 1.5), pytest.approx(1 / 101)]
 
@@ -68,16 +68,16 @@ def test_a_label_that_holds_for_the_whole_table_does_not_part_its_rows():
 
 def test_columns_and_tables_that_one_side_has_alone():
     assert found({"k": ["a"], "v": [1.0]}, {"k": ["a"], "u": [1.0]}) == [("table", "t: column u", None, "there"), ("table", "t: column v", "there", None)]
-    told = compare.differences(side(t=pd.DataFrame({"x": [1]})), side(u=pd.DataFrame({"x": [1, 2]})))
+    told = diff.differences(side(t=pd.DataFrame({"x": [1]})), side(u=pd.DataFrame({"x": [1, 2]})))
     assert [(d.kind, d.where, d.a, d.b) for d in told] == [("table", "t", "1 rows", None), ("table", "u", None, "2 rows")]
 
 
 def test_long_columns_are_counted_in_full_and_listed_in_part():
     n = 10_000
     a, b = side("A", t=pd.DataFrame({"v": np.ones(n)})), side("B", t=pd.DataFrame({"v": np.linspace(2, 3, n)}))
-    told = compare.differences(a, b)
+    told = diff.differences(a, b)
     assert len(told) < n and sum(1 + d.more for d in told) == n and told[0].b == 3.0
-    lines = compare.lines(a, b, told, limit=2)
+    lines = diff.lines(a, b, told, limit=2)
     assert "10000 numbers differ" in lines and lines[-1] == "  and 9998 more" and lines[-3] == "  t: row 10000, v: A 1, B 3 (+2, 66.7 %)"
 
 
@@ -108,7 +108,7 @@ def test_planted_differences_are_found_and_exit_1(two, capsys):
 def test_a_pictures_run_id_alone_makes_no_difference(two):
     svg = two / "build/other/figures/claims.svg"
     svg.write_text(svg.read_text().replace("2" * 12, "3" * 12))
-    assert compare.differences(compare.open_side("build"), compare.open_side("build/other")) == []
+    assert diff.differences(diff.open_side("build"), diff.open_side("build/other")) == []
 
 
 def test_two_runs_by_name_by_id_and_by_folder(two, capsys):

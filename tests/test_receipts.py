@@ -11,7 +11,7 @@ from kit import build, checkout, git, notebook, record, recorded_checkout
 
 from pickllm.figures import captions
 from pickllm.study import provenance, runner
-from pickllm import receipts
+from pickllm.publish import receipts
 from pickllm.__main__ import main
 from pickllm.errors import InputError
 from pickllm.files import root

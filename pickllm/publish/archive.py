@@ -12,10 +12,10 @@ import pathlib
 import stat
 import zipfile
 
-from .study import provenance
+from ..study import provenance
 from . import receipts
-from .errors import InputError
-from .files import PACKAGE, root, written
+from ..errors import InputError
+from ..files import PACKAGE, root, written
 from .verify_archive import SUMS
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold: no date of the day in it
@@ -45,7 +45,7 @@ def write(planned, folder="build", output=None, dirty=False):
     InputError
         No git, changed files, runs that are not done, or a record that is not this study's.
     """
-    from . import __version__
+    from .. import __version__
 
     changed = _state(dirty)
     _require_record(planned, folder)

@@ -11,9 +11,9 @@ import os
 import pathlib
 import re
 
-from .study import provenance
-from .errors import InputError, nearest
-from .files import home, root, write_json
+from ..study import provenance
+from ..errors import InputError, nearest
+from ..files import home, root, write_json
 
 MANIFEST = "manifest.json"
 #: Parameters that only say where results go: the same run in another folder is the same run.
@@ -67,7 +67,7 @@ def collect(folder, tables=None):
     dict
         ``runs``, ``traces``, ``figures``, ``tables`` (the same bytes whenever the same code runs), and `VARYING`.
     """
-    from . import __version__
+    from .. import __version__
 
     found = stamps(folder)
     runs = {
@@ -164,9 +164,9 @@ def _python(cell):
 
 def _trace(name, prices):
     """A trace's hash, what it was read or sampled from, and its price list with dates."""
-    from .traces import leaderboard
-    from .core.pool import declared_pools
-    from .traces.sources import bundled_summary, load_trace
+    from ..traces import leaderboard
+    from ..core.pool import declared_pools
+    from ..traces.sources import bundled_summary, load_trace
 
     trace = load_trace(name, prices or None)
     if name in declared_pools():

@@ -2,11 +2,12 @@
 
 import pandas as pd
 
-from .analysis import claims as _claims
-from . import experiments, receipts
-from .study import provenance
-from .errors import InputError, nearest
-from .files import PACKAGE, root
+from ..analysis import claims as _claims
+from .. import experiments
+from . import receipts
+from ..study import provenance
+from ..errors import InputError, nearest
+from ..files import PACKAGE, root
 
 #: What the order of the file's references stands for.
 _ARXIV = "arXiv "

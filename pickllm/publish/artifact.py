@@ -7,9 +7,9 @@ badges are given by reviewers, the sheet only states the evidence.
 
 import pandas as pd
 
-from .study import provenance
+from ..study import provenance
 from . import receipts
-from .files import root
+from ..files import root
 
 #: More values than this are given by number; names of lists of a parameter's values.
 _LONG = 8
@@ -79,7 +79,7 @@ def sheet(folder, manifest, claims):
 
 
 def _tolerance():
-    from .verify import TOLERANCE
+    from .check import TOLERANCE
 
     return TOLERANCE
 

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from . import receipts
-from .errors import InputError, nearest
-from .files import root
-from .verify import TOLERANCE
+from ..errors import InputError, nearest
+from ..files import root
+from .check import TOLERANCE
 
 #: So many differing cells of a column are kept one by one, the largest; the rest is counted.
 _LISTED = 200

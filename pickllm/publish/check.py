@@ -6,8 +6,8 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-from .files import root
-from .study.provenance import git
+from ..files import root
+from ..study.provenance import git
 
 #: Numbers agree within this relative difference (the tables hold six significant digits).
 TOLERANCE = 1e-5

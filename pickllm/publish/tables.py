@@ -9,9 +9,10 @@ import re
 
 import pandas as pd
 
-from . import experiments, receipts
-from .study import provenance
-from .files import root, write_csv, written
+from .. import experiments
+from . import receipts
+from ..study import provenance
+from ..files import root, write_csv, written
 
 FORMATS = ("csv", "md", "tex")
 _LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {c: f"\\{c}" for c in "&%$#_{}"}

@@ -13,11 +13,12 @@ import re
 
 import pandas as pd
 
-from . import artifact, experiments, receipts, tables
-from .errors import InputError
-from .files import home, root, written
-from .study.provenance import PACKAGES
-from .study.runs import SIZES, all_figures
+from . import artifact, receipts, tables
+from .. import experiments
+from ..errors import InputError
+from ..files import home, root, written
+from ..study.provenance import PACKAGES
+from ..study.runs import SIZES, all_figures
 
 MARKERS = ("<!-- claims: written by `make reproduce` -->", "<!-- end of claims -->")
 
@@ -195,7 +196,7 @@ def write(folder, trace, size, planned):
 
 
 def _pool_note(trace):
-    from .core.pool import declared_pools
+    from ..core.pool import declared_pools
 
     name = trace.name.removesuffix("-rows")
     return f"The pool: {declared_pools()[name]['note']}. It is no evidence that routing pays in general." if name in declared_pools() else ""
