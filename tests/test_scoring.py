@@ -109,7 +109,7 @@ def test_a_function_in_a_file(tmp_path):
 
 
 def test_a_module_of_the_library_agrees_with_the_function_and_computes_a_mean():
-    from pickllm.metrics import metric
+    from pickllm.scoring.metric import metric
 
     found = metric("token_f1").compute(predictions=["a cat", "dog"], references=["cat", "cat"])
     assert found == {"token_f1": 0.5, "scores": [1.0, 0.0]}

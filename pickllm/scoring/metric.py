@@ -3,7 +3,7 @@
 import datasets
 import evaluate
 
-from .answers import MEASURES
+from .measures import MEASURES
 
 
 class Agreement(evaluate.Metric):

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .answers import MEASURES
-from .errors import InputError, MissingFileError, nearest
-from .files import written
-from .core.statistics import mean, share
-from .core.trace import read_frame
+from .measures import MEASURES
+from ..errors import InputError, MissingFileError, nearest
+from ..files import written
+from ..core.statistics import mean, share
+from ..core.trace import read_frame
 
 #: What a judge is asked; the numbers are its scale's ends.
 JUDGE_PROMPT = """You grade an answer. Read the question, the reference answer (there may be none) and the answer.
@@ -150,7 +150,7 @@ def scorer(spec, *, field=None, higher_is_worse=False, judge=None, log=None):
 
 
 def _local(name, predictions, references):
-    from .metrics import metric
+    from .metric import metric
 
     return metric(name).compute(predictions=predictions, references=references)["scores"]
 
@@ -257,7 +257,7 @@ def judged_by(endpoint, *, scale=(1, 10), template=JUDGE_PROMPT, log=None):
     InputError
         No judge, or several; a scale that is none. When it scores: a verdict that is no whole number on the scale.
     """
-    from .live.endpoints import read_models
+    from ..live.endpoints import read_models
 
     if endpoint is None:
         raise InputError("scorer 'judge' needs the LLM that grades; give a models file that holds it alone (--judge FILE)")
@@ -285,7 +285,7 @@ def _verdicts(endpoint, asked, log):
     """What the judge says to each prompt, through the same calls, retries and log as a recording."""
     import pandas as pd
 
-    from .live import recording
+    from ..live import recording
 
     ids = [hashlib.sha256(prompt.encode()).hexdigest()[:24] for prompt in asked]
     queries = pd.DataFrame({"query_id": ids, "context": "judge", "prompt": asked, "reference": None}).drop_duplicates("query_id")
@@ -328,7 +328,7 @@ def read_responses(path):
         raise MissingFileError(f"no file of responses {path}; check the path, or record some with `pickllm record`")
     with open(path, "rb") as file:
         if b'"prompt_sha256"' in file.readline():
-            from .live.log import answers
+            from ..live.log import answers
 
             frame = answers(path)
             if frame["response"].isna().all() and frame["response_sha256"].notna().any():

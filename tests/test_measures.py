@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pickllm.answers import MEASURES, bleu, chrf, exact_match, json_match, letter, multiple_choice, numeric_answer, rouge_l, token_f1
+from pickllm.scoring.measures import MEASURES, bleu, chrf, exact_match, json_match, letter, multiple_choice, numeric_answer, rouge_l, token_f1
 
 GSM8K = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data" / "zeroeval" / "result_dirs" / "gsm"
 PUBLISHED = {"gpt-3.5-turbo-0125": 80.36, "claude-3-haiku-20240307": 88.78, "gpt-4o-2024-05-13": 95.38, "claude-3-opus-20240229": 95.60}
