@@ -11,6 +11,7 @@ import pandas as pd
 
 import pickllm as pk
 from pickllm.engine import kernels, streams
+from pickllm.core.compiled import setting
 from pickllm.core.sessions import bound, outcome_table
 
 from . import peers
@@ -43,7 +44,7 @@ def in_c(library, learner, unit, sessions, queries, seed, marks):
     """Sessions by engine.c: choices, queries, probabilities, locked_at, locked_model."""
     rewards = np.ascontiguousarray(unit)
     keys = [streams.keys(seed, np.arange(sessions), purpose) for purpose in (streams.QUERY, streams.CHOICE)]
-    numbers = kernels.setting(learner, learner.lock_rule, 4)
+    numbers = setting(learner, learner.lock_rule, 4)
     c_setting = Setting(numbers.rate, numbers.start, numbers.explore, numbers.exploit, numbers.limit, numbers.patience)
     asked, chosen = np.empty((sessions, queries), np.int32), np.empty((sessions, queries), np.int16)
     recorded, locks = np.empty((sessions, len(marks), 4)), np.empty((2, sessions), np.int64)
@@ -69,18 +70,19 @@ def measure(repetitions=5):
         reward, learner, rule = bound(trace, pk.Reward(), learner)
         unit = reward.unit(trace.accuracy, trace.cost_usd, trace.latency_ms)
         outcomes = outcome_table(trace, reward)
+        numbers = setting(learner, rule, 4)
         marks, two = (np.linspace(0, QUERIES, n).round().astype(np.int64) for n in (MARKS, 2))
         block, size = slice(0, SESSIONS), SESSIONS * QUERIES
-        ours = lambda m, n_jobs=1: kernels.replay(unit, learner, rule, block, QUERIES, 0, "bootstrap", m, n_jobs)  # noqa: B023, E731
+        ours = lambda m, n_jobs=1: kernels.replay(unit, numbers, block, QUERIES, 0, "bootstrap", m, n_jobs)  # noqa: B023, E731
         candidates = {
             "compiled, choices and 100 checkpoints": (size, lambda: ours(marks)),
             "compiled, choices alone": (size, lambda: ours(two)),
-            "compiled, sums alone": (size, lambda: kernels.reduce(unit, outcomes, learner, rule, block, QUERIES, 0, "bootstrap", two)),
+            "compiled, sums alone": (size, lambda: kernels.reduce(unit, outcomes, numbers, block, QUERIES, 0, "bootstrap", two)),
             "compiled, choices and 100 checkpoints, two threads": (size, lambda: ours(marks, 2)),
             "NumPy across sessions": (256 * QUERIES, lambda: pk.replay(trace, reward, learner, sessions=256, queries=QUERIES, engine="numpy")),
         }
         if library:
-            for a, b in zip(in_c(library, learner, unit, 99, 300, 3, marks[:30]), kernels.replay(unit, learner, rule, slice(0, 99), 300, 3, "bootstrap", marks[:30])):
+            for a, b in zip(in_c(library, learner, unit, 99, 300, 3, marks[:30]), kernels.replay(unit, numbers, slice(0, 99), 300, 3, "bootstrap", marks[:30])):
                 np.testing.assert_array_equal(a, b)
             candidates["C, choices and 100 checkpoints"] = size, lambda: in_c(library, learner, unit, SESSIONS, QUERIES, 0, marks)
         n = 3000

@@ -12,6 +12,8 @@ import pandas as pd
 import pickllm as pk
 from pickllm.engine import kernels
 
+from pickllm.core.compiled import setting
+
 from .engine import LEARNERS
 from .timing import interleaved, summary
 
@@ -28,7 +30,7 @@ def measure(repetitions=5):
         for varied, value, (m, queries, sessions, threads) in cases:
             unit = np.random.default_rng(m).random((1000, m))
             marks = np.array([0, queries])
-            arguments = (unit, learner, learner.lock_rule, slice(0, sessions), queries, 0, "bootstrap", marks, threads)
+            arguments = (unit, setting(learner, learner.lock_rule, m), slice(0, sessions), queries, 0, "bootstrap", marks, threads)
             calls[varied, value] = (sessions * queries, lambda arguments=arguments: kernels.replay(*arguments))
         seconds = interleaved({key: call for key, (_, call) in calls.items()}, repetitions)
         for key, (decisions, _) in calls.items():

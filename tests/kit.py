@@ -76,7 +76,7 @@ def build(folder, study="build", **parameters):
 
 def adopt(folder, monkeypatch):
     """Let the kit's modules take ``folder`` for their own checkout."""
-    for module in (archive, citation, compare, figures, provenance, receipts, tables, verify):
+    for module in (archive, check, citation, diff, drawing, provenance, receipts, tables):
         monkeypatch.setattr(module, "root", lambda: folder)
     monkeypatch.setattr(receipts, "home", lambda name: folder / name if name == "notebooks" else home(name))
     return folder

@@ -147,6 +147,6 @@ def test_a_zip_that_cannot_be_written_leaves_nothing(recorded, tmp_path):
 def test_the_checker_needs_nothing_but_the_standard_library():
     import ast
 
-    tree = ast.parse((root() / "pickllm" / "verify_archive.py").read_text("utf-8"))
+    tree = ast.parse((root() / "pickllm" / "publish" / "verify_archive.py").read_text("utf-8"))
     imported = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names} | {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
     assert imported <= set(sys.stdlib_module_names)

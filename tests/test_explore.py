@@ -8,15 +8,16 @@ import pandas as pd
 import pytest
 
 import pickllm as pk
-from pickllm import experiments
-from pickllm.study import panel, runner
+from pickllm.study import runner, runs
+from pickllm.study import variant as explore
+from pickllm.study.panel import Panel
 from pickllm.study.runs import all_figures, study_runs
 
 SMALL = {"sessions": 60, "queries": 80}
 
 
 def test_the_panels_numbers_are_the_replays_and_the_traces():
-    frame = panel.numbers(panel.Variant(context="rest", w_cost=0.5, learner="qlearning", learning_rate=0.3, **SMALL))
+    frame = explore.numbers(explore.Variant(context="rest", w_cost=0.5, learner="qlearning", learning_rate=0.3, **SMALL))
     here = pk.load_trace("bfcl-2024-08-11").select(context="rest")
     s = pk.replay(here, pk.Reward(w_cost=0.5), pk.QLearning(0.3, 0.1), sessions=60, queries=80, seed=0)
     table = s.table()
@@ -30,7 +31,7 @@ def test_the_panels_numbers_are_the_replays_and_the_traces():
 
 
 def test_controls_are_what_long_sessions_of_them_come_to():
-    frame = panel.numbers(panel.Variant(context="simple", **SMALL)).set_index(["panel", "series"]).value
+    frame = explore.numbers(explore.Variant(context="simple", **SMALL)).set_index(["panel", "series"]).value
     here = pk.load_trace("bfcl-2024-08-11").select(context="simple")
     for name, control in {"random": pk.UniformRandom(), "oracle": pk.Oracle(), here.models[1]: pk.Always(here.models[1])}.items():
         table = pk.replay(here, pk.Reward(), control, sessions=400, queries=500, checkpoints=2).table()
@@ -45,20 +46,20 @@ def test_controls_are_what_long_sessions_of_them_come_to():
 )
 def test_a_choice_that_cannot_be_drawn_is_one_line(change, text):
     with pytest.raises(pk.InputError, match=text):
-        panel.numbers(panel.Variant(**SMALL | change))
+        explore.numbers(explore.Variant(**SMALL | change))
 
 
 @pytest.fixture
 def tree(tmp_path, monkeypatch):
     """A checkout of its own for exports and promotions."""
-    monkeypatch.setattr(panel, "root", lambda: tmp_path)
-    monkeypatch.setattr(experiments, "home", lambda folder: tmp_path / folder)
+    monkeypatch.setattr(explore, "root", lambda: tmp_path)
+    monkeypatch.setattr(runs, "home", lambda folder: tmp_path / folder)
     return tmp_path
 
 
 @pytest.fixture
 def panel(tree):
-    return panel.Panel(panel.Variant(context="rest", **SMALL))
+    return Panel(explore.Variant(context="rest", **SMALL))
 
 
 def test_moving_a_control_redraws_and_says_what_came_of_it(panel):
@@ -67,7 +68,7 @@ def test_moving_a_control_redraws_and_says_what_came_of_it(panel):
     panel.controls["w_cost"].value = 2.0
     assert panel.picture.value != before and panel.message.value != said
     panel.controls["w_cost"].value = 0.1
-    assert panel.picture.value == before and panel.variant == panel.Variant(context="rest", **SMALL)
+    assert panel.picture.value == before and panel.variant == explore.Variant(context="rest", **SMALL)
 
 
 def test_another_trace_brings_its_contexts_and_pool_and_draws_once(panel, monkeypatch):
@@ -93,14 +94,14 @@ def test_a_variant_goes_from_the_panel_to_the_study_and_back(panel, tree, monkey
     panel.button.click()
     assert "pickllm promote cost-first" in panel.message.value
     folder = tree / "build/explore/cost-first"
-    assert panel.read(folder / "variant.json") == panel.variant
+    assert explore.read(folder / "variant.json") == panel.variant
     svg = (folder / "cost-first.svg").read_text()
-    assert panel.MARK in svg and (folder / "cost-first.png").exists()
-    pd.testing.assert_frame_equal(pd.read_csv(folder / "cost-first.csv"), panel.numbers(panel.variant).round(12), check_dtype=False, rtol=1e-4)
+    assert explore.MARK in svg and (folder / "cost-first.png").exists()
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "cost-first.csv"), explore.numbers(panel.variant).round(12), check_dtype=False, rtol=1e-4)
 
     trace = pk.load_trace("bfcl-2024-08-11")
     before = study_runs(trace, "smoke", "bfcl-2024-08-11-second")
-    assert panel.promote("cost-first") == tree / "data/variants/cost-first.json"
+    assert explore.promote("cost-first") == tree / "data/variants/cost-first.json"
     after = study_runs(trace, "smoke", "bfcl-2024-08-11-second")
     (new,) = after[len(before) :]
     assert after[: len(before)] == before and new.name == "variant-cost-first" and new.notebook == "variant"
@@ -112,7 +113,7 @@ def test_a_variant_goes_from_the_panel_to_the_study_and_back(panel, tree, monkey
 
 
 def test_the_notebook_declares_every_parameter_of_a_variant():
-    assert set(runner.declared_parameters("variant")) == {f for f in panel.Variant.__dataclass_fields__} | {"name", "result", "figures", "run"}
+    assert set(runner.declared_parameters("variant")) == {f for f in explore.Variant.__dataclass_fields__} | {"name", "result", "figures", "run"}
 
 
 @pytest.mark.parametrize(
@@ -122,9 +123,9 @@ def test_the_notebook_declares_every_parameter_of_a_variant():
 def test_a_damaged_parameter_file_is_one_line(tmp_path, content, text):
     (tmp_path / "v.json").write_text(content)
     with pytest.raises(pk.InputError, match=text):
-        panel.read(tmp_path / "v.json")
+        explore.read(tmp_path / "v.json")
 
 
 def test_what_was_not_exported_cannot_be_promoted(tree):
     with pytest.raises(FileNotFoundError, match="no exported variant 'x'.*export one"):
-        panel.promote("x")
+        explore.promote("x")

@@ -12,6 +12,7 @@ from reference import IDENTITY, trace_of
 
 import pickllm as pk
 from pickllm.engine import kernels, streams
+from pickllm.core.compiled import setting
 from pickllm.core.sessions import outcome_table, tally
 
 ARRAYS = ("choices", "queries", "probabilities", "locked_at", "locked_model")
@@ -108,7 +109,7 @@ def test_reduced_sums_are_those_of_the_recorded_sessions(simple, learner, order)
     table = outcome_table(simple, reward)
     counts, sums, _ = tally(s.queries, s.choices, table, s.locked_model)
     unit, rule = reward.unit(simple.accuracy, simple.cost_usd, simple.latency_ms), s.learner.lock_rule
-    found = [kernels.reduce(unit, table, s.learner, rule, part, 300, 9, order, marks) for part in (slice(0, 32), slice(32, 75))]
+    found = [kernels.reduce(unit, table, setting(s.learner, rule, 4), part, 300, 9, order, marks) for part in (slice(0, 32), slice(32, 75))]
     np.testing.assert_array_equal(np.concatenate([f[0] for f in found]), sums, strict=True)
     np.testing.assert_array_equal(np.concatenate([f[1] for f in found]), counts)
     np.testing.assert_array_equal(np.concatenate([f[3] for f in found]), s.locked_at)

@@ -26,7 +26,7 @@ def copy(tmp_path_factory):
 
 def inputs(place, notebook="sessions"):
     """Input hash of a run of a notebook there, planned by a process of its own."""
-    code = f"from pickllm import study; from pickllm.runs import Run; print(study.plan([Run('x', {notebook!r})], 'build', {{}})[0]['input'])"
+    code = f"from pickllm.study import runner; from pickllm.study.runs import Run; print(runner.plan([Run('x', {notebook!r})], 'build', {{}})[0]['input'])"
     return subprocess.run([sys.executable, "-c", code], cwd=place, check=True, capture_output=True, text=True).stdout
 
 
@@ -57,7 +57,7 @@ def test_what_no_notebook_of_the_study_imports_reruns_nothing(copy):
 def test_a_simulation_does_not_depend_on_how_it_is_drawn():
     stems = {path.stem for path in reached(code_of("convergence"))}
     assert {"learners", "reward", "sessions", "kernels", "statistics", "experiments"} <= stems
-    assert not {"figures", "report", "testing", "scoring", "recording"} & stems
+    assert not {"drawing", "report", "testing", "scoring", "recording"} & stems
 
 
 def test_a_learner_of_another_module_of_the_package_is_reached_through_its_public_name():
@@ -68,7 +68,7 @@ def test_a_learner_of_another_module_of_the_package_is_reached_through_its_publi
 
 def test_every_import_statement_of_the_package_is_followed():
     """Whatever a process has imported after running a module is among what was reached by reading it."""
-    for module in ("sessions", "experiments", "summary", "figures", "claims"):
+    for module in ("core.sessions", "experiments", "traces.summary", "figures.drawing", "analysis.claims"):
         code = f"import json, sys, pickllm.{module}; print(json.dumps([m for m in sys.modules if m.startswith('pickllm.')]))"
         loaded = json.loads(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
         found = {".".join(p.relative_to(PACKAGE.parent).with_suffix("").parts) for p in reached(f"import pickllm.{module}")}
@@ -76,10 +76,10 @@ def test_every_import_statement_of_the_package_is_followed():
 
 
 def test_the_hash_is_of_bytes_and_places(copy):
-    one, other = copy / "pickllm" / "locking.py", copy / "pickllm" / "errors.py"
+    one, other = copy / "pickllm" / "core" / "locking.py", copy / "pickllm" / "errors.py"
     with pytest.raises(ValueError, match="subpath"):
         code_hash(one)  # not of this package
-    assert code_hash("from pickllm import locking") != code_hash("from pickllm import errors")
+    assert code_hash("from pickllm.core import locking") != code_hash("from pickllm import errors")
     assert other.read_bytes() != one.read_bytes()
 
 

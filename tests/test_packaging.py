@@ -119,14 +119,15 @@ def test_no_file_names_a_registry_or_a_machines_paths():
             assert not found, f"{name}: {found[0]!r}"
 
 
-def test_the_readme_names_files_that_exist_and_each_module_once():
+def test_the_readme_names_rooms_that_exist_and_each_room_once():
     text = (root() / "README.md").read_text("utf-8")
     table = text[text.index("## Where things stand") :]
     table = table[: table.index("\n## ", 5)]
-    named = {pathlib.Path(n).name for row in table.splitlines() if row.startswith("| `") for n in re.findall(r"`([\w./-]+)`", row.split("|")[1])}
-    modules = {p.name for p in (root() / "pickllm").glob("*.py")} - {"__init__.py", "files.py", "errors.py"}
-    assert modules <= named, f"not in the README's table: {sorted(modules - named)}"
-    assert all((root() / n).exists() or (root() / "pickllm" / n).exists() for n in named)
+    named = [n for row in table.splitlines() if row.startswith("| `") for n in re.findall(r"`([\w./-]+)`", row.split("|")[1])]
+    rooms = {f"pickllm/{p.parent.name}/" for p in (root() / "pickllm").glob("*/__init__.py")}
+    rooms |= {f"pickllm/{p.name}" for p in (root() / "pickllm").glob("*.py") if p.name != "__init__.py"}
+    assert rooms <= set(named), f"not in the README's table: {sorted(rooms - set(named))}"
+    assert all((root() / n).exists() for n in named) and len(named) == len(set(named))
 
 
 def test_every_dependency_earns_a_line_of_the_readme():

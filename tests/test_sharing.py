@@ -14,7 +14,7 @@ import yaml
 from test_trace import COLUMNS, refused, same
 
 import pickllm as pk
-from pickllm.traces import hub
+from pickllm.traces import hub as sharing
 from pickllm.errors import UnpinnedWarning
 
 FAR = "0" * 40
@@ -57,7 +57,7 @@ def trace(n=12, **limits):
 @pytest.mark.parametrize("limits", [{}, {"max_cost_usd": 0.5, "latency_floor_ms": 10.0, "latency_ceiling_ms": 7e4}])
 def test_what_is_pushed_is_what_its_commit_loads(hub, limits):
     mine = trace(**limits)
-    pushed = hub.push(mine, "ada/mine", licence="cc-by-4.0", source="a log")
+    pushed = sharing.push(mine, "ada/mine", licence="cc-by-4.0", source="a log")
     again = pk.load_trace(pushed.address)
     assert pushed.address == f"hub:ada/mine@{hub.datasets['ada/mine']['refs']['main']}"
     assert again.fingerprint() == mine.fingerprint() and again.prices == mine.prices and again.limits == mine.limits
@@ -69,8 +69,8 @@ def test_large_files_go_by_the_large_file_protocol_and_come_back(tmp_path):
         trace().save(tmp_path / "t.csv")
         environment = os.environ | {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path), "HF_TOKEN": "hf_ada_writes", "HF_HUB_DISABLE_XET": "1"}
         code = (  # in a process of its own: huggingface_hub reads its switches when it is imported
-            "import sys, pickllm as pk\nfrom pickllm import sharing\n"
-            "t = pk.load_trace(sys.argv[1]); p = hub.push(t, 'ada/large')\n"
+            "import sys, pickllm as pk\nfrom pickllm.traces import hub as sharing\n"
+            "t = pk.load_trace(sys.argv[1]); p = sharing.push(t, 'ada/large')\n"
             "assert pk.load_trace(p.address).fingerprint() == t.fingerprint(); print(p.address)"
         )
         done = subprocess.run([sys.executable, "-c", code, tmp_path / "t.csv"], env=environment, capture_output=True, text=True, check=False)
@@ -79,7 +79,7 @@ def test_large_files_go_by_the_large_file_protocol_and_come_back(tmp_path):
 
 
 def test_a_commit_that_was_loaded_once_needs_no_hub(hub, monkeypatch):
-    rows, summary = hub.push(trace(), "ada/mine"), hub.push(trace(), "ada/short", summary_only=True, min_cell=2)
+    rows, summary = sharing.push(trace(), "ada/mine"), sharing.push(trace(), "ada/short", summary_only=True, min_cell=2)
     first = [pk.load_trace(p.address).fingerprint() for p in (rows, summary)]
     calls = len(hub.calls)
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
@@ -88,18 +88,18 @@ def test_a_commit_that_was_loaded_once_needs_no_hub(hub, monkeypatch):
 
 def test_a_later_commit_changes_nothing_of_an_earlier_one(hub):
     one, two = trace(), trace(8)
-    first, second = hub.push(one, "ada/mine"), hub.push(two, "ada/mine")
+    first, second = sharing.push(one, "ada/mine"), sharing.push(two, "ada/mine")
     assert [pk.load_trace(p.address).n_queries for p in (first, second)] == [12, 8]
-    assert hub.push(two, "ada/mine").address == second.address  # nothing changed, no commit
+    assert sharing.push(two, "ada/mine").address == second.address  # nothing changed, no commit
 
 
 def test_a_summary_is_shared_without_rows_and_samples_alike_after_loading(hub):
-    hub.push(trace(), "ada/mine")
-    pushed = hub.push(trace(), "ada/mine", summary_only=True, min_cell=3)
+    sharing.push(trace(), "ada/mine")
+    pushed = sharing.push(trace(), "ada/mine", summary_only=True, min_cell=3)
     assert {f for f in hub.head("ada/mine") if not f.startswith(".")} == {"summary.json", "README.md"}  # the rows are gone from the head
     again = pk.load_trace(pushed.address)
     assert again.sample_of.provenance["protected"] and f"fingerprint: {again.fingerprint()}" in pushed.disclosed
-    assert hub.push(again, "ada/again").address and "trace.parquet" not in hub.head("ada/again")  # a sample is no measurement
+    assert sharing.push(again, "ada/again").address and "trace.parquet" not in hub.head("ada/again")  # a sample is no measurement
     assert hub.head("ada/again")["summary.json"] == hub.head("ada/mine")["summary.json"]
 
 
@@ -110,7 +110,7 @@ def test_files_that_others_made_by_hand_load_too(hub):
 
 
 def test_own_prices_stand_over_the_dataset_s(hub):
-    address = hub.push(trace(), "ada/mine").address
+    address = sharing.push(trace(), "ada/mine").address
     assert pk.load_trace(address, prices=prices(input_usd=9.0)).limits.max_cost_usd == pytest.approx((9 * 1000 + 300 / 3) / 1e6)
 
 
@@ -119,7 +119,7 @@ def test_own_prices_stand_over_the_dataset_s(hub):
 
 @pytest.mark.parametrize("name", ["hub:ada/mine@main", "hub:ada/mine", "hub:ada/mine@v1"])
 def test_what_may_move_is_loaded_with_a_warning_that_names_the_commit(hub, name):
-    address = hub.push(trace(), "ada/mine").address
+    address = sharing.push(trace(), "ada/mine").address
     hub.datasets["ada/mine"]["refs"]["v1"] = address[-40:]
     with pytest.warns(UnpinnedWarning, match=address) as said:
         assert pk.load_trace(name).name == f"ada/mine@{address[-40:][:12]}"
@@ -127,7 +127,7 @@ def test_what_may_move_is_loaded_with_a_warning_that_names_the_commit(hub, name)
 
 
 def test_a_commit_is_loaded_without_a_word(hub):
-    address = hub.push(trace(), "ada/mine").address
+    address = sharing.push(trace(), "ada/mine").address
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         pk.load_trace(address)
@@ -137,37 +137,37 @@ def test_a_commit_is_loaded_without_a_word(hub):
 
 
 def test_text_stays_here_unless_it_is_told_to_go(hub):
-    pushed = hub.push(trace(), "ada/mine")
+    pushed = sharing.push(trace(), "ada/mine")
     assert not any(b"secret" in content for content in hub.head("ada/mine").values())
     assert any("left out as text: response" in line for line in pushed.disclosed) and any("attempts" in line for line in pushed.disclosed)
-    told = hub.push(trace(), "ada/told", with_text=True)
+    told = sharing.push(trace(), "ada/told", with_text=True)
     assert (pk.load_trace(told.address).extra["response"] == "the secret answer").all()
 
 
 @pytest.mark.parametrize("query", ["what is the capital of France?", "x" * 65])
 def test_an_id_that_reads_like_a_query_is_refused(hub, query):
     told = pk.Trace.from_frame(table().replace("q3", query), prices=prices())
-    assert "--with-text" in refused(lambda: hub.push(told, "ada/mine")) and not hub.calls
-    assert hub.push(told, "ada/mine", with_text=True)
+    assert "--with-text" in refused(lambda: sharing.push(told, "ada/mine")) and not hub.calls
+    assert sharing.push(told, "ada/mine", with_text=True)
 
 
 def test_the_token_is_nowhere_in_what_is_pushed(hub):
-    pushed = hub.push(trace(), "ada/mine")
+    pushed = sharing.push(trace(), "ada/mine")
     assert not any(b"hf_ada" in content for content in hub.head("ada/mine").values()) and "hf_ada" not in repr(pushed)
 
 
 def test_a_private_dataset_is_made_private_and_a_public_one_refused_as_such(hub):
-    address = hub.push(trace(), "ada/mine", private=True).address
+    address = sharing.push(trace(), "ada/mine", private=True).address
     assert hub.datasets["ada/mine"]["private"] and pk.load_trace(address).n_queries == 12
-    hub.push(trace(), "ada/open")
+    sharing.push(trace(), "ada/open")
     before = dict(hub.head("ada/open"))
-    assert "is public already" in refused(lambda: hub.push(trace(8), "ada/open", private=True))
+    assert "is public already" in refused(lambda: sharing.push(trace(8), "ada/open", private=True))
     assert hub.head("ada/open") == before
 
 
 def test_another_dataset_is_not_replaced(hub):
     hub.commit("ada/other", {"README.md": b"---\nlicense: mit\n---\n# Other\n", "trace.csv": b"x"})
-    assert "another dataset" in refused(lambda: hub.push(trace(), "ada/other"))
+    assert "another dataset" in refused(lambda: sharing.push(trace(), "ada/other"))
     assert hub.head("ada/other")["trace.csv"] == b"x"
 
 
@@ -175,7 +175,7 @@ def test_another_dataset_is_not_replaced(hub):
 
 
 def test_the_card_says_what_a_reader_needs(hub):
-    pushed = hub.push(trace(), "ada/mine", licence="cc-by-4.0", source="support desk | 2025")
+    pushed = sharing.push(trace(), "ada/mine", licence="cc-by-4.0", source="support desk | 2025")
     card = hub.head("ada/mine")["README.md"].decode()
     head = yaml.safe_load(card.split("---\n")[1])
     assert (head["license"], head["tags"][0], head["configs"][0]["data_files"]) == ("cc-by-4.0", "pickllm", "trace.parquet")
@@ -207,7 +207,7 @@ def test_the_card_says_what_a_reader_needs(hub):
 def test_what_is_not_there_is_named(hub, address, says):
     import re
 
-    hub.push(trace(), "ada/mine")
+    sharing.push(trace(), "ada/mine")
     assert re.search(says, refused(lambda: pk.load_trace(address)))
 
 
@@ -221,7 +221,7 @@ def test_another_schema_is_named(hub):
 
 
 def test_rows_that_were_changed_after_the_push_are_refused(hub):
-    files = dict(hub.head(hub.parse(hub.push(trace(), "ada/mine").address)[0]))
+    files = dict(hub.head(sharing.parse(sharing.push(trace(), "ada/mine").address)[0]))
     note = json.loads(files["trace.json"]) | {"fingerprint": "0" * 64}
     sha = hub.commit("ada/mine", files | {"trace.json": json.dumps(note).encode()})
     assert "fingerprint" in refused(lambda: pk.load_trace(f"hub:ada/mine@{sha}"))
@@ -234,7 +234,7 @@ def test_a_hub_that_does_not_answer_is_named(hub, state, monkeypatch):
     hub.broken = {"broken": 503, "no Hub": 200}.get(state)
     for address in ("hub:ada/mine@main", f"hub:ada/mine@{FAR}"):
         assert "hub:ada/mine" in refused(lambda address=address: pk.load_trace(address))
-    assert "hub:ada/mine" in refused(lambda: hub.push(trace(), "ada/mine"))
+    assert "hub:ada/mine" in refused(lambda: sharing.push(trace(), "ada/mine"))
 
 
 @pytest.mark.parametrize(("token", "says"), [(None, "set HF_TOKEN"), ("hf_ada_reads", "403"), ("hf_nobody", "401|no such dataset")])
@@ -245,13 +245,13 @@ def test_a_token_that_may_not_write_is_named(hub, monkeypatch, token, says, tmp_
 
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "none"))
     monkeypatch.delenv("HF_TOKEN") if token is None else monkeypatch.setenv("HF_TOKEN", token)
-    message = refused(lambda: hub.push(trace(), "ada/mine"))
+    message = refused(lambda: sharing.push(trace(), "ada/mine"))
     assert re.search(says, message) and (token is None or token not in message)
 
 
 @pytest.mark.parametrize("name", ["mine", "ada/mine@main", "ada/", "a b/c"])
 def test_a_name_that_is_none_is_refused(hub, name):
-    assert "owner/name" in refused(lambda: hub.push(trace(), name)) and not hub.calls
+    assert "owner/name" in refused(lambda: sharing.push(trace(), name)) and not hub.calls
 
 
 # The command line
@@ -267,7 +267,7 @@ def run(capsys, *arguments):
 
 def test_the_command_prints_what_is_disclosed_and_the_address_that_loads(hub, tmp_path, capsys):
     table().to_csv(tmp_path / "mine.csv", index=False)
-    hub._price_table(prices().values()).to_csv(tmp_path / "prices.csv", index=False)
+    sharing._price_table(prices().values()).to_csv(tmp_path / "prices.csv", index=False)
     code, out, err = run(capsys, "push", tmp_path / "mine.csv", "ada/mine", "--prices", tmp_path / "prices.csv", "--licence", "cc-by-4.0")
     assert (code, err) == (0, []) and out[0] == "Anybody can read:" and any("left out as text: response" in line for line in out)
     assert pk.load_trace(out[-1]).fingerprint() == trace().fingerprint()
@@ -278,7 +278,7 @@ def test_the_command_prints_what_is_disclosed_and_the_address_that_loads(hub, tm
 
 @pytest.mark.filterwarnings("always::pickllm.errors.UnpinnedWarning")
 def test_the_command_line_warns_of_a_branch_in_one_line_and_refuses_a_study_of_it(hub, tmp_path, capsys):
-    address = hub.push(trace(), "ada/mine").address
+    address = sharing.push(trace(), "ada/mine").address
     code, _, err = run(capsys, "summarise", "hub:ada/mine@main", "--output", tmp_path / "s.json", "--min-cell", 2)
     assert code == 0 and len(err) == 1 and err[0].startswith("pickllm: warning:") and address in err[0]
     code, _, err = run(capsys, "run", "study", "--trace", "hub:ada/mine@main", "--size", "smoke")

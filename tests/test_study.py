@@ -23,11 +23,11 @@ from pickllm.study.runs import Run
 pytestmark = pytest.mark.xdist_group("study")  # one after the other: they are timed against each other's kernels
 
 NOTEBOOKS = {
-    "first": "import pandas as pd\nfrom pickllm.results import write_result\nwrite_result(result, [f'rate {rate}'], numbers=pd.DataFrame({'x': [rate]}))",
-    "second": "from pickllm.results import read_results, write_result\nwrite_result(result, sums=read_results(results, 'one*', 'numbers'))",
+    "first": "import pandas as pd\nfrom pickllm.study.results import write_result\nwrite_result(result, [f'rate {rate}'], numbers=pd.DataFrame({'x': [rate]}))",
+    "second": "from pickllm.study.results import read_results, write_result\nwrite_result(result, sums=read_results(results, 'one*', 'numbers'))",
     "wrong": "import pickllm as pk\npk.QLearning(learning_rate=7)",
     "leaves": "import sys\nsys.exit(0)",
-    "slow": "import os, pathlib, time\nfrom pickllm.results import write_result\npathlib.Path('kernel').write_text(f'{os.getpid()}.')\ntime.sleep(60)\nwrite_result(result)",
+    "slow": "import os, pathlib, time\nfrom pickllm.study.results import write_result\npathlib.Path('kernel').write_text(f'{os.getpid()}.')\ntime.sleep(60)\nwrite_result(result)",
 }
 PARAMETERS = 'rate = 0.5\nname = "a"\nresult = "build/x.json"\nresults = "build"'
 
@@ -57,8 +57,8 @@ def script(place, runs, folder, jobs=2):
     """A process that plans and executes runs there, and prints how many it executed and reused."""
     code = f"""
         import json, sys
-        from pickllm import study
-        from pickllm.runs import Run
+        from pickllm.study import runner
+        from pickllm.study.runs import Run
         if __name__ == "__main__":
             runs = [Run(*run[:2], run[2], tuple(run[3])) for run in json.loads({json.dumps(json.dumps(runs))})]
             try:

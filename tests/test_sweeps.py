@@ -267,7 +267,7 @@ def dask_cluster(tmp_path_factory):
 def test_a_cluster_that_loses_a_worker_gives_the_bytes_of_one_process(trace, dask_cluster, tmp_path):
     from distributed import Client
 
-    address, workers = dask_cluster
+    address, started = dask_cluster
     rates = {f"b={rate}": pk.LinearRewardInaction(rate) for rate in np.linspace(0.05, 0.6, 12).round(3).tolist()}
     plan = run.settings(trace, pk.Reward(), rates, ["simple", "rest"], sessions=1000, queries=600, engine="numpy")
     run.execute(plan, tmp_path / "here")
@@ -278,7 +278,7 @@ def test_a_cluster_that_loses_a_worker_gives_the_bytes_of_one_process(trace, das
         for i, (setting, result) in enumerate(zip(plan, results)):
             store.write(setting, setting.table([result]))
             if i == 2:
-                workers[0].kill()  # with work in its hands
+                started[0].kill()  # with work in its hands
         assert len(client.scheduler_info()["workers"]) == 2
     assert len(files(tmp_path / "here")) == 24 and files(tmp_path / "here") == files(tmp_path / "there")
 

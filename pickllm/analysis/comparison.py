@@ -19,11 +19,18 @@ MEASURES = {
 }
 
 
+#: What the learners of a module are shown as.
+FAMILIES = {
+    "pickllm.core.learners": "bandits",
+    "pickllm.beyond.automata": "automata",
+    "pickllm.beyond.bandits": "bandits",
+    "pickllm.beyond.identification": "identification",
+}
+
+
 def family(learner):
     """The kind that a learner is shown as: automata, bandits, identification, or own for any other."""
-    package, _, module = type(learner).__module__.rpartition(".")
-    known = {"learners": "bandits", "automata": "automata", "bandits": "bandits", "identification": "identification"}
-    return known.get(module, "own") if package == __package__ else "own"
+    return FAMILIES.get(type(learner).__module__, "own")
 
 
 def compare(trace, reward, learners, sessions=1000, queries=1000, seed=0):

@@ -6,7 +6,6 @@ import pandas as pd
 from .. import experiments
 from ..core import statistics
 from .claims import REVERSED
-from ..errors import InputError
 from ..files import home
 from ..core.pool import declared_pools
 from ..core.reward import FORMS, Reward
@@ -249,17 +248,15 @@ def exploration_with_mean(explored):
 CHECKS = {"check-reversed": REVERSED, "check-second": "second pool"}
 
 
-def checks(results):
-    """Sessions of each check that the study ran, by its name."""
-    from ..study.results import read_results
+def checks(sessions):
+    """Sessions of each check that the study ran, by its name; of no run, if the study has none.
 
-    found = {}
-    for run, name in CHECKS.items():
-        try:
-            found[name] = read_results(results, run, "sessions")
-        except InputError:
-            pass  # this study has no such check
-    return found
+    Parameters
+    ----------
+    sessions : pandas.DataFrame
+        The sessions of all checks, with their run's name in ``run``.
+    """
+    return {CHECKS[run]: part for run, part in sessions.groupby("run")}
 
 
 def describe(measured_frame, against):

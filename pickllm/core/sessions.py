@@ -227,8 +227,9 @@ def replay(
     block = slice(first, first + sessions)
     if runs_compiled(engine, learner, rule, order, sessions * queries):
         from ..engine import kernels
+        from .compiled import setting
 
-        parts = [kernels.replay(unit, learner, rule, block, queries, seed, order, marks, n_jobs)]
+        parts = [kernels.replay(unit, setting(learner, rule, unit.shape[1]), block, queries, seed, order, marks, n_jobs)]
     else:
         seen = learner.describe(trace) if hasattr(learner, "describe") else None
         parts = _in_numpy(raw, unit, seen, learner, rule, block, queries, seed, order, marks, n_jobs)

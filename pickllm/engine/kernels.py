@@ -15,7 +15,6 @@ neither reorder sums (no fast-math) nor round a product and a sum in one.
 """
 
 import functools
-import math
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import NamedTuple
@@ -25,8 +24,6 @@ import numpy as np
 from numba.extending import intrinsic
 
 from . import streams
-from ..core.learners import LinearRewardInaction, QLearning
-from ..core.locking import MaxProbability
 
 LANES = 32  # sessions in lockstep
 TILE = 128  # queries between two writings
@@ -424,7 +421,7 @@ def _tallied(queries, choices, outcomes, locked_model, counts, sums, extra):
         extra[s, 0], extra[s, 1] = cost, latency
 
 
-# What `sessions` and `totals` call
+# What is called from outside
 
 
 class Setting(NamedTuple):
@@ -440,29 +437,7 @@ class Setting(NamedTuple):
     patience: int
 
 
-def setting(learner, rule, n_models):
-    """The numbers that stand for a learner of this package and its lock rule.
-
-    A uniformly random control is an automaton that learns at rate 0. Q-learning's largest probability
-    is a constant, so that a threshold on it holds after the first query or never.
-
-    Examples
-    --------
-    >>> setting(LinearRewardInaction(0.2), MaxProbability(0.9), 4)[:3], setting(QLearning(0.2), None, 4).patience == NEVER
-    ((False, False, 0.2), True)
-    """
-    threshold = rule.threshold if isinstance(rule, MaxProbability) else math.inf
-    patience = NEVER if rule is None or math.isfinite(threshold) else min(NEVER, math.ceil(rule.queries))
-    if isinstance(learner, QLearning):
-        explore = learner.epsilon / n_models
-        exploit = 1.0 - learner.epsilon + explore
-        patience = 0 if exploit >= threshold else patience
-        return Setting(True, True, learner.learning_rate, learner.initial_value, explore, exploit, math.inf, patience)
-    rate = learner.learning_rate if isinstance(learner, LinearRewardInaction) else 0.0
-    return Setting(False, patience < NEVER, rate, 1.0 / n_models, 0.0, 0.0, threshold, patience)
-
-
-def replay(unit, learner, rule, block, queries, seed, order, marks, n_jobs=1):
+def replay(unit, setting, block, queries, seed, order, marks, n_jobs=1):
     """What `sessions._block` returns for a slice of sessions, to the last bit.
 
     Returns
@@ -474,7 +449,7 @@ def replay(unit, learner, rule, block, queries, seed, order, marks, n_jobs=1):
     choices, drawn = np.empty((sessions, queries), np.int16), np.empty((sessions, queries), np.int32)
     recorded = np.empty((sessions, len(marks), m))
     locks = np.empty((2, sessions), np.int64)
-    run, numbers = _loop(setting(learner, rule, m), m, reduces=False)
+    run, numbers = _loop(setting, m, reduces=False)
     unused = np.empty((0, 6)), np.empty((0, 6)), np.empty((0, m), np.int64), np.empty((0, 3, m))
 
     def part(some):
@@ -485,7 +460,7 @@ def replay(unit, learner, rule, block, queries, seed, order, marks, n_jobs=1):
     return choices, drawn, recorded, *locks
 
 
-def reduce(unit, outcomes, learner, rule, block, queries, seed, order, marks):
+def reduce(unit, outcomes, setting, block, queries, seed, order, marks):
     """Sums of some sessions, without their choices.
 
     Parameters
@@ -507,7 +482,7 @@ def reduce(unit, outcomes, learner, rule, block, queries, seed, order, marks):
     m, n = unit.shape[1], block.stop - block.start
     drawn = np.empty((n if order == "shuffle" else 0, queries), np.int32)
     sums, counts, moments, locks = np.zeros((n, 6)), np.zeros((n, m), np.int64), np.zeros((len(marks), 3, m)), np.empty((2, n), np.int64)
-    run, numbers = _loop(setting(learner, rule, m), m, reduces=True)
+    run, numbers = _loop(setting, m, reduces=True)
     given, keys, choice_keys = _draws(range(block.start, block.stop), seed, order, len(unit), drawn)
     unused = np.empty((0, 0), np.int32), np.empty((0, 0), np.int16), np.empty((0, 0, m))
     run(m, queries, unit.ravel(), given, keys, choice_keys, *numbers, marks, *locks, *unused, outcomes.reshape(-1, 6), sums, counts, moments)

@@ -11,6 +11,7 @@ import math
 import pathlib
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, is_dataclass
 from itertools import accumulate
 
@@ -23,7 +24,17 @@ from ..core.locking import MaxProbability
 from ..core.pool import Limits, default_limits
 from ..core.reward import Reward
 
-FORMAT = 1
+FORMAT = 2
+#: Where the classes stand that states of format 1 name.
+MOVED = {
+    "pickllm.learners": "pickllm.core.learners",
+    "pickllm.locking": "pickllm.core.locking",
+    "pickllm.automata": "pickllm.beyond.automata",
+    "pickllm.bandits": "pickllm.beyond.bandits",
+    "pickllm.identification": "pickllm.beyond.identification",
+    "pickllm.contextual": "pickllm.beyond.contextual",
+    "pickllm.scenarios": "pickllm.beyond.scenarios",
+}
 _NUMBERS = (int, float, np.number)
 
 
@@ -231,7 +242,7 @@ class Router:
             raise MissingFileError(f"no router state {path}; save one with Router.save, or start a new Router")
         try:
             saved = json.loads(path.read_text("utf-8"))
-            if saved["format"] != FORMAT:
+            if saved["format"] not in (1, FORMAT):
                 raise InputError(f"{path}: router state of format {saved['format']}, this version reads {FORMAT}; start a new Router")
             if models is not None and list(models) != saved["models"]:
                 raise InputError(f"{path}: router state of other LLMs ({', '.join(saved['models'])}); load it without models=, or start a new Router")
@@ -279,8 +290,10 @@ def _restored(description):
 def _class(text):
     """A class named in a state file: the kit's own, or one that the running program has defined itself."""
     module, _, name = text.partition(":")
-    if module.split(".")[0] == __package__:
-        importlib.import_module(module)
+    module = MOVED.get(module, module)
+    if module.startswith("pickllm."):
+        with suppress(ImportError):
+            importlib.import_module(module)
     kind = getattr(sys.modules.get(module), name, None)
     if not (isinstance(kind, type) and (is_dataclass(kind) or hasattr(kind, "_fields"))):
         raise InputError(f"router state names the class {text!r}, which this program does not know; import its module first")

@@ -53,7 +53,7 @@ def write(planned, folder="build", output=None, dirty=False):
     name = f"pickllm-{__version__}-{provenance.short(code['commit'])}{'-dirty' if changed else ''}"
     statement = {"format": 1, "kit": __version__, "code": code | {"clean": not changed}, "changed": changed, "study": pathlib.Path(folder).as_posix()}
     content = _tracked() | _study(planned, folder)
-    content["verify_archive.py"] = ((PACKAGE / "verify_archive.py").read_bytes(), False)
+    content["verify_archive.py"] = ((PACKAGE / "publish" / "verify_archive.py").read_bytes(), False)
     content[provenance.ARCHIVE] = ((json.dumps(statement, indent=1) + "\n").encode(), False)
     sums = "".join(f"{hashlib.sha256(data).hexdigest()}  {path}\n" for path, (data, _) in sorted(content.items()))
     content[SUMS] = (sums.encode(), False)

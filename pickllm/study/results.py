@@ -26,8 +26,18 @@ def write_result(result, notes=(), figures=(), **tables):
     write_json(result, {"tables": sorted(tables), "notes": list(notes), "figures": list(figures)})
 
 
-def read_results(folder, runs, table):
+def read_results(folder, runs, table, optional=False):
     """One table of all runs whose names match a pattern, as one frame with the column ``run``.
+
+    Parameters
+    ----------
+    folder : path
+        Where the results stand.
+    runs : str
+        A pattern of runs' names, such as ``"sessions-*"``.
+    table : str
+    optional : bool
+        Whether no such table is an answer too: an empty frame.
 
     Raises
     ------
@@ -40,6 +50,8 @@ def read_results(folder, runs, table):
     names = sorted(p.stem for p in folder.glob("*.json") if fnmatch.fnmatch(p.stem, runs))
     paths = [folder / f"{name}.{table}.parquet" for name in names]
     frames = [pd.read_parquet(p).assign(run=name) for name, p in zip(names, paths) if p.exists()]
+    if not frames and optional:
+        return pd.DataFrame({"run": []})
     if not frames:
         raise InputError(f"no result '{table}' of runs '{runs}' in {folder}; run `make reproduce` (or the notebook before this one) first")
     return pd.concat(frames, ignore_index=True)

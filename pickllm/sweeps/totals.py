@@ -110,11 +110,12 @@ def totals(trace, reward, learner, *, sessions, queries, seed=0, order="bootstra
     reward, learner, rule = bound(trace, reward, learner, lock)
     outcomes = outcome_table(trace, reward)
     if runs_compiled(engine, learner, rule, order, sessions * queries):
+        from ..core.compiled import setting
         from ..engine import kernels
 
         unit = reward.unit(trace.accuracy, trace.cost_usd, trace.latency_ms)
         sums, counts, moments, locked_at, locked_model = kernels.reduce(
-            unit, outcomes, learner, rule, slice(first, first + sessions), queries, seed, order, marks
+            unit, outcomes, setting(learner, rule, unit.shape[1]), slice(first, first + sessions), queries, seed, order, marks
         )
     else:
         s = replay(trace, reward, learner, sessions=sessions, queries=queries, seed=seed, order=order, lock=lock, checkpoints=marks, first=first, engine="numpy")

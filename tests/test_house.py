@@ -1,0 +1,59 @@
+"""The rooms of the house: whoever stands higher may look down, nobody looks up."""
+
+import ast
+
+import pytest
+
+from pickllm.files import PACKAGE
+
+#: From the top floor down; rooms of one floor do not look into each other.
+FLOORS = [
+    {"__main__"},
+    {"publish"},
+    {"study"},
+    {"analysis"},
+    {"sweeps", "scoring"},
+    {"experiments", "testing"},
+    {"live", "traces", "beyond"},
+    {"figures", "core"},
+    {"engine"},
+    {"modules"},
+    {"files"},
+    {"errors"},
+]
+FLOOR = {room: len(FLOORS) - number for number, rooms in enumerate(FLOORS) for room in rooms}
+
+
+def room(path):
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def rooms_entered(path, text):
+    """Each import of another room's module, wherever it stands: (line, room)."""
+    here = path.relative_to(PACKAGE).parent.parts
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            place = [*here[: len(here) - node.level + 1], *(node.module or "").split(".")]
+            names = place if any(place) else [alias.name for alias in node.names]
+            yield node.lineno, next(filter(None, names))
+
+
+def offences(path, text):
+    """Lines of a module that look into a room of its own floor, or above."""
+    own = room(path)
+    for line, other in rooms_entered(path, text):
+        if other in FLOOR and other != own and FLOOR[other] >= FLOOR[own]:
+            yield f"{path.relative_to(PACKAGE.parent)}:{line}: {own} looks up into {other}"
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: p.relative_to(PACKAGE).as_posix())
+def test_imports_point_down(path):
+    if path != PACKAGE / "__init__.py":
+        assert room(path) in FLOOR, f"{path}: a room without a floor"
+        assert not list(offences(path, path.read_text("utf-8")))
+
+
+def test_an_import_that_points_up_is_named_with_its_line():
+    path = PACKAGE / "core" / "pool.py"
+    assert list(offences(path, "import numpy\nfrom ..study import runs\n")) == ["pickllm/core/pool.py:2: core looks up into study"]
+    assert not list(offences(path, "from ..errors import InputError\nfrom . import trace\n"))
