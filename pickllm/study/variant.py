@@ -17,6 +17,7 @@ from .. import experiments
 from ..figures import drawing
 from ..core import statistics
 from ..errors import InputError, MissingFileError, nearest
+from ..traces.sources import load_trace
 from ..files import root, write_json, written
 from ..core.learners import LinearRewardInaction, QLearning
 from ..core.reward import Reward
