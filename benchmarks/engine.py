@@ -18,13 +18,19 @@ from . import peers
 from .timing import interleaved, summary
 
 SESSIONS, QUERIES, MARKS = 2048, 1000, 100
-LEARNERS = {"automaton": pk.LinearRewardInaction(0.1), "qlearning": pk.QLearning(0.1, epsilon=0.1)}
+LEARNERS = {
+    "automaton": pk.LinearRewardInaction(0.1),
+    "qlearning": pk.QLearning(0.1, epsilon=0.1),
+}
 
 
 class Setting(ctypes.Structure):
     """As engine.c declares it."""
 
-    _fields_ = [(name, ctypes.c_double) for name in ("rate", "start", "explore", "exploit", "limit")] + [("patience", ctypes.c_int64)]
+    _fields_ = [
+        (name, ctypes.c_double)
+        for name in ("rate", "start", "explore", "exploit", "limit")
+    ] + [("patience", ctypes.c_int64)]
 
 
 def compiled_c():
@@ -35,24 +41,63 @@ def compiled_c():
     target = pathlib.Path(tempfile.mkdtemp()) / "engine.so"
     source = pathlib.Path(__file__).with_name("engine.c")
     options = ["-O3", "-march=native", "-ffp-contract=off", "-shared", "-fPIC"]
-    wide = [] if subprocess.run([compiler, "-mprefer-vector-width=512", "-E", "-x", "c", "/dev/null"], capture_output=True).returncode else ["-mprefer-vector-width=512"]
-    subprocess.run([compiler, *options, *wide, str(source), "-o", str(target), "-lm"], check=True)
+    wide = (
+        []
+        if subprocess.run(
+            [compiler, "-mprefer-vector-width=512", "-E", "-x", "c", "/dev/null"],
+            capture_output=True,
+        ).returncode
+        else ["-mprefer-vector-width=512"]
+    )
+    subprocess.run(
+        [compiler, *options, *wide, str(source), "-o", str(target), "-lm"], check=True
+    )
     return ctypes.CDLL(str(target))
 
 
 def in_c(library, learner, unit, sessions, queries, seed, marks):
     """Sessions by engine.c: choices, queries, probabilities, locked_at, locked_model."""
     rewards = np.ascontiguousarray(unit)
-    keys = [streams.keys(seed, np.arange(sessions), purpose) for purpose in (streams.QUERY, streams.CHOICE)]
+    keys = [
+        streams.keys(seed, np.arange(sessions), purpose)
+        for purpose in (streams.QUERY, streams.CHOICE)
+    ]
     numbers = setting(learner, learner.lock_rule, 4)
-    c_setting = Setting(numbers.rate, numbers.start, numbers.explore, numbers.exploit, numbers.limit, numbers.patience)
-    asked, chosen = np.empty((sessions, queries), np.int32), np.empty((sessions, queries), np.int16)
-    recorded, locks = np.empty((sessions, len(marks), 4)), np.empty((2, sessions), np.int64)
+    c_setting = Setting(
+        numbers.rate,
+        numbers.start,
+        numbers.explore,
+        numbers.exploit,
+        numbers.limit,
+        numbers.patience,
+    )
+    asked, chosen = (
+        np.empty((sessions, queries), np.int32),
+        np.empty((sessions, queries), np.int16),
+    )
+    recorded, locks = (
+        np.empty((sessions, len(marks), 4)),
+        np.empty((2, sessions), np.int64),
+    )
     pointer = lambda array: array.ctypes.data_as(ctypes.c_void_p)  # noqa: E731
     run = library.qlearning if numbers.values else library.automaton
     size = ctypes.c_int64
-    run(size(sessions), size(queries), size(len(unit)), pointer(rewards), pointer(keys[0]), pointer(keys[1]), ctypes.byref(c_setting), size(len(marks)),
-        pointer(marks), pointer(locks[0]), pointer(locks[1]), pointer(asked), pointer(chosen), pointer(recorded))  # fmt: skip
+    run(
+        size(sessions),
+        size(queries),
+        size(len(unit)),
+        pointer(rewards),
+        pointer(keys[0]),
+        pointer(keys[1]),
+        ctypes.byref(c_setting),
+        size(len(marks)),
+        pointer(marks),
+        pointer(locks[0]),
+        pointer(locks[1]),
+        pointer(asked),
+        pointer(chosen),
+        pointer(recorded),
+    )
     return chosen, asked, recorded, *locks
 
 
@@ -71,33 +116,84 @@ def measure(repetitions=5):
         unit = reward.unit(trace.accuracy, trace.cost_usd, trace.latency_ms)
         outcomes = outcome_table(trace, reward)
         numbers = setting(learner, rule, 4)
-        marks, two = (np.linspace(0, QUERIES, n).round().astype(np.int64) for n in (MARKS, 2))
+        marks, two = (
+            np.linspace(0, QUERIES, n).round().astype(np.int64) for n in (MARKS, 2)
+        )
         block, size = slice(0, SESSIONS), SESSIONS * QUERIES
-        ours = lambda m, n_jobs=1: kernels.replay(unit, numbers, block, QUERIES, 0, "bootstrap", m, n_jobs)  # noqa: B023, E731
+        ours = lambda m, n_jobs=1: kernels.replay(
+            unit, numbers, block, QUERIES, 0, "bootstrap", m, n_jobs
+        )  # noqa: B023, E731
         candidates = {
             "compiled, choices and 100 checkpoints": (size, lambda: ours(marks)),
             "compiled, choices alone": (size, lambda: ours(two)),
-            "compiled, sums alone": (size, lambda: kernels.reduce(unit, outcomes, numbers, block, QUERIES, 0, "bootstrap", two)),
-            "compiled, choices and 100 checkpoints, two threads": (size, lambda: ours(marks, 2)),
-            "NumPy across sessions": (256 * QUERIES, lambda: pk.replay(trace, reward, learner, sessions=256, queries=QUERIES, engine="numpy")),
+            "compiled, sums alone": (
+                size,
+                lambda: kernels.reduce(
+                    unit, outcomes, numbers, block, QUERIES, 0, "bootstrap", two
+                ),
+            ),
+            "compiled, choices and 100 checkpoints, two threads": (
+                size,
+                lambda: ours(marks, 2),
+            ),
+            "NumPy across sessions": (
+                256 * QUERIES,
+                lambda: pk.replay(
+                    trace,
+                    reward,
+                    learner,
+                    sessions=256,
+                    queries=QUERIES,
+                    engine="numpy",
+                ),
+            ),
         }
         if library:
-            for a, b in zip(in_c(library, learner, unit, 99, 300, 3, marks[:30]), kernels.replay(unit, numbers, slice(0, 99), 300, 3, "bootstrap", marks[:30])):
+            for a, b in zip(
+                in_c(library, learner, unit, 99, 300, 3, marks[:30]),
+                kernels.replay(
+                    unit, numbers, slice(0, 99), 300, 3, "bootstrap", marks[:30]
+                ),
+            ):
                 np.testing.assert_array_equal(a, b)
-            candidates["C, choices and 100 checkpoints"] = size, lambda: in_c(library, learner, unit, SESSIONS, QUERIES, 0, marks)
+            candidates["C, choices and 100 checkpoints"] = (
+                size,
+                lambda: in_c(library, learner, unit, SESSIONS, QUERIES, 0, marks),
+            )
         n = 3000
-        loop = peers.notebook_automaton if name == "automaton" else peers.notebook_qlearning
+        loop = (
+            peers.notebook_automaton
+            if name == "automaton"
+            else peers.notebook_qlearning
+        )
         candidates["notebook loop"] = n, lambda: loop(unit, n)
-        for peer, function in (("river, epsilon-greedy", peers.river_greedy), ("MABWiser, epsilon-greedy", peers.mabwiser_greedy)):
+        for peer, function in (
+            ("river, epsilon-greedy", peers.river_greedy),
+            ("MABWiser, epsilon-greedy", peers.mabwiser_greedy),
+        ):
             try:
                 function(unit, 10)
                 candidates[peer] = n, lambda function=function: function(unit, n)
             except ImportError:
                 print(f"{peer}: not installed, left out (pip install pickllm[bench])")
-        seconds = interleaved({key: call for key, (_, call) in candidates.items()}, repetitions)
+        seconds = interleaved(
+            {key: call for key, (_, call) in candidates.items()}, repetitions
+        )
         for key, (decisions, _) in candidates.items():
             median, low, high = (1e9 * s / decisions for s in summary(seconds[key]))
-            rows.append({"learner": name, "engine": key, "ns": median, "ns_min": low, "ns_max": high})
+            rows.append(
+                {
+                    "learner": name,
+                    "engine": key,
+                    "ns": median,
+                    "ns_min": low,
+                    "ns_max": high,
+                }
+            )
     frame = pd.DataFrame(rows)
-    base = frame[frame.engine == "compiled, choices and 100 checkpoints"].set_index("learner").ns
+    base = (
+        frame[frame.engine == "compiled, choices and 100 checkpoints"]
+        .set_index("learner")
+        .ns
+    )
     return frame.assign(ratio=frame.ns / frame.learner.map(base))

@@ -37,7 +37,11 @@ def river_greedy(unit, queries, epsilon=0.1, seed=0):
 
     rng = np.random.default_rng(seed)
     asked, (n, m) = rng.integers(len(unit), size=queries).tolist(), unit.shape
-    rewards, arms, policy = unit.tolist(), list(range(m)), bandit.EpsilonGreedy(epsilon=epsilon, seed=seed)
+    rewards, arms, policy = (
+        unit.tolist(),
+        list(range(m)),
+        bandit.EpsilonGreedy(epsilon=epsilon, seed=seed),
+    )
     choices = []
     for query in asked:
         arm = policy.pull(arms)
@@ -52,7 +56,10 @@ def mabwiser_greedy(unit, queries, epsilon=0.1, seed=0):
 
     rng = np.random.default_rng(seed)
     asked, (n, m) = rng.integers(len(unit), size=queries).tolist(), unit.shape
-    rewards, mab = unit.tolist(), MAB(list(range(m)), LearningPolicy.EpsilonGreedy(epsilon), seed=seed)
+    rewards, mab = (
+        unit.tolist(),
+        MAB(list(range(m)), LearningPolicy.EpsilonGreedy(epsilon), seed=seed),
+    )
     mab.fit(list(range(m)), [0.0] * m)
     choices = []
     for query in asked:

@@ -45,10 +45,26 @@ def measure(with_tests=True):
     shutil.rmtree(root() / "build" / "results", ignore_errors=True)
     for cache in (root() / "pickllm" / "__pycache__").glob("kernels.*.nb*"):
         cache.unlink()
-    steps = {"make reproduce, cold caches": study, "make reproduce, nothing changed": study, "make smoke": [*study, "--size", "smoke", "--force"]}
+    steps = {
+        "make reproduce, cold caches": study,
+        "make reproduce, nothing changed": study,
+        "make smoke": [*study, "--size", "smoke", "--force"],
+    }
     if with_tests:
-        steps["make test"] = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup"]
-    return pd.DataFrame([(what, *run(*arguments)) for what, arguments in steps.items()], columns=["what", "seconds", "mib"])
+        steps["make test"] = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-n",
+            "2",
+            "--dist",
+            "loadgroup",
+        ]
+    return pd.DataFrame(
+        [(what, *run(*arguments)) for what, arguments in steps.items()],
+        columns=["what", "seconds", "mib"],
+    )
 
 
 def stages():

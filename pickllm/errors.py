@@ -33,4 +33,8 @@ def nearest(word, known):
     known = [str(k) for k in known]
     close = get_close_matches(str(word), known, n=1)
     listing = ", ".join(known) or "none"
-    return f"did you mean {close[0]!r}? (known: {listing})" if close else f"known: {listing}"
+    return (
+        f"did you mean {close[0]!r}? (known: {listing})"
+        if close
+        else f"known: {listing}"
+    )

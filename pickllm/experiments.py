@@ -2,20 +2,46 @@
 
 from dataclasses import replace
 
-from .beyond.automata import DiscretisedPursuit, GeneralisedPursuit, LinearRewardEpsilonPenalty, LinearRewardPenalty, Pursuit
-from .beyond.bandits import KLUCB, UCB1, DecayingEpsilon, Exp3, GradientBandit, Softmax, ThompsonBeta, ThompsonGaussian
+from .beyond.automata import (
+    DiscretisedPursuit,
+    GeneralisedPursuit,
+    LinearRewardEpsilonPenalty,
+    LinearRewardPenalty,
+    Pursuit,
+)
+from .beyond.bandits import (
+    KLUCB,
+    UCB1,
+    DecayingEpsilon,
+    Exp3,
+    GradientBandit,
+    Softmax,
+    ThompsonBeta,
+    ThompsonGaussian,
+)
 from .beyond.contextual import LinUCB, PerContext
 from .errors import InputError, nearest
 from .beyond.identification import LUCB, SuccessiveElimination, TrackAndStop
-from .core.learners import Always, BestSingle, Cheapest, LinearRewardInaction, MostExpensive, Oracle, QLearning, UniformRandom
+from .core.learners import (
+    Always,
+    BestSingle,
+    Cheapest,
+    LinearRewardInaction,
+    MostExpensive,
+    Oracle,
+    QLearning,
+    UniformRandom,
+)
 from .core.locking import GreedyUnchanged, MaxProbability
 from .core.reward import Reward
 
-#: Learning rates of both learners, and the one at which sessions are compared (READINGS.md, "learning rates").
+#: Learning rates of both learners, and the one at which sessions are compared
+#: (READINGS.md, "learning rates").
 RATES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7)
 RATE = 0.1
 EPSILON = 0.1
-#: Weight settings: name -> weight of cost; the other two weights are 1 (READINGS.md, "weights").
+#: Weight settings: name -> weight of cost; the other two weights are 1 (READINGS.md,
+#: "weights").
 WEIGHTS = {"accuracy first": 0.0, "balanced": 0.1, "cost first": 0.5}
 MAIN_WEIGHTS = "balanced"
 CONTROLS = {
@@ -28,7 +54,8 @@ CONTROLS = {
 ROUTERS = ("automaton", "qlearning")
 #: Probability of error that best-arm identification may have.
 DELTA = 0.1
-#: What others would try beside the paper's two, by the names that figures and tables use; none was tuned on these traces.
+#: What others would try beside the paper's two, by the names that figures and tables
+#: use; none was tuned on these traces.
 VARIANTS = {
     "L_R-P": LinearRewardPenalty(RATE, RATE),
     "L_R-epsilon-P": LinearRewardEpsilonPenalty(RATE, 0.01),
@@ -49,7 +76,8 @@ VARIANTS = {
     "Track-and-Stop": TrackAndStop(DELTA),
     "Track-and-Stop, 0.25": TrackAndStop(DELTA, noise=0.25),
 }
-#: For sessions that mix contexts: the paper's automaton and the best LLM overall, blind to the context, and learners that see it.
+#: For sessions that mix contexts: the paper's automaton and the best LLM overall, blind
+#: to the context, and learners that see it.
 MIXED = {
     "automaton": LinearRewardInaction(RATE),
     "best single": BestSingle(),
@@ -88,7 +116,11 @@ def learner(name, learning_rate=RATE, epsilon=EPSILON):
     """
     if name not in ROUTERS:
         raise InputError(f"unknown learner {name!r}; {nearest(name, ROUTERS)}")
-    return LinearRewardInaction(learning_rate) if name == "automaton" else QLearning(learning_rate, epsilon)
+    return (
+        LinearRewardInaction(learning_rate)
+        if name == "automaton"
+        else QLearning(learning_rate, epsilon)
+    )
 
 
 def routers(learning_rate=RATE):
@@ -117,14 +149,39 @@ def readings(trace):
         "product": (reward(form="product"), same, rule),
         "linear": (reward(form="linear"), same, rule),
         "ratio, bounds (0, upper)": (replace(base, bounds=(0.0, high)), same, rule),
-        "ratio, bounds twice as wide": (replace(base, bounds=(low - (high - low) / 2, high + (high - low) / 2)), same, rule),
-        "lock: p 0.95, greedy 50": (base, same, {"automaton": MaxProbability(0.95), "qlearning": GreedyUnchanged(50)}),
-        "lock: p 0.999, greedy 200": (base, same, {"automaton": MaxProbability(0.999), "qlearning": GreedyUnchanged(200)}),
-        "Q starts at 1 (optimistic)": (base, {"qlearning": QLearning(RATE, EPSILON, initial_value=1.0)}, rule),
+        "ratio, bounds twice as wide": (
+            replace(base, bounds=(low - (high - low) / 2, high + (high - low) / 2)),
+            same,
+            rule,
+        ),
+        "lock: p 0.95, greedy 50": (
+            base,
+            same,
+            {"automaton": MaxProbability(0.95), "qlearning": GreedyUnchanged(50)},
+        ),
+        "lock: p 0.999, greedy 200": (
+            base,
+            same,
+            {"automaton": MaxProbability(0.999), "qlearning": GreedyUnchanged(200)},
+        ),
+        "Q starts at 1 (optimistic)": (
+            base,
+            {"qlearning": QLearning(RATE, EPSILON, initial_value=1.0)},
+            rule,
+        ),
         "epsilon 0.3": (base, {"qlearning": QLearning(RATE, 0.3)}, rule),
     }
-    reversed_pool = {"pool in reverse order": (trace.select(models=trace.models[::-1]), base, same, rule)}
-    return {name: (trace, *variant) for name, variant in variants.items()} | reversed_pool
+    reversed_pool = {
+        "pool in reverse order": (
+            trace.select(models=trace.models[::-1]),
+            base,
+            same,
+            rule,
+        )
+    }
+    return {
+        name: (trace, *variant) for name, variant in variants.items()
+    } | reversed_pool
 
 
 def scenarios(trace, reward, context, queries):
@@ -132,7 +189,10 @@ def scenarios(trace, reward, context, queries):
     from .beyond.scenarios import absent, dearer, failing, schedule, slower, unanswered
 
     half = queries // 2
-    best = {c: BestSingle().bind(trace.select(context=c), reward).model for c in trace.contexts}
+    best = {
+        c: BestSingle().bind(trace.select(context=c), reward).model
+        for c in trace.contexts
+    }
     top, before = best[context], trace.select(context=context)
     other = next((c for c in trace.contexts if best[c] != top), context)
     after = {
@@ -142,8 +202,14 @@ def scenarios(trace, reward, context, queries):
         "best LLM 5 times slower": slower(before, top, 5.0),
         "best LLM fails": failing(before, top),
     }
-    worlds = {name: (*schedule({0: before, half: changed}), 0) for name, changed in after.items()}
+    worlds = {
+        name: (*schedule({0: before, half: changed}), 0)
+        for name, changed in after.items()
+    }
     worlds["best LLM appears"] = (*schedule({0: absent(before, top), half: before}), 0)
     worlds["feedback 50 queries late"] = (*schedule({0: before, half: before}), 50)
-    worlds["half of feedback missing"] = (*schedule({0: unanswered(before, 0.5), half: unanswered(before, 0.5)}), 0)
+    worlds["half of feedback missing"] = (
+        *schedule({0: unanswered(before, 0.5), half: unanswered(before, 0.5)}),
+        0,
+    )
     return worlds

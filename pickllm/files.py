@@ -15,12 +15,20 @@ PACKAGE = pathlib.Path(__file__).resolve().parent
 def home(folder):
     """The kit's top-level ``folder`` (``data``, ``notebooks``): in a checkout, else in the wheel."""
     checkout = PACKAGE.parent / folder
-    return checkout if checkout.is_dir() and (PACKAGE.parent / "pyproject.toml").exists() else PACKAGE / folder
+    return (
+        checkout
+        if checkout.is_dir() and (PACKAGE.parent / "pyproject.toml").exists()
+        else PACKAGE / folder
+    )
 
 
 def root():
     """The checkout that the kit stands in, else the current folder; relative paths start there."""
-    return PACKAGE.parent if (PACKAGE.parent / "pyproject.toml").exists() else pathlib.Path.cwd()
+    return (
+        PACKAGE.parent
+        if (PACKAGE.parent / "pyproject.toml").exists()
+        else pathlib.Path.cwd()
+    )
 
 
 @contextmanager
@@ -56,7 +64,8 @@ def written(path, mode="w"):
         temporary = None
     except OSError as error:
         raise InputError(
-            f"cannot write {path}: {error.strerror or error}; free some space or choose a folder that you may write"
+            f"cannot write {path}: {error.strerror or error}; free some space or choose"
+            " a folder that you may write"
         ) from error
     finally:
         if temporary is not None and os.path.exists(temporary):
@@ -73,7 +82,9 @@ def write_json(path, value):
 def write_csv(path, frame, digits=6):
     """Write a table as CSV with ``digits`` significant digits, the form that `verify` compares."""
     with written(path) as file:
-        frame.to_csv(file, index=False, float_format=f"%.{digits}g", lineterminator="\n")
+        frame.to_csv(
+            file, index=False, float_format=f"%.{digits}g", lineterminator="\n"
+        )
 
 
 def digest(*parts):
@@ -83,7 +94,11 @@ def digest(*parts):
         if isinstance(part, pathlib.Path):
             part = part.read_bytes()
         elif not isinstance(part, bytes):
-            part = (part if isinstance(part, str) else json.dumps(part, sort_keys=True, default=str)).encode()
+            part = (
+                part
+                if isinstance(part, str)
+                else json.dumps(part, sort_keys=True, default=str)
+            ).encode()
         total.update(len(part).to_bytes(8, "little"))
         total.update(part)
     return total.hexdigest()

@@ -1,6 +1,7 @@
 """Which of the package's modules some code reaches by its imports, and a hash of them.
 
-What a result depends on is read from the code itself: nobody keeps a list of modules by hand.
+What a result depends on is read from the code itself: nobody keeps a list of modules by
+hand.
 """
 
 import ast
@@ -58,7 +59,11 @@ def reached(*sources):
         if path not in found or path in sources:
             found.add(path)
             package = ".".join(("pickllm", *path.relative_to(PACKAGE).parent.parts))
-            waiting += [other for other in _imported(path.read_text("utf-8"), package) if other not in found]
+            waiting += [
+                other
+                for other in _imported(path.read_text("utf-8"), package)
+                if other not in found
+            ]
     return sorted(found - {PACKAGE / "__init__.py"})
 
 
@@ -77,7 +82,11 @@ def _imported(text, package):
             base = _absolute(node, package)
             names |= {base} | {f"{base}.{alias.name}" for alias in node.names}
     for node in ast.walk(tree):  # `import pickllm as pk`, then `pk.replay`
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in aliases:
+        if (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id in aliases
+        ):
             names.add(f"{aliases[node.value.id]}.{node.attr}")
     return sorted({path for name in names for path in _files(name)})
 

@@ -14,15 +14,16 @@ STEPS = 40
 def check_learner(learner, n_models=4, n_sessions=5, seed=0):
     """The laws that a learner breaks, one line each; none for a sound one.
 
-    Made-up sessions drive the three functions (see `learners`): every LLM is asked with rewards of 0, of 1
-    and between. The laws:
+    Made-up sessions drive the three functions (see `learners`): every LLM is asked with
+    rewards of 0, of 1 and between. The laws:
 
-    * probabilities: (n_sessions, n_models), float64, >= 0, rows sum to 1, for a pool of one LLM too;
-    * state: an array or (named) tuple of arrays whose first axis is the session, of one shape and dtype throughout;
-    * purity: no argument changes, nothing is kept in the learner, and the same input gives the same output;
-    * independence: no session sees another, so that those which have locked can leave;
-    * permutation: naming the LLMs in another order changes nothing else (ties apart);
-    * the lock rule, if it brings one, answers with one bool a session.
+    * probabilities: (n_sessions, n_models), float64, >= 0, rows sum to 1, for a pool of
+    one LLM too; * state: an array or (named) tuple of arrays whose first axis is the
+    session, of one shape and dtype throughout; * purity: no argument changes, nothing
+    is kept in the learner, and the same input gives the same output; * independence: no
+    session sees another, so that those which have locked can leave; * permutation:
+    naming the LLMs in another order changes nothing else (ties apart); * the lock rule,
+    if it brings one, answers with one bool a session.
 
     Parameters
     ----------
@@ -52,16 +53,31 @@ def check_learner(learner, n_models=4, n_sessions=5, seed=0):
     world = _made_up(n_models, n_sessions, seed)
     bound = copy.deepcopy(learner)
     try:
-        bound = bound.bind(world["trace"], Reward()) if hasattr(bound, "bind") else bound
+        bound = (
+            bound.bind(world["trace"], Reward()) if hasattr(bound, "bind") else bound
+        )
     except Exception as error:  # noqa: BLE001 whatever an own learner raises is a finding
         return [_raised("bind", error)]
     if hasattr(bound, "choose"):
         return _control(bound, world)
-    absent = [name for name in _functions(bound) if not callable(getattr(bound, name, None))]
+    absent = [
+        name for name in _functions(bound) if not callable(getattr(bound, name, None))
+    ]
     if absent:
-        return [f"functions: the learner has no {absent[0]}(...); a learner has {', '.join(_functions(bound))}"]
+        return [
+            f"functions: the learner has no {absent[0]}(...); a learner has"
+            f" {', '.join(_functions(bound))}"
+        ]
     problems = []
-    for law in (_simplex, _state, _purity, _independence, _permutation, _one_llm, _locks):
+    for law in (
+        _simplex,
+        _state,
+        _purity,
+        _independence,
+        _permutation,
+        _one_llm,
+        _locks,
+    ):
         try:
             problems += law(bound, world)
         except Exception as error:  # noqa: BLE001
@@ -71,29 +87,47 @@ def check_learner(learner, n_models=4, n_sessions=5, seed=0):
 
 
 def _functions(learner):
-    return ("start", "probabilities", "update") + (("describe", "observe") if hasattr(learner, "describe") else ())
+    return ("start", "probabilities", "update") + (
+        ("describe", "observe") if hasattr(learner, "describe") else ()
+    )
 
 
 def _raised(law, error):
     text = " ".join(str(error).split())
-    return f"{law}: the learner raised {type(error).__name__}: {text}; arrays are (n_sessions, n_models), arm and reward (n_sessions,)"
+    return (
+        f"{law}: the learner raised {type(error).__name__}: {text}; arrays are"
+        " (n_sessions, n_models), arm and reward (n_sessions,)"
+    )
 
 
 def _made_up(n_models, n_sessions, seed):
     """A tape of what each session meets, and a trace of two contexts for learners that look at queries."""
     rng = np.random.default_rng(seed)
-    ordered = np.tile(np.repeat(np.arange(n_models), np.arange(n_models) + 2)[:, None], n_sessions)
+    ordered = np.tile(
+        np.repeat(np.arange(n_models), np.arange(n_models) + 2)[:, None], n_sessions
+    )
     arms = np.concatenate([ordered, rng.integers(n_models, size=(STEPS, n_sessions))])
     rewards = rng.random(arms.shape)
     rewards[1::5], rewards[3::7] = 0.0, 1.0
     n = 12
     table = lambda low, high: rng.uniform(low, high, size=(n, n_models))  # noqa: E731
     trace = Trace(
-        models=tuple(f"llm-{j}" for j in range(n_models)), query_id=[f"q{i}" for i in range(n)], context=["a", "b"] * (n // 2),
-        accuracy=table(0, 1), cost_usd=table(1e-4, 1e-3), latency_ms=table(300, 3000),
-        input_tokens=table(50, 500).round(), output_tokens=table(5, 50).round(),
-    )  # fmt: skip
-    return {"arms": arms, "rewards": rewards, "queries": rng.integers(n, size=arms.shape), "trace": trace, "n_models": n_models}
+        models=tuple(f"llm-{j}" for j in range(n_models)),
+        query_id=[f"q{i}" for i in range(n)],
+        context=["a", "b"] * (n // 2),
+        accuracy=table(0, 1),
+        cost_usd=table(1e-4, 1e-3),
+        latency_ms=table(300, 3000),
+        input_tokens=table(50, 500).round(),
+        output_tokens=table(5, 50).round(),
+    )
+    return {
+        "arms": arms,
+        "rewards": rewards,
+        "queries": rng.integers(n, size=arms.shape),
+        "trace": trace,
+        "n_models": n_models,
+    }
 
 
 def _walk(learner, world, sessions=slice(None), order=None, steps=None):
@@ -113,11 +147,18 @@ def _walk(learner, world, sessions=slice(None), order=None, steps=None):
 
 
 def _arrays(state):
-    return [a for part in state for a in _arrays(part)] if isinstance(state, tuple) else [state]
+    return (
+        [a for part in state for a in _arrays(part)]
+        if isinstance(state, tuple)
+        else [state]
+    )
 
 
 def _same(a, b):
-    return all(np.array_equal(x, y, equal_nan=np.asarray(x).dtype.kind == "f") for x, y in zip(_arrays(a), _arrays(b)))
+    return all(
+        np.array_equal(x, y, equal_nan=np.asarray(x).dtype.kind == "f")
+        for x, y in zip(_arrays(a), _arrays(b))
+    )
 
 
 def _simplex(learner, world):
@@ -126,16 +167,31 @@ def _simplex(learner, world):
         p = learner.probabilities(state)
         if not isinstance(p, np.ndarray) or p.shape != (n, m):
             found = getattr(p, "shape", type(p).__name__)
-            return [f"simplex: probabilities must have shape ({n}, {m}), got {found}; one row a session, one column an LLM"]
+            return [
+                f"simplex: probabilities must have shape ({n}, {m}), got {found}; one"
+                " row a session, one column an LLM"
+            ]
         if p.dtype != np.float64:
-            return [f"simplex: probabilities must be float64, got {p.dtype}; end with .astype(float)"]
+            return [
+                f"simplex: probabilities must be float64, got {p.dtype}; end with"
+                " .astype(float)"
+            ]
         if not np.isfinite(p).all():
-            return [f"simplex: probabilities must be finite, got {p[~np.isfinite(p)][0]}; look for 0 / 0 or log(0) in LLMs not asked yet"]
+            return [
+                f"simplex: probabilities must be finite, got {p[~np.isfinite(p)][0]};"
+                " look for 0 / 0 or log(0) in LLMs not asked yet"
+            ]
         if (p < 0).any():
-            return [f"simplex: probabilities must be >= 0, got {p.min():.6g}; clip or rescale the step"]
+            return [
+                f"simplex: probabilities must be >= 0, got {p.min():.6g}; clip or"
+                " rescale the step"
+            ]
         sums = p.sum(axis=1)
         if abs(sums - 1).max() > 1e-9:
-            return [f"simplex: probabilities must sum to 1, got a row that sums to {sums[abs(sums - 1).argmax()]:.6g}; normalise each row"]
+            return [
+                "simplex: probabilities must sum to 1, got a row that sums to"
+                f" {sums[abs(sums - 1).argmax()]:.6g}; normalise each row"
+            ]
     return []
 
 
@@ -144,35 +200,67 @@ def _state(learner, world):
     for state in states:
         for a in _arrays(state):
             if not isinstance(a, np.ndarray) or not a.ndim or len(a) != n:
-                found = f"shape {a.shape}" if isinstance(a, np.ndarray) else f"a {type(a).__name__}"
-                return [f"state: every part must be an array whose first axis is the session ({n}), got {found}; give each session its own row"]
+                found = (
+                    f"shape {a.shape}"
+                    if isinstance(a, np.ndarray)
+                    else f"a {type(a).__name__}"
+                )
+                return [
+                    "state: every part must be an array whose first axis is the"
+                    f" session ({n}), got {found}; give each session its own row"
+                ]
     shapes = [[(a.shape, a.dtype.str) for a in _arrays(state)] for state in states]
     for now in shapes:
         if now != shapes[0]:
-            return [f"state: shapes and dtypes must stay as start made them, {shapes[0]}, got {now}; start with what update returns"]
+            return [
+                f"state: shapes and dtypes must stay as start made them, {shapes[0]},"
+                f" got {now}; start with what update returns"
+            ]
     return []
 
 
 def _purity(learner, world):
-    problems, before = [], copy.deepcopy(vars(learner)) if hasattr(learner, "__dict__") else {}
+    problems, before = (
+        [],
+        (copy.deepcopy(vars(learner)) if hasattr(learner, "__dict__") else {}),
+    )
     state = _walk(learner, world)[-1]
     arm, reward = world["arms"][0].copy(), world["rewards"][0].copy()
     kept = copy.deepcopy(state)
     first, p = learner.update(state, arm, reward), None
     if not _same(state, kept):
-        problems.append("purity: update changes the state it is given; work on state.copy()")
+        problems.append(
+            "purity: update changes the state it is given; work on state.copy()"
+        )
         state = copy.deepcopy(kept)
-    if not (np.array_equal(arm, world["arms"][0]) and np.array_equal(reward, world["rewards"][0])):
+    if not (
+        np.array_equal(arm, world["arms"][0])
+        and np.array_equal(reward, world["rewards"][0])
+    ):
         problems.append("purity: update changes arm or reward; work on a copy")
-    second = learner.update(copy.deepcopy(kept), world["arms"][0].copy(), world["rewards"][0].copy())
+    second = learner.update(
+        copy.deepcopy(kept), world["arms"][0].copy(), world["rewards"][0].copy()
+    )
     p = learner.probabilities(state)
     if not _same(state, kept):
-        problems.append("purity: probabilities changes the state it is given; work on state.copy()")
-    if not _same(first, second) or not _same(p.copy(), learner.probabilities(copy.deepcopy(kept))):
-        problems.append("purity: the same input gave two outputs; a learner never draws: show the chances in probabilities and let replay draw")
+        problems.append(
+            "purity: probabilities changes the state it is given; work on state.copy()"
+        )
+    if not _same(first, second) or not _same(
+        p.copy(), learner.probabilities(copy.deepcopy(kept))
+    ):
+        problems.append(
+            "purity: the same input gave two outputs; a learner never draws: show the"
+            " chances in probabilities and let replay draw"
+        )
     after = vars(learner) if hasattr(learner, "__dict__") else {}
-    if before.keys() != after.keys() or any(not _equal(before[k], after[k]) for k in before):
-        problems.append("purity: the learner keeps something in itself from call to call; put it into the state")
+    if before.keys() != after.keys() or any(
+        not _equal(before[k], after[k]) for k in before
+    ):
+        problems.append(
+            "purity: the learner keeps something in itself from call to call; put it"
+            " into the state"
+        )
     return problems
 
 
@@ -189,13 +277,26 @@ def _independence(learner, world):
     for i in range(n):
         alone = learner.probabilities(_walk(learner, world, slice(i, i + 1))[-1])
         if not np.allclose(alone[0], p[i], rtol=0, atol=1e-12):
-            return [f"independence: a session alone has probabilities {alone[0].round(4).tolist()}, among others {p[i].round(4).tolist()}; "
-                    "reduce over the last axis (axis=1), never over sessions"]  # fmt: skip
+            return [
+                "independence: a session alone has probabilities"
+                f" {alone[0].round(4).tolist()}, among others {p[i].round(4).tolist()};"
+                " reduce over the last axis (axis=1), never over sessions"
+            ]
     keep = np.arange(n) % 2 == 0
-    some = learner.update(_rows(together[-1], keep), world["arms"][0][keep], world["rewards"][0][keep])
+    some = learner.update(
+        _rows(together[-1], keep), world["arms"][0][keep], world["rewards"][0][keep]
+    )
     every = learner.update(together[-1], world["arms"][0], world["rewards"][0])
-    if not np.allclose(learner.probabilities(some), learner.probabilities(every)[keep], rtol=0, atol=1e-12):
-        return ["independence: a state with fewer rows, as when sessions have locked, goes on otherwise; take the number of sessions from the state"]
+    if not np.allclose(
+        learner.probabilities(some),
+        learner.probabilities(every)[keep],
+        rtol=0,
+        atol=1e-12,
+    ):
+        return [
+            "independence: a state with fewer rows, as when sessions have locked, goes"
+            " on otherwise; take the number of sessions from the state"
+        ]
     return []
 
 
@@ -209,17 +310,27 @@ def _rows(state, keep):
 def _permutation(learner, world):
     """Where every LLM has been asked, and no two equally often: ties may go by place."""
     m, each = world["n_models"], 2 if hasattr(learner, "describe") else 1
-    order, world = np.roll(np.arange(m), 1), world | {"queries": np.zeros_like(world["queries"])}  # of one context
+    order, world = (
+        np.roll(np.arange(m), 1),
+        world | {"queries": np.zeros_like(world["queries"])},
+    )  # of one context
     counts = np.cumsum(world["arms"][:, :, None] == np.arange(m), axis=0)
-    told_apart = (np.diff(np.sort(counts, axis=2), axis=2) > 0).all(axis=2) & (counts > 0).all(axis=2)
-    pairs = list(zip(_walk(learner, world), _walk(learner, world, order=order)))[each::each]  # after each answer
+    told_apart = (np.diff(np.sort(counts, axis=2), axis=2) > 0).all(axis=2) & (
+        counts > 0
+    ).all(axis=2)
+    pairs = list(zip(_walk(learner, world), _walk(learner, world, order=order)))[
+        each::each
+    ]  # after each answer
     for (here, there), tell in zip(pairs, told_apart):
         p, moved = learner.probabilities(here), learner.probabilities(there)
         wrong = tell & (abs(moved - p[:, order]).max(axis=1) > 1e-9)
         if wrong.any():
             i = int(wrong.argmax())
             before, after = p[i][order].round(4).tolist(), moved[i].round(4).tolist()
-            return [f"permutation: with the LLMs in another order, probabilities {before} became {after}; treat every column alike"]
+            return [
+                f"permutation: with the LLMs in another order, probabilities {before}"
+                f" became {after}; treat every column alike"
+            ]
     return []
 
 
@@ -232,7 +343,10 @@ def _one_llm(learner, world):
     p = learner.probabilities(state)
     if np.allclose(p, 1.0):
         return []
-    return [f"simplex: in a pool of one LLM its probability must be 1, got {p[0].tolist()}; mind divisions by n_models - 1"]
+    return [
+        f"simplex: in a pool of one LLM its probability must be 1, got {p[0].tolist()};"
+        " mind divisions by n_models - 1"
+    ]
 
 
 def _locks(learner, world):
@@ -240,11 +354,21 @@ def _locks(learner, world):
     if rule is None:
         return []
     if not all(callable(getattr(rule, name, None)) for name in ("start", "step")):
-        return [f"lock rule: needs start(probabilities) and step(state, probabilities), got {rule!r}; use MaxProbability, GreedyUnchanged or None"]
+        return [
+            "lock rule: needs start(probabilities) and step(state, probabilities), got"
+            f" {rule!r}; use MaxProbability, GreedyUnchanged or None"
+        ]
     p = learner.probabilities(_walk(learner, world)[-1])
     _, locked = rule.step(rule.start(p), p)
-    if not isinstance(locked, np.ndarray) or locked.shape != (len(p),) or locked.dtype != bool:
-        return [f"lock rule: step must return (state, locked) with {len(p)} bools, got {locked!r}; one a session"]
+    if (
+        not isinstance(locked, np.ndarray)
+        or locked.shape != (len(p),)
+        or locked.dtype != bool
+    ):
+        return [
+            f"lock rule: step must return (state, locked) with {len(p)} bools, got"
+            f" {locked!r}; one a session"
+        ]
     return []
 
 
@@ -252,6 +376,13 @@ def _control(learner, world):
     """A control chooses from the raw rewards of each query alone."""
     raw = world["trace"].accuracy
     chosen = np.asarray(learner.choose(raw))
-    if chosen.shape != (len(raw),) or chosen.dtype.kind not in "iu" or not ((chosen >= 0) & (chosen < raw.shape[1])).all():
-        return [f"control: choose must give one position in [0, {raw.shape[1] - 1}] a query, got {chosen!r}; use argmax(axis=1)"]
+    if (
+        chosen.shape != (len(raw),)
+        or chosen.dtype.kind not in "iu"
+        or not ((chosen >= 0) & (chosen < raw.shape[1])).all()
+    ):
+        return [
+            f"control: choose must give one position in [0, {raw.shape[1] - 1}] a"
+            f" query, got {chosen!r}; use argmax(axis=1)"
+        ]
     return []

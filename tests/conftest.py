@@ -16,13 +16,19 @@ settings.load_profile("kit")
 @pytest.fixture(scope="session")
 def rows_folder():
     """The folder of the leaderboard's files: a mirror, a copy beside the checkout, or the cache."""
-    mirror, beside = os.environ.get("PICKLLM_MIRROR"), pathlib.Path(__file__).resolve().parents[2] / "shared" / "data" / "bfcl-result"
+    mirror, beside = (
+        os.environ.get("PICKLLM_MIRROR"),
+        pathlib.Path(__file__).resolve().parents[2] / "shared" / "data" / "bfcl-result",
+    )
     for folder in (mirror, beside):
         if folder and (pathlib.Path(folder) / leaderboard.DAY).is_dir():
             return pathlib.Path(folder).resolve()
     if leaderboard.fetched():
         return leaderboard.cache_folder()
-    pytest.skip(f"the measured rows are not here: run `pickllm fetch {leaderboard.NAME}`, or set PICKLLM_MIRROR to a folder of them")
+    pytest.skip(
+        f"the measured rows are not here: run `pickllm fetch {leaderboard.NAME}`, or"
+        " set PICKLLM_MIRROR to a folder of them"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -20,14 +20,25 @@ class Hub:
     """Datasets by name: ``{"private", "refs": {"main": commit}, "commits": {commit: {path: bytes}}}``."""
 
     def __init__(self, lfs=()):
-        self.datasets, self.objects, self.calls, self.lfs, self.broken = {}, {}, [], tuple(lfs), None
+        self.datasets, self.objects, self.calls, self.lfs, self.broken = (
+            {},
+            {},
+            [],
+            tuple(lfs),
+            None,
+        )
         self.lock = threading.Lock()
 
     def commit(self, name, files, branch="main", private=False):
         """A commit made behind the client's back; its id."""
-        data = self.datasets.setdefault(name, {"private": private, "refs": {}, "commits": {}})
+        data = self.datasets.setdefault(
+            name, {"private": private, "refs": {}, "commits": {}}
+        )
         parent = data["refs"].get(branch, "")
-        parts = [parent.encode(), *(part for path in sorted(files) for part in (path.encode(), files[path]))]
+        parts = [
+            parent.encode(),
+            *(part for path in sorted(files) for part in (path.encode(), files[path])),
+        ]
         sha = hashlib.sha1(b"\0".join(parts)).hexdigest()
         data["commits"][sha], data["refs"][branch] = dict(files), sha
         return sha
@@ -66,7 +77,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def handle_any(self):
         path, content = unquote(urlsplit(self.path).path), self.body()
-        user, role = TOKENS.get(self.headers.get("Authorization", "").removeprefix("Bearer "), (None, None))
+        user, role = TOKENS.get(
+            self.headers.get("Authorization", "").removeprefix("Bearer "), (None, None)
+        )
         with self.hub.lock:
             self.hub.calls.append((self.command, path))
             if self.hub.broken:
@@ -82,26 +95,44 @@ class Handler(BaseHTTPRequestHandler):
         """The dataset, if it is there and this user may see it."""
         data = self.hub.datasets.get(name)
         if data is None or (data["private"] and user != name.split("/")[0]):
-            self.answer(404 if user else 401, {"error": "Repository not found"}, X_Error_Code="RepoNotFound", X_Error_Message="Repository not found")
+            self.answer(
+                404 if user else 401,
+                {"error": "Repository not found"},
+                X_Error_Code="RepoNotFound",
+                X_Error_Message="Repository not found",
+            )
             return None
         return data
 
     def resolved(self, data, revision):
         sha = data["refs"].get(revision, revision)
         if sha not in data["commits"]:
-            self.answer(404, {"error": "Invalid rev id"}, X_Error_Code="RevisionNotFound", X_Error_Message="Invalid rev id")
+            self.answer(
+                404,
+                {"error": "Invalid rev id"},
+                X_Error_Code="RevisionNotFound",
+                X_Error_Message="Invalid rev id",
+            )
             return None
         return sha
 
     def may_write(self, user, role, name):
         if user is None:
-            return self.answer(401, {"error": "Invalid credentials in Authorization header"}, X_Error_Message="Invalid credentials in Authorization header")
+            return self.answer(
+                401,
+                {"error": "Invalid credentials in Authorization header"},
+                X_Error_Message="Invalid credentials in Authorization header",
+            )
         if role != "write" or user != name.split("/")[0]:
             return self.answer(403, {"error": "Forbidden"})
         return True
 
     def whoami(self, user, role, content):
-        self.answer(200, {"name": user, "auth": {"accessToken": {"role": role}}}) if user else self.answer(401, {"error": "Invalid"})
+        (
+            self.answer(200, {"name": user, "auth": {"accessToken": {"role": role}}})
+            if user
+            else self.answer(401, {"error": "Invalid"})
+        )
 
     def create(self, user, role, content):
         asked = json.loads(content)
@@ -109,15 +140,40 @@ class Handler(BaseHTTPRequestHandler):
         if self.may_write(user, role, name) is not True:
             return
         if name in self.hub.datasets:
-            return self.answer(409, {"error": "You already created this dataset repo", "url": f"/datasets/{name}"})
-        self.hub.commit(name, {".gitattributes": b"*.parquet filter=lfs\n"}, private=asked.get("visibility") == "private" or bool(asked.get("private")))
-        self.answer(200, {"url": f"http://{self.headers['Host']}/datasets/{name}", "name": name})
+            return self.answer(
+                409,
+                {
+                    "error": "You already created this dataset repo",
+                    "url": f"/datasets/{name}",
+                },
+            )
+        self.hub.commit(
+            name,
+            {".gitattributes": b"*.parquet filter=lfs\n"},
+            private=asked.get("visibility") == "private" or bool(asked.get("private")),
+        )
+        self.answer(
+            200, {"url": f"http://{self.headers['Host']}/datasets/{name}", "name": name}
+        )
 
     def info(self, user, role, content, name, revision="main"):
-        if (data := self.dataset(user, name)) and (sha := self.resolved(data, revision)):
+        if (data := self.dataset(user, name)) and (
+            sha := self.resolved(data, revision)
+        ):
             files = data["commits"][sha]
-            tags = re.findall(r"^- (\S+)$", files.get("README.md", b"").decode(), re.MULTILINE)
-            self.answer(200, {"id": name, "sha": sha, "private": data["private"], "tags": tags, "siblings": [{"rfilename": f} for f in files]})
+            tags = re.findall(
+                r"^- (\S+)$", files.get("README.md", b"").decode(), re.MULTILINE
+            )
+            self.answer(
+                200,
+                {
+                    "id": name,
+                    "sha": sha,
+                    "private": data["private"],
+                    "tags": tags,
+                    "siblings": [{"rfilename": f} for f in files],
+                },
+            )
 
     def validate(self, user, role, content):
         import yaml
@@ -125,28 +181,62 @@ class Handler(BaseHTTPRequestHandler):
         asked = json.loads(content)["content"]
         try:
             head = yaml.safe_load(asked.split("---\n")[1])
-            errors = [] if isinstance(head, dict) and isinstance(head.get("license"), str) else [{"message": '"license" must be a string'}]
+            errors = (
+                []
+                if isinstance(head, dict) and isinstance(head.get("license"), str)
+                else [{"message": '"license" must be a string'}]
+            )
         except (yaml.YAMLError, IndexError) as error:
             errors = [{"message": str(error)}]
         self.answer(400 if errors else 200, {"errors": errors, "warnings": []})
 
     def preupload(self, user, role, content, name, revision):
-        if (data := self.dataset(user, name)) and self.may_write(user, role, name) is True and (sha := self.resolved(data, revision)):
+        if (
+            (data := self.dataset(user, name))
+            and self.may_write(user, role, name) is True
+            and (sha := self.resolved(data, revision))
+        ):
             there, files = data["commits"][sha], []
             for f in json.loads(content)["files"]:
                 blob = there.get(f["path"])
-                oid = hashlib.sha1(b"blob %d\0" % len(blob) + blob).hexdigest() if blob is not None else None
+                oid = (
+                    hashlib.sha1(b"blob %d\0" % len(blob) + blob).hexdigest()
+                    if blob is not None
+                    else None
+                )
                 lfs = f["path"].endswith(self.hub.lfs) if self.hub.lfs else False
-                files.append({"path": f["path"], "uploadMode": "lfs" if lfs else "regular", "shouldIgnore": False, "oid": None if lfs else oid})
+                files.append(
+                    {
+                        "path": f["path"],
+                        "uploadMode": "lfs" if lfs else "regular",
+                        "shouldIgnore": False,
+                        "oid": None if lfs else oid,
+                    }
+                )
             self.answer(200, {"files": files})
 
     def batch(self, user, role, content, name):
         if self.may_write(user, role, name) is True:
             objects = [
-                o if o["oid"] in self.hub.objects else o | {"actions": {"upload": {"href": f"http://{self.headers['Host']}/lfs/{o['oid']}"}}}
+                (
+                    o
+                    if o["oid"] in self.hub.objects
+                    else o
+                    | {
+                        "actions": {
+                            "upload": {
+                                "href": f"http://{self.headers['Host']}/lfs/{o['oid']}"
+                            }
+                        }
+                    }
+                )
                 for o in json.loads(content)["objects"]
             ]
-            self.answer(200, {"transfer": "basic", "objects": objects}, Content_Type="application/vnd.git-lfs+json")
+            self.answer(
+                200,
+                {"transfer": "basic", "objects": objects},
+                Content_Type="application/vnd.git-lfs+json",
+            )
 
     def store(self, user, role, content, oid):
         if hashlib.sha256(content).hexdigest() != oid:
@@ -155,7 +245,11 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200)
 
     def receive(self, user, role, content, name, revision):
-        if not (data := self.dataset(user, name)) or self.may_write(user, role, name) is not True or not (sha := self.resolved(data, revision)):
+        if (
+            not (data := self.dataset(user, name))
+            or self.may_write(user, role, name) is not True
+            or not (sha := self.resolved(data, revision))
+        ):
             return
         files = dict(data["commits"][sha])
         for line in map(json.loads, content.splitlines()):
@@ -169,14 +263,32 @@ class Handler(BaseHTTPRequestHandler):
             elif line["key"] == "deletedFile":
                 del files[value["path"]]
         oid = self.hub.commit(name, files, revision)
-        self.answer(200, {"commitUrl": f"http://{self.headers['Host']}/datasets/{name}/commit/{oid}", "commitOid": oid, "success": True})
+        self.answer(
+            200,
+            {
+                "commitUrl": (
+                    f"http://{self.headers['Host']}/datasets/{name}/commit/{oid}"
+                ),
+                "commitOid": oid,
+                "success": True,
+            },
+        )
 
     def resolve(self, user, role, content, name, revision, path):
-        if (data := self.dataset(user, name)) and (sha := self.resolved(data, revision)):
+        if (data := self.dataset(user, name)) and (
+            sha := self.resolved(data, revision)
+        ):
             blob = data["commits"][sha].get(path)
             if blob is None:
-                return self.answer(404, X_Error_Code="EntryNotFound", X_Error_Message="Entry not found", X_Repo_Commit=sha)
-            self.answer(200, blob, ETag=f'"{hashlib.sha1(blob).hexdigest()}"', X_Repo_Commit=sha)
+                return self.answer(
+                    404,
+                    X_Error_Code="EntryNotFound",
+                    X_Error_Message="Entry not found",
+                    X_Repo_Commit=sha,
+                )
+            self.answer(
+                200, blob, ETag=f'"{hashlib.sha1(blob).hexdigest()}"', X_Repo_Commit=sha
+            )
 
 
 _NAME = r"(?P<name>[^/]+/[^/]+?)"
@@ -186,11 +298,19 @@ ROUTES = [
     (r"/api/validate-yaml", ("POST",), Handler.validate),
     (rf"/api/datasets/{_NAME}", ("GET",), Handler.info),
     (rf"/api/datasets/{_NAME}/revision/(?P<revision>.+)", ("GET",), Handler.info),
-    (rf"/api/datasets/{_NAME}/preupload/(?P<revision>.+)", ("POST",), Handler.preupload),
+    (
+        rf"/api/datasets/{_NAME}/preupload/(?P<revision>.+)",
+        ("POST",),
+        Handler.preupload,
+    ),
     (rf"/api/datasets/{_NAME}/commit/(?P<revision>.+)", ("POST",), Handler.receive),
     (rf"/datasets/{_NAME}\.git/info/lfs/objects/batch", ("POST",), Handler.batch),
     (r"/lfs/(?P<oid>[0-9a-f]{64})", ("PUT",), Handler.store),
-    (rf"/datasets/{_NAME}/resolve/(?P<revision>[^/]+)/(?P<path>.+)", ("GET", "HEAD"), Handler.resolve),
+    (
+        rf"/datasets/{_NAME}/resolve/(?P<revision>[^/]+)/(?P<path>.+)",
+        ("GET", "HEAD"),
+        Handler.resolve,
+    ),
 ]
 
 
@@ -198,9 +318,13 @@ ROUTES = [
 def running(**options):
     """A Hub that answers for as long as the block runs: (Hub, address)."""
     hub = Hub(**options)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"hub": hub}))
+    server = ThreadingHTTPServer(
+        ("127.0.0.1", 0), type("Bound", (Handler,), {"hub": hub})
+    )
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+    )
     thread.start()
     try:
         yield hub, f"http://127.0.0.1:{server.server_port}"

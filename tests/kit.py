@@ -20,23 +20,97 @@ RUNS = {"sessions-balanced": ("sim", "1" * 64), "claims": ("draw", "2" * 64)}
 
 
 def git(folder, *arguments):
-    options = ["-c", "user.name=n", "-c", "user.email=e", "-c", "core.hooksPath=none", "-c", "commit.gpgsign=false"]
-    return subprocess.run(["git", *options, *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+    options = [
+        "-c",
+        "user.name=n",
+        "-c",
+        "user.email=e",
+        "-c",
+        "core.hooksPath=none",
+        "-c",
+        "commit.gpgsign=false",
+    ]
+    return subprocess.run(
+        ["git", *options, *arguments],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
 
 
 def notebook(*sources):
-    cells = [{"cell_type": "code", "id": f"c{i}", "metadata": {}, "source": s, "outputs": [], "execution_count": None} for i, s in enumerate(sources)]
-    return json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+    cells = [
+        {
+            "cell_type": "code",
+            "id": f"c{i}",
+            "metadata": {},
+            "source": s,
+            "outputs": [],
+            "execution_count": None,
+        }
+        for i, s in enumerate(sources)
+    ]
+    return json.dumps(
+        {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    )
 
 
 def claims():
     """Three claims: one measured, one as a share, one that cannot be tested."""
     rows = [
-        ("cost-60-lri-most-expensive", "session cost -60 %, against the most expensive LLM (L_R-I)", "secondary: a page", -60.0, -63.2104, -64.8, -61.7, "%", "reproduced", "near"),
-        ("speed-lri", "a higher learning rate locks sooner (L_R-I)", "abstract", None, 1.0, 0.675592, 1.0, "of contexts", "partly", "in 8 of 8"),
-        ("reward-ratio", "reward = w_a a & 50 % of {x}", "secondary: a page", None, None, None, None, "%", "not testable", "a statement"),
+        (
+            "cost-60-lri-most-expensive",
+            "session cost -60 %, against the most expensive LLM (L_R-I)",
+            "secondary: a page",
+            -60.0,
+            -63.2104,
+            -64.8,
+            -61.7,
+            "%",
+            "reproduced",
+            "near",
+        ),
+        (
+            "speed-lri",
+            "a higher learning rate locks sooner (L_R-I)",
+            "abstract",
+            None,
+            1.0,
+            0.675592,
+            1.0,
+            "of contexts",
+            "partly",
+            "in 8 of 8",
+        ),
+        (
+            "reward-ratio",
+            "reward = w_a a & 50 % of {x}",
+            "secondary: a page",
+            None,
+            None,
+            None,
+            None,
+            "%",
+            "not testable",
+            "a statement",
+        ),
     ]
-    return pd.DataFrame(rows, columns=["id", "statement", "source", "paper_value", "measured", "low", "high", "unit", "verdict", "reason"])
+    return pd.DataFrame(
+        rows,
+        columns=[
+            "id",
+            "statement",
+            "source",
+            "paper_value",
+            "measured",
+            "low",
+            "high",
+            "unit",
+            "verdict",
+            "reason",
+        ],
+    )
 
 
 def stamp(folder, name, files, study="build", **parameters):
@@ -52,7 +126,14 @@ def stamp(folder, name, files, study="build", **parameters):
         "finished": "2026-01-01T00:00:00Z",
         "code": provenance.code(folder),
         "lock": provenance.lock(folder),
-        "machine": {"python": "3.11", "system": "Linux", "cores": 2, "memory_gb": None, "versions": {"numpy": "2.0"}, "not_locked": []},
+        "machine": {
+            "python": "3.11",
+            "system": "Linux",
+            "cores": 2,
+            "memory_gb": None,
+            "versions": {"numpy": "2.0"},
+            "not_locked": [],
+        },
         "files": {f: digest(folder / f) for f in files},
     }
     (folder / study / "results" / f"{name}.stamp").write_text(json.dumps(content))
@@ -63,22 +144,62 @@ def build(folder, study="build", **parameters):
     (folder / study / "results").mkdir(parents=True, exist_ok=True)
     (folder / study / "notebooks").mkdir(exist_ok=True)
     table = claims()
-    drawn = drawing.save(drawing.claims(table.iloc[:2].assign(label=["cost", "speed"])), "claims", table, folder / study / "figures", run="2" * 12)
+    drawn = drawing.save(
+        drawing.claims(table.iloc[:2].assign(label=["cost", "speed"])),
+        "claims",
+        table,
+        folder / study / "figures",
+        run="2" * 12,
+    )
     drawn = [f"{study}/figures/claims.{f.rsplit('.', 1)[1]}" for f in drawn]
     table.to_parquet(folder / study / "results" / "claims.claims.parquet")
     for name in RUNS:
         (folder / study / "results" / f"{name}.json").write_text("{}")
         (folder / study / "notebooks" / f"{name}.ipynb").write_text(notebook("1"))
-    own = {"trace": "bfcl-2024-08-11", "prices": "", "sessions": 1000, "queries": 500, "contexts": "simple, rest"} | parameters
-    stamp(folder, "sessions-balanced", [f"{study}/results/sessions-balanced.json"], study, **own)
-    stamp(folder, "claims", [f"{study}/results/claims.json", f"{study}/results/claims.claims.parquet", *drawn], study)
+    own = {
+        "trace": "bfcl-2024-08-11",
+        "prices": "",
+        "sessions": 1000,
+        "queries": 500,
+        "contexts": "simple, rest",
+    } | parameters
+    stamp(
+        folder,
+        "sessions-balanced",
+        [f"{study}/results/sessions-balanced.json"],
+        study,
+        **own,
+    )
+    stamp(
+        folder,
+        "claims",
+        [
+            f"{study}/results/claims.json",
+            f"{study}/results/claims.claims.parquet",
+            *drawn,
+        ],
+        study,
+    )
 
 
 def adopt(folder, monkeypatch):
     """Let the kit's modules take ``folder`` for their own checkout."""
-    for module in (archive, check, citation, diff, drawing, provenance, receipts, tables):
+    for module in (
+        archive,
+        check,
+        citation,
+        diff,
+        drawing,
+        provenance,
+        receipts,
+        tables,
+    ):
         monkeypatch.setattr(module, "root", lambda: folder)
-    monkeypatch.setattr(receipts, "home", lambda name: folder / name if name == "notebooks" else home(name))
+    monkeypatch.setattr(
+        receipts,
+        "home",
+        lambda name: folder / name if name == "notebooks" else home(name),
+    )
     return folder
 
 
@@ -93,7 +214,10 @@ def checkout(folder, monkeypatch):
         ".gitignore": "build/\n",
         "CITATION.cff": (home("data").parent / "CITATION.cff").read_text("utf-8"),
         "notebooks/sim.ipynb": notebook("seed = 0", "1"),
-        "notebooks/draw.ipynb": notebook("import x", "%matplotlib inline\nsaved = draw.save(f, 'claims', t, figures, run)"),
+        "notebooks/draw.ipynb": notebook(
+            "import x",
+            "%matplotlib inline\nsaved = draw.save(f, 'claims', t, figures, run)",
+        ),
     }
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,8 @@ import pickllm as pk
 WORD = 2**64 - 1
 QUERY, CHOICE = 0, 1
 
-#: A reward whose unit value is the accuracy itself, so that a test states its rewards as it likes.
+#: A reward whose unit value is the accuracy itself, so that a test states its rewards
+#: as it likes.
 IDENTITY = pk.Reward("linear", w_cost=0.0, w_latency=0.0, bounds=(0.0, 1.0))
 
 
@@ -22,7 +23,9 @@ def trace_of(rewards):
         return [[x] * len(rewards[0])] * len(rewards)
 
     return pk.Trace(
-        models=tuple(f"{chr(97 + j % 26)}{j // 26 or ''}" for j in range(len(rewards[0]))),  # a, b, ..., z, a1, ...
+        models=tuple(
+            f"{chr(97 + j % 26)}{j // 26 or ''}" for j in range(len(rewards[0]))
+        ),  # a, b, ..., z, a1, ...
         query_id=[f"q{i}" for i in range(len(rewards))],
         context=["c"] * len(rewards),
         accuracy=rewards,
@@ -52,7 +55,10 @@ def automaton(rate):
 
     def update(p, arm, reward):
         step = rate * reward
-        return [x + step * (1.0 - x) if i == arm else x * (1.0 - step) for i, x in enumerate(p)]
+        return [
+            x + step * (1.0 - x) if i == arm else x * (1.0 - step)
+            for i, x in enumerate(p)
+        ]
 
     return lambda m: [1.0 / m] * m, lambda p: p, update
 
@@ -62,7 +68,10 @@ def q_learning(rate, epsilon, initial=0.0):
 
     def probabilities(q):
         greedy = q.index(max(q))
-        return [1.0 - epsilon + epsilon / len(q) if i == greedy else epsilon / len(q) for i in range(len(q))]
+        return [
+            1.0 - epsilon + epsilon / len(q) if i == greedy else epsilon / len(q)
+            for i in range(len(q))
+        ]
 
     def update(q, arm, reward):
         return [x + rate * (reward - x) if i == arm else x for i, x in enumerate(q)]
@@ -90,10 +99,18 @@ def session(unit, learner, rule, *, seed, number, queries, order):
     start, probabilities, update = learner
     deck, n = list(range(len(unit))), len(unit)
     state = start(len(unit[0]))
-    history, choices, asked, locked_at, locked_model = [probabilities(state)], [], [], -1, -1
+    history, choices, asked, locked_at, locked_model = (
+        [probabilities(state)],
+        [],
+        [],
+        -1,
+        -1,
+    )
     for t in range(queries):
         u = uniform(seed, number, QUERY, t)
-        if order == "shuffle":  # Fisher and Yates: swap the next card with one of those left
+        if (
+            order == "shuffle"
+        ):  # Fisher and Yates: swap the next card with one of those left
             other = t + int(u * (n - t))
             deck[t], deck[other] = deck[other], deck[t]
         asked.append(deck[t] if order == "shuffle" else int(u * n))
@@ -102,7 +119,9 @@ def session(unit, learner, rule, *, seed, number, queries, order):
             history.append(history[-1])
             continue
         u = uniform(seed, number, CHOICE, t)
-        choices.append(next(i for i, total in enumerate(accumulate(history[-1])) if u < total))
+        choices.append(
+            next(i for i, total in enumerate(accumulate(history[-1])) if u < total)
+        )
         state = update(state, choices[-1], unit[asked[-1]][choices[-1]])
         history.append(probabilities(state))
         if rule and rule(history):
@@ -124,12 +143,25 @@ def every_path(unit, learner, rule, queries, order):
             for arm in range(m) if locked[0] < 0 else [locked[1]]:
                 here = chance / len(left) * (history[-1][arm] if locked[0] < 0 else 1.0)
                 if locked[0] >= 0:
-                    yield from walk(here, rest, state, history + [history[-1]], choices + [arm], locked)
+                    yield from walk(
+                        here,
+                        rest,
+                        state,
+                        history + [history[-1]],
+                        choices + [arm],
+                        locked,
+                    )
                     continue
                 after = update(state, arm, unit[q][arm])
                 then = history + [probabilities(after)]
-                stop = (len(choices) + 1, then[-1].index(max(then[-1]))) if rule and rule(then) else (-1, -1)
+                stop = (
+                    (len(choices) + 1, then[-1].index(max(then[-1])))
+                    if rule and rule(then)
+                    else (-1, -1)
+                )
                 yield from walk(here, rest, after, then, choices + [arm], stop)
 
     state = start(m)
-    yield from walk(1.0, list(range(len(unit))), state, [probabilities(state)], [], (-1, -1))
+    yield from walk(
+        1.0, list(range(len(unit))), state, [probabilities(state)], [], (-1, -1)
+    )

@@ -12,19 +12,48 @@ import pytest
 from pickllm.files import root
 
 pytestmark = pytest.mark.xdist_group("browser")
-CHROMIUM, DRIVER = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
-needs_browser = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no Chromium with chromedriver here (Debian: chromium, chromium-driver)")
+CHROMIUM, DRIVER = (
+    shutil.which("chromium") or shutil.which("google-chrome"),
+    shutil.which("chromedriver"),
+)
+needs_browser = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER),
+    reason="no Chromium with chromedriver here (Debian: chromium, chromium-driver)",
+)
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     """A running JupyterLab over a copy of the notebooks; yields its address."""
     place = tmp_path_factory.mktemp("lab")
-    shutil.copytree(root() / "notebooks", place / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
-    environment = os.environ | {"JUPYTER_CONFIG_DIR": str(place), "JUPYTER_DATA_DIR": str(place), "JUPYTER_RUNTIME_DIR": str(place), "PYTHONPATH": str(root())}
-    options = ["--no-browser", "--ip=127.0.0.1", "--port=0", "--IdentityProvider.token=", "--allow-root", "--ServerApp.log_level=INFO", "--LabApp.expose_app_in_browser=True"]
+    shutil.copytree(
+        root() / "notebooks",
+        place / "notebooks",
+        ignore=shutil.ignore_patterns(".ipynb_checkpoints"),
+    )
+    environment = os.environ | {
+        "JUPYTER_CONFIG_DIR": str(place),
+        "JUPYTER_DATA_DIR": str(place),
+        "JUPYTER_RUNTIME_DIR": str(place),
+        "PYTHONPATH": str(root()),
+    }
+    options = [
+        "--no-browser",
+        "--ip=127.0.0.1",
+        "--port=0",
+        "--IdentityProvider.token=",
+        "--allow-root",
+        "--ServerApp.log_level=INFO",
+        "--LabApp.expose_app_in_browser=True",
+    ]
     log = open(place / "log", "w")  # noqa: SIM115
-    process = subprocess.Popen([sys.executable, "-m", "jupyter", "lab", *options], cwd=place, env=environment, stdout=log, stderr=log)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jupyter", "lab", *options],
+        cwd=place,
+        env=environment,
+        stdout=log,
+        stderr=log,
+    )
     found = None
     while not found and process.poll() is None:
         time.sleep(0.2)
@@ -41,7 +70,14 @@ def browser(tmp_path):
 
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1500,1000", f"--user-data-dir={tmp_path}"):
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--window-size=1500,1000",
+        f"--user-data-dir={tmp_path}",
+    ):
         options.add_argument(argument)
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
     yield driver
@@ -67,7 +103,14 @@ def test_the_start_page_links_every_notebook_of_the_study(lab, browser):
     from selenium.webdriver.common.by import By
 
     browser.get(f"{lab}/tree/notebooks/start.ipynb")
-    links = wait_for(lambda: [a.get_attribute("href") for a in browser.find_elements(By.CSS_SELECTOR, ".jp-RenderedMarkdown table a")])
+    links = wait_for(
+        lambda: [
+            a.get_attribute("href")
+            for a in browser.find_elements(
+                By.CSS_SELECTOR, ".jp-RenderedMarkdown table a"
+            )
+        ]
+    )
     assert len(links) >= 8
     screenshot(browser, "start")
 
@@ -78,30 +121,64 @@ def test_a_slider_moves_the_picture(lab, browser):
     from selenium.webdriver.common.keys import Keys
 
     browser.get(f"{lab}/tree/notebooks/explore.ipynb")
-    wait_for(lambda: browser.find_elements(By.CSS_SELECTOR, ".jp-Notebook .jp-CodeCell"))
-    wait_for(lambda: "Idle" in browser.find_element(By.CSS_SELECTOR, ".jp-Notebook-ExecutionIndicator").get_attribute("innerHTML") or browser.find_elements(By.CSS_SELECTOR, "[data-status='idle']"))
+    wait_for(
+        lambda: browser.find_elements(By.CSS_SELECTOR, ".jp-Notebook .jp-CodeCell")
+    )
+    wait_for(
+        lambda: (
+            "Idle"
+            in browser.find_element(
+                By.CSS_SELECTOR, ".jp-Notebook-ExecutionIndicator"
+            ).get_attribute("innerHTML")
+            or browser.find_elements(By.CSS_SELECTOR, "[data-status='idle']")
+        )
+    )
 
     def run_the_cells():  # by the menu's own command: a click may meet a page that still moves
-        browser.execute_script("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        browser.execute_script(
+            "window.jupyterapp.commands.execute('notebook:run-all-cells')"
+        )
         return wait_for(picture, 30)
 
     def picture():
-        return browser.find_element(By.CSS_SELECTOR, ".widget-image").get_attribute("src")
+        return browser.find_element(By.CSS_SELECTOR, ".widget-image").get_attribute(
+            "src"
+        )
 
     before = wait_for(run_the_cells, 120)
-    wait_for(lambda: browser.find_element(By.CSS_SELECTOR, ".widget-image").size["height"] > 100)
+    wait_for(
+        lambda: (
+            browser.find_element(By.CSS_SELECTOR, ".widget-image").size["height"] > 100
+        )
+    )
     screenshot(browser, "explore")
 
     def move():
-        (slider,) = [s for s in browser.find_elements(By.CSS_SELECTOR, ".widget-slider") if "w cost" in s.text]
-        browser.execute_script("arguments[0].scrollIntoView({block: 'center'}); arguments[0].querySelector('.noUi-handle').focus()", slider)
+        (slider,) = [
+            s
+            for s in browser.find_elements(By.CSS_SELECTOR, ".widget-slider")
+            if "w cost" in s.text
+        ]
+        browser.execute_script(
+            "arguments[0].scrollIntoView({block: 'center'});"
+            " arguments[0].querySelector('.noUi-handle').focus()",
+            slider,
+        )
         browser.switch_to.active_element.send_keys(Keys.ARROW_RIGHT * 40)
         return True
 
     wait_for(move)
     wait_for(lambda: picture() != before)
-    left, box = (browser.find_element(By.CSS_SELECTOR, css).rect for css in (".widget-hbox .widget-vbox", ".widget-hbox .widget-vbox .widget-slider"))
-    assert box["x"] + box["width"] <= left["x"] + left["width"] + 1  # no control is cut off
+    left, box = (
+        browser.find_element(By.CSS_SELECTOR, css).rect
+        for css in (
+            ".widget-hbox .widget-vbox",
+            ".widget-hbox .widget-vbox .widget-slider",
+        )
+    )
+    assert (
+        box["x"] + box["width"] <= left["x"] + left["width"] + 1
+    )  # no control is cut off
     screenshot(browser, "explore-moved")
 
 

@@ -48,23 +48,58 @@ def parsed(text):
 
 
 def test_bibtex_holds_the_paper_the_kit_at_its_commit_and_the_data(recorded):
-    entries, cff = parsed(citation.bibtex()), yaml.safe_load((root() / "CITATION.cff").read_text("utf-8"))
-    assert {key: kind for key, (kind, _) in entries.items()} == {"pickllm": "misc", "pickllm-kit": "software", "pickllm-data": "misc"}
+    entries, cff = (
+        parsed(citation.bibtex()),
+        yaml.safe_load((root() / "CITATION.cff").read_text("utf-8")),
+    )
+    assert {key: kind for key, (kind, _) in entries.items()} == {
+        "pickllm": "misc",
+        "pickllm-kit": "software",
+        "pickllm-data": "misc",
+    }
     paper, kit, data = (fields for _, fields in entries.values())
-    assert paper["eprint"] == "2412.12170" and paper["author"] == "Sikeridis and Ramdass and Pareek" and paper["title"] == "{" + cff["references"][0]["title"] + "}"
-    assert kit["version"] == cff["version"] and kit["note"] == f"commit {git(recorded, 'rev-parse', 'HEAD~1')}"
-    assert kit["year"] == git(recorded, "log", "-1", "--format=%cs")[:4] and kit["author"] == "{The pickllm-kit authors}"
-    assert data["note"].split()[-1] == cff["references"][1]["commit"] and data["url"] == cff["references"][1]["url"]
+    assert (
+        paper["eprint"] == "2412.12170"
+        and paper["author"] == "Sikeridis and Ramdass and Pareek"
+        and paper["title"] == "{" + cff["references"][0]["title"] + "}"
+    )
+    assert (
+        kit["version"] == cff["version"]
+        and kit["note"] == f"commit {git(recorded, 'rev-parse', 'HEAD~1')}"
+    )
+    assert (
+        kit["year"] == git(recorded, "log", "-1", "--format=%cs")[:4]
+        and kit["author"] == "{The pickllm-kit authors}"
+    )
+    assert (
+        data["note"].split()[-1] == cff["references"][1]["commit"]
+        and data["url"] == cff["references"][1]["url"]
+    )
 
 
 def test_a_changed_checkout_is_not_cited_as_its_commit(recorded):
     (recorded / "pickllm" / "a.py").write_text("changed")
-    assert parsed(citation.bibtex())["pickllm-kit"][1]["note"].endswith(", with changes since")
+    assert parsed(citation.bibtex())["pickllm-kit"][1]["note"].endswith(
+        ", with changes since"
+    )
 
 
 def test_special_characters_of_a_field_are_escaped_but_an_address_is_not():
-    (_, fields) = parsed(citation.entry("misc", "k", {"title": "50 % of A_b & c # d $ e", "url": "https://x.org/a_b#c", "note": None}))["k"]
-    assert fields == {"title": r"50 \% of A\_b \& c \# d \$ e", "url": "https://x.org/a_b#c"}
+    _, fields = parsed(
+        citation.entry(
+            "misc",
+            "k",
+            {
+                "title": "50 % of A_b & c # d $ e",
+                "url": "https://x.org/a_b#c",
+                "note": None,
+            },
+        )
+    )["k"]
+    assert fields == {
+        "title": r"50 \% of A\_b \& c \# d \$ e",
+        "url": "https://x.org/a_b#c",
+    }
 
 
 def test_the_version_is_stated_once_and_the_same_everywhere():
@@ -72,7 +107,13 @@ def test_the_version_is_stated_once_and_the_same_everywhere():
 
     import pickllm
 
-    assert citation.citation_file()["version"] == pickllm.__version__ == tomllib.loads((root() / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    assert (
+        citation.citation_file()["version"]
+        == pickllm.__version__
+        == tomllib.loads((root() / "pyproject.toml").read_text("utf-8"))["project"][
+            "version"
+        ]
+    )
 
 
 # A claim as a sentence
@@ -82,19 +123,33 @@ def test_a_claims_sentence_has_value_interval_n_verdict_and_run(recorded, capsys
     assert main(["cite", "--claim", "cost-60-lri-most-expensive"]) == 0
     commit = git(recorded, "rev-parse", "HEAD~1")[:12]
     assert capsys.readouterr().out == (
-        'Claim "session cost -60 %, against the most expensive LLM (L_R-I)" (secondary: a page, stated -60 %): measured -63.2 % (95 % interval -64.8 to -61.7; '
-        f"n = 1,000 sessions of 500 queries in each of 2 contexts), verdict: reproduced [pickllm 0.1.0, commit {commit}, run {'2' * 12}, claim cost-60-lri-most-expensive].\n"
+        'Claim "session cost -60 %, against the most expensive LLM (L_R-I)" (secondary:'
+        " a page, stated -60 %): measured -63.2 % (95 % interval -64.8 to -61.7; "
+        "n = 1,000 sessions of 500 queries in each of 2 contexts), verdict: reproduced"
+        f" [pickllm 0.1.0, commit {commit}, run {'2' * 12}, claim"
+        " cost-60-lri-most-expensive].\n"
     )
 
 
-def test_a_share_of_contexts_counts_contexts_and_an_untestable_claim_claims_no_number(recorded):
-    assert "measured 100 % (95 % interval 68 % to 100 %; n = 2 contexts of 1,000 sessions per learning rate), verdict: partly" in citation.sentence("speed-lri")
-    assert citation.sentence("reward-ratio").split("): ")[1].startswith("verdict: not testable [")
+def test_a_share_of_contexts_counts_contexts_and_an_untestable_claim_claims_no_number(
+    recorded,
+):
+    assert (
+        "measured 100 % (95 % interval 68 % to 100 %; n = 2 contexts of 1,000 sessions"
+        " per learning rate), verdict: partly" in citation.sentence("speed-lri")
+    )
+    assert (
+        citation.sentence("reward-ratio")
+        .split("): ")[1]
+        .startswith("verdict: not testable [")
+    )
 
 
 def test_an_unknown_claim_names_the_nearest_and_exits_2(recorded, capsys):
     assert main(["cite", "--claim", "speed-lr"]) == 2
-    assert capsys.readouterr().err.startswith("pickllm: unknown claim 'speed-lr'; did you mean 'speed-lri'? (known: ")
+    assert capsys.readouterr().err.startswith(
+        "pickllm: unknown claim 'speed-lr'; did you mean 'speed-lri'? (known: "
+    )
 
 
 def test_every_claim_of_the_record_can_be_cited_with_its_own_numbers():
@@ -103,8 +158,16 @@ def test_every_claim_of_the_record_can_be_cited_with_its_own_numbers():
         text = citation.sentence(row["id"])
         assert f"verdict: {row['verdict']} [" in text and text.count(row["id"]) == 1
         if row["unit"] in ("%", "points") and not pd.isna(row["measured"]):
-            value, low, high = (float(v) for v in re.search(r"measured ([+-][\d.]+).*?interval ([+-][\d.]+) to ([+-][\d.]+);", text).groups())
-            assert (value, low, high) == pytest.approx((row["measured"], row["low"], row["high"]), abs=0.0500001)
+            value, low, high = (
+                float(v)
+                for v in re.search(
+                    r"measured ([+-][\d.]+).*?interval ([+-][\d.]+) to ([+-][\d.]+);",
+                    text,
+                ).groups()
+            )
+            assert (value, low, high) == pytest.approx(
+                (row["measured"], row["low"], row["high"]), abs=0.0500001
+            )
 
 
 # Numbers as LaTeX commands
@@ -131,11 +194,28 @@ def number(value):
 
 def test_each_command_holds_the_tables_number(recorded):
     found = commands(tables.macros(claims(), receipts.read()))
-    assert number(found["pickllmCostSixZeroLriMostExpensive"]) == -63.2 and number(found["pickllmCostSixZeroLriMostExpensiveLow"]) == -64.8
-    assert number(found["pickllmCostSixZeroLriMostExpensiveStated"]) == -60 and found["pickllmCostSixZeroLriMostExpensiveVerdict"] == "reproduced"
-    assert found["pickllmSpeedLri"] == r"$100$\,\%" and "pickllmSpeedLriStated" not in found
-    assert "pickllmRewardRatio" not in found and found["pickllmRewardRatioVerdict"] == "not testable"
-    assert (found["pickllmCountClaims"], found["pickllmCountReproduced"], found["pickllmSessions"], found["pickllmContexts"]) == ("3", "1", "1000", "8")
+    assert (
+        number(found["pickllmCostSixZeroLriMostExpensive"]) == -63.2
+        and number(found["pickllmCostSixZeroLriMostExpensiveLow"]) == -64.8
+    )
+    assert (
+        number(found["pickllmCostSixZeroLriMostExpensiveStated"]) == -60
+        and found["pickllmCostSixZeroLriMostExpensiveVerdict"] == "reproduced"
+    )
+    assert (
+        found["pickllmSpeedLri"] == r"$100$\,\%"
+        and "pickllmSpeedLriStated" not in found
+    )
+    assert (
+        "pickllmRewardRatio" not in found
+        and found["pickllmRewardRatioVerdict"] == "not testable"
+    )
+    assert (
+        found["pickllmCountClaims"],
+        found["pickllmCountReproduced"],
+        found["pickllmSessions"],
+        found["pickllmContexts"],
+    ) == ("3", "1", "1000", "8")
     assert found["pickllmCommit"] == git(recorded, "rev-parse", "HEAD~1")[:12]
 
 
@@ -143,11 +223,17 @@ def test_the_records_commands_are_distinct_and_agree_with_its_table():
     table = pd.read_csv(root() / "figures" / "claims.csv")
     text = tables.macros(table, receipts.read(root() / "figures" / "manifest.json"))
     found = commands(text)
-    assert text == tables.macros(table, receipts.read(root() / "figures" / "manifest.json"))
+    assert text == tables.macros(
+        table, receipts.read(root() / "figures" / "manifest.json")
+    )
     for row in table.dropna(subset="measured").to_dict("records"):
         scale = 100 if row["unit"] == "of contexts" else 1
         for column, ending in (("measured", ""), ("low", "Low"), ("high", "High")):
-            assert number(found[tables.macro_name(row["id"]) + ending]) == pytest.approx(scale * row[column], abs=0.5 if scale == 100 else 0.0500001), row["id"]
+            assert number(
+                found[tables.macro_name(row["id"]) + ending]
+            ) == pytest.approx(
+                scale * row[column], abs=0.5 if scale == 100 else 0.0500001
+            ), row["id"]
 
 
 def test_no_two_claims_share_a_command():
@@ -161,7 +247,9 @@ def test_no_two_claims_share_a_command():
 def test_escaping_agrees_with_pandas_own():
     text = "50 % of {a_b} & c#d $1 ~ ^ \\ end"
     theirs = pd.DataFrame({"x": [text]}).to_latex(index=False, escape=True)
-    squeeze = lambda s: re.sub(r"\s+", " ", s.replace("{} ", " ").replace(r"\space", ""))  # noqa: E731
+    squeeze = lambda s: re.sub(
+        r"\s+", " ", s.replace("{} ", " ").replace(r"\space", "")
+    )  # noqa: E731
     assert squeeze(tables.latex(text)) in squeeze(theirs)
 
 
@@ -169,20 +257,41 @@ def test_the_three_forms_of_a_table_hold_the_same_rows(recorded):
     place = recorded / "build" / "report" / "tables"
     frame = pd.read_csv(place / "claims.csv")
     pd.testing.assert_frame_equal(frame, claims(), check_dtype=False)
-    md = [line for line in (place / "claims.md").read_text().splitlines() if line.startswith("| ")]
+    md = [
+        line
+        for line in (place / "claims.md").read_text().splitlines()
+        if line.startswith("| ")
+    ]
     tex = (place / "claims.tex").read_text()
-    body = [line for line in tex.splitlines() if line.endswith(r"\\") and line.split(" & ")[0] in set(frame.id)]
+    body = [
+        line
+        for line in tex.splitlines()
+        if line.endswith(r"\\") and line.split(" & ")[0] in set(frame.id)
+    ]
     assert len(md) - 1 == len(body) == len(frame)
-    cells = [[c.strip() for c in re.split(r"(?<!\\)&", line.removesuffix(r"\\"))] for line in body]
-    assert all(len(row) == 7 for row in cells) and cells[0][4:] == [r"-63.2 \%", "-64.8 to -61.7", "reproduced"]
-    assert all(rule in tex for rule in (r"\toprule", r"\midrule", r"\bottomrule")) and r"\hline" not in tex
+    cells = [
+        [c.strip() for c in re.split(r"(?<!\\)&", line.removesuffix(r"\\"))]
+        for line in body
+    ]
+    assert all(len(row) == 7 for row in cells) and cells[0][4:] == [
+        r"-63.2 \%",
+        "-64.8 to -61.7",
+        "reproduced",
+    ]
+    assert (
+        all(rule in tex for rule in (r"\toprule", r"\midrule", r"\bottomrule"))
+        and r"\hline" not in tex
+    )
     assert tex.count("{") - tex.count(r"\{") == tex.count("}") - tex.count(r"\}")
 
 
 def test_a_number_without_an_interval_and_one_that_is_missing():
     form = lambda v: f"{v:g}"  # noqa: E731
     assert tables._with_interval(1.0, 0.5, 2.0, form) == "1 (0.5 to 2)"
-    assert tables._with_interval(1.0, None, None, form) == "1" and tables._with_interval(None, 1, 2, form) == ""
+    assert (
+        tables._with_interval(1.0, None, None, form) == "1"
+        and tables._with_interval(None, 1, 2, form) == ""
+    )
 
 
 def test_each_table_names_a_run_of_the_study():
@@ -197,10 +306,18 @@ def test_each_table_names_a_run_of_the_study():
 
 def test_the_sheet_counts_what_the_files_hold(recorded):
     text = artifact.sheet("build", receipts.read(), claims())
-    assert "2 runs of 2 notebooks" in text and "1 figures and 1 tables, 1 of 1 figures traced" in text
-    assert "of 3 claims: 1 reproduced, 1 partly, 0 not reproduced, 1 not testable" in text
+    assert (
+        "2 runs of 2 notebooks" in text
+        and "1 figures and 1 tables, 1 of 1 figures traced" in text
+    )
+    assert (
+        "of 3 claims: 1 reproduced, 1 partly, 0 not reproduced, 1 not testable" in text
+    )
     assert "3 statements: 2 from summaries by others, 1 from the abstract" in text
-    assert "1,000 sessions of 500 queries per setting" in text and "3 s of notebook time in all, the longest run 2 s" in text
+    assert (
+        "1,000 sessions of 500 queries per setting" in text
+        and "3 s of notebook time in all, the longest run 2 s" in text
+    )
     for badge in ("available", "functional", "reusable", "reproduced"):
         assert badge in text
     assert artifact.ranges(receipts.read()["runs"])["context"] == "simple, rest"

@@ -26,7 +26,14 @@ def record():
 
 def asked(words, source, measure, value=None):
     """The claims that hold these words, with their measure and value: {(learner, baseline)}."""
-    mine = [c for c in claims.CLAIMS if all(w in c.statement for w in words) and c.source.startswith(source) and c.measure == measure and c.value == value]
+    mine = [
+        c
+        for c in claims.CLAIMS
+        if all(w in c.statement for w in words)
+        and c.source.startswith(source)
+        and c.measure == measure
+        and c.value == value
+    ]
     return {(c.learner, c.baseline) for c in mine}
 
 
@@ -37,24 +44,92 @@ def both(*baselines):
 @pytest.mark.parametrize(
     ("words", "source", "measure", "value", "who"),
     [
-        (["converges to a single LLM for the remaining queries"], "abstract", "locked", 95.0, both("")),
-        (["learning rate", "speed of convergence"], "abstract", "speed", None, both("")),
-        (["lower cost per querying session"], "abstract", "direction", None, both(*BASELINES)),
-        (["lower overall response latency"], "abstract", "direction", None, both(*BASELINES)),
+        (
+            ["converges to a single LLM for the remaining queries"],
+            "abstract",
+            "locked",
+            95.0,
+            both(""),
+        ),
+        (
+            ["learning rate", "speed of convergence"],
+            "abstract",
+            "speed",
+            None,
+            both(""),
+        ),
+        (
+            ["lower cost per querying session"],
+            "abstract",
+            "direction",
+            None,
+            both(*BASELINES),
+        ),
+        (
+            ["lower overall response latency"],
+            "abstract",
+            "direction",
+            None,
+            both(*BASELINES),
+        ),
         (["Linear Reward-Inaction"], "secondary", "method", None, {("", "")}),
-        (["reward = (w_a a - w_c c) / (w_l log10(l) / t_scaling)"], "secondary: emergentmind", "equation", None, {("", "")}),
-        (["reward = w_a a - w_c c w_l log10(l) t_scaling"], "secondary: themoonlight", "equation", None, {("", "")}),
+        (
+            ["reward = (w_a a - w_c c) / (w_l log10(l) / t_scaling)"],
+            "secondary: emergentmind",
+            "equation",
+            None,
+            {("", "")},
+        ),
+        (
+            ["reward = w_a a - w_c c w_l log10(l) t_scaling"],
+            "secondary: themoonlight",
+            "equation",
+            None,
+            {("", "")},
+        ),
         (["session cost -20 %"], "secondary", "stated", -20.0, both(*BASELINES)),
         (["latency -15 %"], "secondary", "stated", -15.0, both(*BASELINES)),
-        (["selection accuracy +10 %", "accuracy of the answers"], "secondary", "stated", 10.0, both(*BASELINES)),
-        (["selection accuracy +10 %", "queries sent to the best LLM"], "secondary", "selection", 10.0, both("random")),
-        (["session cost -60 %"], "secondary: rohan-paul.com, emergentmind", "stated", -60.0, both("most expensive")),
-        (["latency -52 %"], "secondary: rohan-paul.com", "stated", -52.0, both("random")),
-        (["accuracy stays competitive"], "secondary: rohan-paul.com", "competitive", None, both("most expensive", "best single")),
+        (
+            ["selection accuracy +10 %", "accuracy of the answers"],
+            "secondary",
+            "stated",
+            10.0,
+            both(*BASELINES),
+        ),
+        (
+            ["selection accuracy +10 %", "queries sent to the best LLM"],
+            "secondary",
+            "selection",
+            10.0,
+            both("random"),
+        ),
+        (
+            ["session cost -60 %"],
+            "secondary: rohan-paul.com, emergentmind",
+            "stated",
+            -60.0,
+            both("most expensive"),
+        ),
+        (
+            ["latency -52 %"],
+            "secondary: rohan-paul.com",
+            "stated",
+            -52.0,
+            both("random"),
+        ),
+        (
+            ["accuracy stays competitive"],
+            "secondary: rohan-paul.com",
+            "competitive",
+            None,
+            both("most expensive", "best single"),
+        ),
     ],
     ids=lambda v: v[0][:40] if isinstance(v, list) else "",
 )
-def test_every_statement_found_is_a_claim_of_both_learners_against_every_baseline_it_may_mean(words, source, measure, value, who):
+def test_every_statement_found_is_a_claim_of_both_learners_against_every_baseline_it_may_mean(
+    words, source, measure, value, who
+):
     assert asked(words, source, measure, value) == who
 
 
@@ -64,9 +139,14 @@ def test_each_claim_says_in_words_what_it_measures():
         if claim.baseline:
             word = claim.id.split("-")[0]
             assert claim.column == columns.get(word, "best_share"), claim.id
-            assert claim.statement.endswith(f"({claims.NAMES[claim.learner]})") and claim.baseline in claim.statement.replace("random choice", "random")
+            assert claim.statement.endswith(
+                f"({claims.NAMES[claim.learner]})"
+            ) and claim.baseline in claim.statement.replace("random choice", "random")
         if claim.value is not None and claim.baseline:
-            assert f"{claim.value:+g} %" in claim.statement and f"-{abs(claim.value):g}-" in claim.id
+            assert (
+                f"{claim.value:+g} %" in claim.statement
+                and f"-{abs(claim.value):g}-" in claim.id
+            )
 
 
 def test_ids_are_unique_and_the_record_has_every_claim_in_order():
@@ -77,14 +157,29 @@ def test_ids_are_unique_and_the_record_has_every_claim_in_order():
 
 def test_the_records_columns_are_those_promised():
     with open(root() / "figures" / "claims.csv", encoding="utf-8") as file:
-        assert file.readline() == "id,statement,source,paper_value,measured,low,high,unit,verdict,reason\n"
+        assert (
+            file.readline()
+            == "id,statement,source,paper_value,measured,low,high,unit,verdict,reason\n"
+        )
 
 
 def test_the_record_repeats_statement_source_and_stated_value():
     for claim, row in zip(claims.CLAIMS, record().itertuples(index=False)):
-        stated = np.nan if claim.measure == "locked" else np.nan if claim.value is None else claim.value
-        assert (row.statement, row.source, row.unit) == (claim.statement, claim.source, claim.unit)
-        assert row.paper_value == stated or np.isnan(row.paper_value) and np.isnan(stated)
+        stated = (
+            np.nan
+            if claim.measure == "locked"
+            else np.nan
+            if claim.value is None
+            else claim.value
+        )
+        assert (row.statement, row.source, row.unit) == (
+            claim.statement,
+            claim.source,
+            claim.unit,
+        )
+        assert (
+            row.paper_value == stated or np.isnan(row.paper_value) and np.isnan(stated)
+        )
 
 
 # The rules, on sessions made for each side of each bound
@@ -98,13 +193,23 @@ def spread(value, half):
     """Values in every context whose mean has a 95 % interval of +-half."""
     from scipy.stats import t
 
-    return {c: value + half / (t.ppf(0.975, N - 1) * SIGNS.std(ddof=1) / np.sqrt(N)) * SIGNS for c in CONTEXTS}
+    return {
+        c: value + half / (t.ppf(0.975, N - 1) * SIGNS.std(ddof=1) / np.sqrt(N)) * SIGNS
+        for c in CONTEXTS
+    }
 
 
 def sessions(**router):
     """Sessions of all strategies in all settings: every control costs 1, takes 1 and is right 0.5; the routers as told."""
-    base = {"cost_usd": constant(1.0), "latency_ms": constant(1.0), "accuracy": constant(0.5)}
-    locked, on_best, best_share = (router.pop(name, constant(value)) for name, value in (("locked", 1.0), ("on_best", 1.0), ("best_share", 0.5)))
+    base = {
+        "cost_usd": constant(1.0),
+        "latency_ms": constant(1.0),
+        "accuracy": constant(0.5),
+    }
+    locked, on_best, best_share = (
+        router.pop(name, constant(value))
+        for name, value in (("locked", 1.0), ("on_best", 1.0), ("best_share", 0.5))
+    )
     parts = []
     for weights in experiments.WEIGHTS:
         for context in CONTEXTS:
@@ -112,15 +217,42 @@ def sessions(**router):
                 mine = base | (router if name in experiments.ROUTERS else {})
                 routed = name in experiments.ROUTERS
                 yes = (locked[context] if routed else np.zeros(N)).astype(bool)
-                best = pd.array([bool(b) if k else None for k, b in zip(yes, on_best[context])], dtype="boolean")
-                share = best_share[context] if routed else np.full(N, 1.0 if name == "best single" else 0.25)
-                columns = {k: v[context] for k, v in mine.items()} | {"locked_at": np.where(yes, 50, -1), "locked_on_best": best, "share:A": share, "top_model": "A"}
-                parts.append(pd.DataFrame({"weights": weights, "context": context, "learner": name, "session": np.arange(N)} | columns))
+                best = pd.array(
+                    [bool(b) if k else None for k, b in zip(yes, on_best[context])],
+                    dtype="boolean",
+                )
+                share = (
+                    best_share[context]
+                    if routed
+                    else np.full(N, 1.0 if name == "best single" else 0.25)
+                )
+                columns = {k: v[context] for k, v in mine.items()} | {
+                    "locked_at": np.where(yes, 50, -1),
+                    "locked_on_best": best,
+                    "share:A": share,
+                    "top_model": "A",
+                }
+                parts.append(
+                    pd.DataFrame(
+                        {
+                            "weights": weights,
+                            "context": context,
+                            "learner": name,
+                            "session": np.arange(N),
+                        }
+                        | columns
+                    )
+                )
     return pd.concat(parts, ignore_index=True)
 
 
 def locking(medians=((300, 100, 20),) * len(CONTEXTS)):
-    rows = [(learner, c, rate, m) for learner in LEARNERS for c, row in zip(CONTEXTS, medians) for rate, m in zip((0.05, 0.1, 0.3), row)]
+    rows = [
+        (learner, c, rate, m)
+        for learner in LEARNERS
+        for c, row in zip(CONTEXTS, medians)
+        for rate, m in zip((0.05, 0.1, 0.3), row)
+    ]
     return pd.DataFrame(rows, columns=["learner", "context", "learning_rate", "median"])
 
 
@@ -128,39 +260,91 @@ def judged(*ids, table=None, lock=None, checks=None):
     """The rows of some claims; the others are not measured."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(claims, "CLAIMS", [c for c in claims.CLAIMS if c.id in ids])
-        found = claims.judge(sessions() if table is None else table, locking() if lock is None else lock, checks).set_index("id")
+        found = claims.judge(
+            sessions() if table is None else table,
+            locking() if lock is None else lock,
+            checks,
+        ).set_index("id")
     assert found.index.tolist() == list(ids)
     return found
 
 
 def changed(percent):
-    return {c: np.full(N, 1 + p / 100) for c, p in zip(CONTEXTS, percent if np.ndim(percent) else [percent] * len(CONTEXTS))}
+    return {
+        c: np.full(N, 1 + p / 100)
+        for c, p in zip(
+            CONTEXTS, percent if np.ndim(percent) else [percent] * len(CONTEXTS)
+        )
+    }
 
 
 @pytest.mark.parametrize(
     ("change", "verdict"),
-    [(-60, "reproduced"), (-64.9, "reproduced"), (-55.1, "reproduced"), (-65.1, "partly"), (-54.9, "partly"), (-99, "partly"), (-0.1, "partly"), (0.1, "not reproduced"), (60, "not reproduced")],
+    [
+        (-60, "reproduced"),
+        (-64.9, "reproduced"),
+        (-55.1, "reproduced"),
+        (-65.1, "partly"),
+        (-54.9, "partly"),
+        (-99, "partly"),
+        (-0.1, "partly"),
+        (0.1, "not reproduced"),
+        (60, "not reproduced"),
+    ],
 )
-def test_a_stated_fall_is_reproduced_near_its_value_and_partly_on_its_side(change, verdict):
-    (row,) = judged("cost-60-lri-most-expensive", table=sessions(cost_usd=changed(change))).itertuples()
-    assert (row.verdict, row.measured, row.low, row.high) == (verdict, *[pytest.approx(change)] * 3)
+def test_a_stated_fall_is_reproduced_near_its_value_and_partly_on_its_side(
+    change, verdict
+):
+    (row,) = judged(
+        "cost-60-lri-most-expensive", table=sessions(cost_usd=changed(change))
+    ).itertuples()
+    assert (row.verdict, row.measured, row.low, row.high) == (
+        verdict,
+        *[pytest.approx(change)] * 3,
+    )
     assert row.paper_value == -60 and f"{abs(change + 60):.1f} points" in row.reason
 
 
 @pytest.mark.parametrize(
     ("middle", "half", "verdict"),
-    [(-66, 1.2, "reproduced"), (-66, 0.8, "partly"), (-54, 1.2, "reproduced"), (-54, 0.8, "partly"), (-2, 1.9, "partly"), (-2, 2.1, "not reproduced")],
+    [
+        (-66, 1.2, "reproduced"),
+        (-66, 0.8, "partly"),
+        (-54, 1.2, "reproduced"),
+        (-54, 0.8, "partly"),
+        (-2, 1.9, "partly"),
+        (-2, 2.1, "not reproduced"),
+    ],
 )
-def test_a_stated_fall_is_judged_by_the_interval_not_the_estimate(middle, half, verdict):
-    (row,) = judged("cost-60-lri-most-expensive", table=sessions(cost_usd=spread(1 + middle / 100, half / 100))).itertuples()
-    assert (row.measured, row.low, row.high) == pytest.approx((middle, middle - half, middle + half))
+def test_a_stated_fall_is_judged_by_the_interval_not_the_estimate(
+    middle, half, verdict
+):
+    (row,) = judged(
+        "cost-60-lri-most-expensive",
+        table=sessions(cost_usd=spread(1 + middle / 100, half / 100)),
+    ).itertuples()
+    assert (row.measured, row.low, row.high) == pytest.approx(
+        (middle, middle - half, middle + half)
+    )
     assert row.verdict == verdict
 
 
-@pytest.mark.parametrize(("change", "verdict"), [(10, "reproduced"), (14.9, "reproduced"), (15.1, "partly"), (4.9, "partly"), (0.1, "partly"), (-0.1, "not reproduced")])
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [
+        (10, "reproduced"),
+        (14.9, "reproduced"),
+        (15.1, "partly"),
+        (4.9, "partly"),
+        (0.1, "partly"),
+        (-0.1, "not reproduced"),
+    ],
+)
 def test_a_stated_rise_has_the_other_side(change, verdict):
     accuracy = {c: 0.5 * v for c, v in changed(change).items()}
-    (row,) = judged("accuracy-10-qlearning-random", table=sessions(accuracy=accuracy)).itertuples()
+    (row,) = judged(
+        "accuracy-10-qlearning-random", table=sessions(accuracy=accuracy)
+    ).itertuples()
     assert row.verdict == verdict
 
 
@@ -178,32 +362,71 @@ def test_a_stated_rise_has_the_other_side(change, verdict):
     ],
     ids=str,
 )
-@pytest.mark.parametrize(("column", "claim"), [("cost_usd", "cost-better"), ("latency_ms", "latency-better")])
-def test_better_needs_the_mean_and_three_quarters_of_the_contexts(contexts, verdict, column, claim):
-    (row,) = judged(f"{claim}-lri-cheapest", table=sessions(**{column: changed(contexts)})).itertuples()
+@pytest.mark.parametrize(
+    ("column", "claim"), [("cost_usd", "cost-better"), ("latency_ms", "latency-better")]
+)
+def test_better_needs_the_mean_and_three_quarters_of_the_contexts(
+    contexts, verdict, column, claim
+):
+    (row,) = judged(
+        f"{claim}-lri-cheapest", table=sessions(**{column: changed(contexts)})
+    ).itertuples()
     assert row.verdict == verdict and row.measured == pytest.approx(np.mean(contexts))
-    assert row.reason.startswith(f"lower in {sum(c < 0 for c in contexts)} of 4 contexts")
+    assert row.reason.startswith(
+        f"lower in {sum(c < 0 for c in contexts)} of 4 contexts"
+    )
 
 
-@pytest.mark.parametrize(("half", "verdict"), [(0.9, "reproduced"), (1.1, "not reproduced")])
+@pytest.mark.parametrize(
+    ("half", "verdict"), [(0.9, "reproduced"), (1.1, "not reproduced")]
+)
 def test_a_context_counts_as_better_only_with_an_interval_below_0(half, verdict):
-    (row,) = judged("cost-better-lri-random", table=sessions(cost_usd=spread(0.99, half / 100))).itertuples()
+    (row,) = judged(
+        "cost-better-lri-random", table=sessions(cost_usd=spread(0.99, half / 100))
+    ).itertuples()
     assert row.verdict == verdict
 
 
 @pytest.mark.parametrize(
     ("points", "half", "verdict"),
-    [(-4.9, 0, "reproduced"), (-4, 0.9, "reproduced"), (-4, 1.1, "partly"), (-4.9, 3, "partly"), (-5.1, 0, "not reproduced"), (-5.1, 3, "not reproduced"), (8, 1, "reproduced")],
+    [
+        (-4.9, 0, "reproduced"),
+        (-4, 0.9, "reproduced"),
+        (-4, 1.1, "partly"),
+        (-4.9, 3, "partly"),
+        (-5.1, 0, "not reproduced"),
+        (-5.1, 3, "not reproduced"),
+        (8, 1, "reproduced"),
+    ],
 )
 def test_competitive_accuracy_is_within_the_margin(points, half, verdict):
-    (row,) = judged("accuracy-competitive-lri-best-single", table=sessions(accuracy=spread(0.5 + points / 100, half / 100))).itertuples()
+    (row,) = judged(
+        "accuracy-competitive-lri-best-single",
+        table=sessions(accuracy=spread(0.5 + points / 100, half / 100)),
+    ).itertuples()
     assert (row.verdict, row.unit) == (verdict, "points")
     assert (row.measured, row.low) == pytest.approx((points, points - half), abs=1e-9)
 
 
-@pytest.mark.parametrize(("share", "verdict"), [(10, "reproduced"), (5.1, "reproduced"), (14.9, "reproduced"), (15.1, "partly"), (4.9, "partly"), (0.1, "partly"), (-0.1, "not reproduced")])
-def test_selection_counts_queries_sent_to_the_best_llm_against_random_choice(share, verdict):
-    (row,) = judged("selection-10-lri-random", table=sessions(best_share=constant(0.25 + share / 100))).itertuples()
+@pytest.mark.parametrize(
+    ("share", "verdict"),
+    [
+        (10, "reproduced"),
+        (5.1, "reproduced"),
+        (14.9, "reproduced"),
+        (15.1, "partly"),
+        (4.9, "partly"),
+        (0.1, "partly"),
+        (-0.1, "not reproduced"),
+    ],
+)
+def test_selection_counts_queries_sent_to_the_best_llm_against_random_choice(
+    share, verdict
+):
+    (row,) = judged(
+        "selection-10-lri-random",
+        table=sessions(best_share=constant(0.25 + share / 100)),
+    ).itertuples()
     assert (row.verdict, row.measured) == (verdict, pytest.approx(share))
 
 
@@ -214,7 +437,15 @@ def of_40(*counts):
 
 @pytest.mark.parametrize(
     ("yes", "verdict"),
-    [((40, 40, 40, 40), "reproduced"), ((38, 38, 38, 38), "partly"), ((40, 40, 40, 36), "reproduced"), ((40, 40, 40, 35), "partly"), ((19, 19, 19, 19), "partly"), ((18, 19, 19, 19), "not reproduced"), ((0, 0, 0, 0), "not reproduced")],
+    [
+        ((40, 40, 40, 40), "reproduced"),
+        ((38, 38, 38, 38), "partly"),
+        ((40, 40, 40, 36), "reproduced"),
+        ((40, 40, 40, 35), "partly"),
+        ((19, 19, 19, 19), "partly"),
+        ((18, 19, 19, 19), "not reproduced"),
+        ((0, 0, 0, 0), "not reproduced"),
+    ],
     ids=str,
 )
 def test_convergence_needs_its_bound_or_half_of_it(yes, verdict):
@@ -225,11 +456,24 @@ def test_convergence_needs_its_bound_or_half_of_it(yes, verdict):
     assert np.isnan(row.paper_value)  # the bound is ours, no value is stated
 
 
-@pytest.mark.parametrize(("right", "verdict"), [((40, 40, 40, 40), "reproduced"), ((38, 38, 38, 38), "partly"), ((19, 19, 19, 19), "partly"), ((18, 19, 19, 19), "not reproduced")], ids=str)
+@pytest.mark.parametrize(
+    ("right", "verdict"),
+    [
+        ((40, 40, 40, 40), "reproduced"),
+        ((38, 38, 38, 38), "partly"),
+        ((19, 19, 19, 19), "partly"),
+        ((18, 19, 19, 19), "not reproduced"),
+    ],
+    ids=str,
+)
 def test_convergence_to_the_right_llm_counts_all_sessions(right, verdict):
-    found = judged("converges-lri", "converges-right-lri", table=sessions(on_best=of_40(*right)))
+    found = judged(
+        "converges-lri", "converges-right-lri", table=sessions(on_best=of_40(*right))
+    )
     assert found.verdict.tolist() == ["reproduced", verdict]
-    (row,) = judged("converges-right-qlearning", table=sessions(locked=of_40(20, 20, 20, 20))).itertuples()
+    (row,) = judged(
+        "converges-right-qlearning", table=sessions(locked=of_40(20, 20, 20, 20))
+    ).itertuples()
     assert row.measured == pytest.approx(50)
 
 
@@ -246,9 +490,18 @@ INF = np.nan  # a median beyond the session has no number
         ([(300, 100, 20)] + [(20, 100, 300)] * 3, 1, "not reproduced"),
         ([(100, 100, INF)] * 4, 0, "not reproduced"),
     ],
-    ids=["all", "beyond the session counts as last", "a tie does not count", "half", "less than half", "none"],
+    ids=[
+        "all",
+        "beyond the session counts as last",
+        "a tie does not count",
+        "half",
+        "less than half",
+        "none",
+    ],
 )
-def test_speed_counts_contexts_where_every_higher_rate_locks_sooner(medians, holds, verdict):
+def test_speed_counts_contexts_where_every_higher_rate_locks_sooner(
+    medians, holds, verdict
+):
     (row,) = judged("speed-lri", lock=locking(medians)).itertuples()
     assert (row.verdict, row.measured) == (verdict, holds / 4)
     assert f"in {holds} of 4 contexts" in row.reason
@@ -257,24 +510,54 @@ def test_speed_counts_contexts_where_every_higher_rate_locks_sooner(medians, hol
 def test_statements_that_outcomes_cannot_decide_are_not_testable_and_have_no_number():
     untested = judged("update-lri", "reward-ratio", "reward-product")
     assert set(untested.verdict) == {"not testable"}
-    assert untested[["measured", "low", "high"]].isna().all(axis=None) and (untested.reason.str.len() > 20).all()
+    assert (
+        untested[["measured", "low", "high"]].isna().all(axis=None)
+        and (untested.reason.str.len() > 20).all()
+    )
 
 
 def test_what_the_pools_order_decides_is_at_most_partly_reproduced():
     fall, rise = sessions(cost_usd=changed(-60)), sessions(cost_usd=changed(-20))
-    main = {name: t[t.weights == experiments.MAIN_WEIGHTS] for name, t in (("fall", fall), ("rise", rise))}
-    names = ["cost-better-lri-random", "cost-60-lri-most-expensive", "cost-20-lri-random"]
-    alone, steady, turned = (judged(*names, table=fall, checks=c) for c in (None, {claims.REVERSED: main["fall"]}, {claims.REVERSED: main["rise"]}))
-    assert alone.verdict.tolist() == steady.verdict.tolist() == ["reproduced", "reproduced", "partly"]
+    main = {
+        name: t[t.weights == experiments.MAIN_WEIGHTS]
+        for name, t in (("fall", fall), ("rise", rise))
+    }
+    names = [
+        "cost-better-lri-random",
+        "cost-60-lri-most-expensive",
+        "cost-20-lri-random",
+    ]
+    alone, steady, turned = (
+        judged(*names, table=fall, checks=c)
+        for c in (
+            None,
+            {claims.REVERSED: main["fall"]},
+            {claims.REVERSED: main["rise"]},
+        )
+    )
+    assert (
+        alone.verdict.tolist()
+        == steady.verdict.tolist()
+        == ["reproduced", "reproduced", "partly"]
+    )
     assert turned.verdict.tolist() == ["reproduced", "partly", "partly"]
-    assert turned.reason.iloc[1].startswith("not with the pool in reverse order") and "pool in reverse order -20.0" in turned.reason.iloc[0]
+    assert (
+        turned.reason.iloc[1].startswith("not with the pool in reverse order")
+        and "pool in reverse order -20.0" in turned.reason.iloc[0]
+    )
 
 
 def test_another_check_is_named_in_the_reason_and_moves_no_verdict():
     other = sessions(cost_usd=changed(30))
     checks = {"second pool": other[other.weights == experiments.MAIN_WEIGHTS]}
-    (row,) = judged("cost-60-lri-most-expensive", table=sessions(cost_usd=changed(-60)), checks=checks).itertuples()
-    assert row.verdict == "reproduced" and row.reason.endswith("second pool +30.0 (+30.0 to +30.0)")
+    (row,) = judged(
+        "cost-60-lri-most-expensive",
+        table=sessions(cost_usd=changed(-60)),
+        checks=checks,
+    ).itertuples()
+    assert row.verdict == "reproduced" and row.reason.endswith(
+        "second pool +30.0 (+30.0 to +30.0)"
+    )
 
 
 def test_claims_are_measured_at_the_main_weights_and_the_reason_names_the_others():
@@ -289,13 +572,21 @@ def test_fixed_llms_in_the_table_change_nothing():
     table = sessions(cost_usd=changed(-60))
     fixed = table[table.learner == "cheapest"].assign(learner="model-a", cost_usd=7.0)
     ids = ["converges-lri", "cost-60-lri-most-expensive", "selection-10-lri-random"]
-    pd.testing.assert_frame_equal(judged(*ids, table=table), judged(*ids, table=pd.concat([table, fixed], ignore_index=True)))
+    pd.testing.assert_frame_equal(
+        judged(*ids, table=table),
+        judged(*ids, table=pd.concat([table, fixed], ignore_index=True)),
+    )
 
 
 def test_every_claim_gets_one_row_with_a_verdict_and_a_reason():
     found = claims.judge(sessions(), locking())
-    assert found.id.tolist() == [c.id for c in claims.CLAIMS] and found.columns.tolist() == [*claims.COLUMNS, "label"]
-    assert set(found.verdict) <= {"reproduced", "partly", "not reproduced", "not testable"} and found.reason.str.len().gt(10).all()
+    assert found.id.tolist() == [
+        c.id for c in claims.CLAIMS
+    ] and found.columns.tolist() == [*claims.COLUMNS, "label"]
+    assert (
+        set(found.verdict) <= {"reproduced", "partly", "not reproduced", "not testable"}
+        and found.reason.str.len().gt(10).all()
+    )
 
 
 # The record against its own rules
@@ -304,20 +595,46 @@ def test_every_claim_gets_one_row_with_a_verdict_and_a_reason():
 def recomputed(row):
     """The verdict that a row's own numbers give, found from the rules' text."""
     measure = {c.id: c for c in claims.CLAIMS}[row.id].measure
-    lower = re.match(r"(?:not with the [^;]*; )?lower in (\d+) of (\d+) contexts", row.reason)
+    lower = re.match(
+        r"(?:not with the [^;]*; )?lower in (\d+) of (\d+) contexts", row.reason
+    )
     if measure in ("stated", "selection"):
         near = row.low - 5 <= row.paper_value <= row.high + 5
         side = row.low > 0 if row.paper_value > 0 else row.high < 0
         return "reproduced" if near else "partly" if side else "not reproduced"
     if measure == "direction":
         share = int(lower[1]) / int(lower[2])
-        return "reproduced" if row.high < 0 and share >= 0.75 else "partly" if row.high < 0 or share >= 0.5 else "not reproduced"
+        return (
+            "reproduced"
+            if row.high < 0 and share >= 0.75
+            else "partly"
+            if row.high < 0 or share >= 0.5
+            else "not reproduced"
+        )
     if measure == "competitive":
-        return "reproduced" if row.low > -5 else "partly" if row.measured > -5 else "not reproduced"
+        return (
+            "reproduced"
+            if row.low > -5
+            else "partly"
+            if row.measured > -5
+            else "not reproduced"
+        )
     if measure in ("locked", "on_best"):
-        return "reproduced" if row.low >= 95 else "partly" if row.measured >= 47.5 else "not reproduced"
+        return (
+            "reproduced"
+            if row.low >= 95
+            else "partly"
+            if row.measured >= 47.5
+            else "not reproduced"
+        )
     if measure == "speed":
-        return "reproduced" if row.measured == 1 else "partly" if row.measured >= 0.5 else "not reproduced"
+        return (
+            "reproduced"
+            if row.measured == 1
+            else "partly"
+            if row.measured >= 0.5
+            else "not reproduced"
+        )
     return "not testable"
 
 
@@ -325,13 +642,18 @@ def recomputed(row):
 def test_each_verdict_on_record_follows_from_its_own_numbers(claim):
     (row,) = (r for r in record().itertuples() if r.id == claim)
     verdict = recomputed(row)
-    reverse = re.search(r"pool in reverse order ([+-][\d.]+) \(([+-][\d.]+) to ([+-][\d.]+)\)", row.reason)
+    reverse = re.search(
+        r"pool in reverse order ([+-][\d.]+) \(([+-][\d.]+) to ([+-][\d.]+)\)",
+        row.reason,
+    )
     lowered = row.reason.startswith("not with the pool in reverse order")
     if lowered:
         assert verdict == "reproduced" and row.verdict == "partly"
     else:
         assert row.verdict == verdict
-    if row.verdict == "reproduced" and reverse:  # then the reverse order's numbers must allow it too
+    if (
+        row.verdict == "reproduced" and reverse
+    ):  # then the reverse order's numbers must allow it too
         low, high = float(reverse[2]), float(reverse[3])
         measure = {c.id: c for c in claims.CLAIMS}[row.id].measure
         if measure == "stated":
@@ -353,15 +675,23 @@ def test_the_readmes_table_is_the_record():
     begin, end = report.MARKERS
     assert text.count(begin) == text.count(end) == 1
     table = text.split(begin)[1].split(end)[0].strip()
-    assert table == report.claims_markdown(record()), "README's table of claims is stale: run `make reproduce`"
+    assert table == report.claims_markdown(record()), (
+        "README's table of claims is stale: run `make reproduce`"
+    )
 
 
 def test_the_readmes_table_is_replaced_between_its_markers_alone(tmp_path):
     path = tmp_path / "README.md"
-    path.write_text(f"before\n{report.MARKERS[0]}\nold\n{report.MARKERS[1]}\nafter\n", "utf-8")
+    path.write_text(
+        f"before\n{report.MARKERS[0]}\nold\n{report.MARKERS[1]}\nafter\n", "utf-8"
+    )
     report.update_readme(record().head(3), path)
     first = path.read_text("utf-8")
-    assert first.startswith(f"before\n{report.MARKERS[0]}\n| claim |") and first.endswith(f"{report.MARKERS[1]}\nafter\n") and "old" not in first
+    assert (
+        first.startswith(f"before\n{report.MARKERS[0]}\n| claim |")
+        and first.endswith(f"{report.MARKERS[1]}\nafter\n")
+        and "old" not in first
+    )
     report.update_readme(record().head(3), path)
     assert path.read_text("utf-8") == first
 

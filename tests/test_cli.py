@@ -18,8 +18,23 @@ PRICES = "model,vendor,usd_per_million_input_tokens,usd_per_million_output_token
 def mine(tmp_path, monkeypatch):
     """A folder with a small trace of two LLMs and its prices, as the current folder."""
     monkeypatch.chdir(tmp_path)
-    rows = [(f"q{i}", "c", m, float((i + j) % 2), 10 + i, 5, 400.0 + 100 * j) for i in range(12) for j, m in enumerate("ab")]
-    frame = pd.DataFrame(rows, columns=["query_id", "context", "model", "accuracy", "input_tokens", "output_tokens", "latency_ms"])
+    rows = [
+        (f"q{i}", "c", m, float((i + j) % 2), 10 + i, 5, 400.0 + 100 * j)
+        for i in range(12)
+        for j, m in enumerate("ab")
+    ]
+    frame = pd.DataFrame(
+        rows,
+        columns=[
+            "query_id",
+            "context",
+            "model",
+            "accuracy",
+            "input_tokens",
+            "output_tokens",
+            "latency_ms",
+        ],
+    )
     frame.to_csv("mine.csv", index=False)
     (tmp_path / "prices.csv").write_text(PRICES)
     return frame
@@ -33,7 +48,12 @@ def said(capsys, *arguments, code=0):
 
 def one_line(capsys, *arguments):
     out, error = said(capsys, *arguments, code=2)
-    assert error.startswith("pickllm: ") and error.count("\n") == 1 and "Traceback" not in error and not out
+    assert (
+        error.startswith("pickllm: ")
+        and error.count("\n") == 1
+        and "Traceback" not in error
+        and not out
+    )
     return error
 
 
@@ -44,18 +64,34 @@ def test_traces_are_listed_with_what_they_need(capsys):
 
 
 def test_a_sound_file_is_said_to_be_sound(mine, capsys):
-    assert "mine.csv: sound. Trace('mine': 12 queries, contexts c; models a, b)" in said(capsys, "check", "mine.csv", "--prices", "prices.csv").out
+    assert (
+        "mine.csv: sound. Trace('mine': 12 queries, contexts c; models a, b)"
+        in said(capsys, "check", "mine.csv", "--prices", "prices.csv").out
+    )
 
 
 def test_check_names_the_first_ten_wrong_rows_and_counts_the_rest(mine, capsys):
     mine.assign(accuracy=2.0).to_csv("wrong.csv", index=False)
-    lines = said(capsys, "check", "wrong.csv", "--prices", "prices.csv", code=2).err.splitlines()
-    assert len(lines) == 11 and "row 2" in lines[0] and "accuracy" in lines[0] and "and 14 more" in lines[-1]
+    lines = said(
+        capsys, "check", "wrong.csv", "--prices", "prices.csv", code=2
+    ).err.splitlines()
+    assert (
+        len(lines) == 11
+        and "row 2" in lines[0]
+        and "accuracy" in lines[0]
+        and "and 14 more" in lines[-1]
+    )
 
 
 def test_a_summary_is_written_and_loads(mine, capsys):
-    assert "12 queries, 1 contexts, 2 models; statistics only, no row" in said(capsys, "summarise", "mine.csv", "--prices", "prices.csv").out
-    assert pk.TraceSummary.load("mine.summary.json").sample(5, seed=1).models == ("a", "b")
+    assert (
+        "12 queries, 1 contexts, 2 models; statistics only, no row"
+        in said(capsys, "summarise", "mine.csv", "--prices", "prices.csv").out
+    )
+    assert pk.TraceSummary.load("mine.summary.json").sample(5, seed=1).models == (
+        "a",
+        "b",
+    )
     assert "q1" not in pathlib.Path("mine.summary.json").read_text("utf-8")
 
 
@@ -78,7 +114,10 @@ def test_a_users_mistake_is_one_line(mine, capsys, arguments, text):
     assert text in one_line(capsys, *arguments)
 
 
-COMMANDS = "traces check fetch summarise push record score import run sweep why promote cite diff archive verify bench".split()
+COMMANDS = (
+    "traces check fetch summarise push record score import run sweep why promote cite"
+    " diff archive verify bench".split()
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -91,7 +130,10 @@ def test_every_command_explains_itself(command, capsys):
 def test_both_ways_to_call_it_are_the_same():
     script = shutil.which("pickllm", path=str(pathlib.Path(sys.executable).parent))
     commands = [[sys.executable, "-m", "pickllm", "traces"], [script, "traces"]]
-    a, b = (subprocess.run(c, capture_output=True, text=True, check=True).stdout for c in commands)
+    a, b = (
+        subprocess.run(c, capture_output=True, text=True, check=True).stdout
+        for c in commands
+    )
     assert a == b
 
 
@@ -104,4 +146,6 @@ def test_no_command_and_an_unknown_one_exit_2(capsys):
 
 def test_an_unknown_part_of_the_bench_is_one_line(capsys):
     assert main(["bench", "lve"]) == 2
-    assert capsys.readouterr().err.startswith("pickllm: bench: unknown part 'lve'; did you mean 'live'?")
+    assert capsys.readouterr().err.startswith(
+        "pickllm: bench: unknown part 'lve'; did you mean 'live'?"
+    )

@@ -26,7 +26,12 @@ def side(name="x", runs=None, pictures=None, **tables):
 
 
 def found(a, b, **options):
-    return [(d.kind, d.where, d.a, d.b) for d in diff.differences(side(t=pd.DataFrame(a)), side(t=pd.DataFrame(b)), **options)]
+    return [
+        (d.kind, d.where, d.a, d.b)
+        for d in diff.differences(
+            side(t=pd.DataFrame(a)), side(t=pd.DataFrame(b)), **options
+        )
+    ]
 
 
 # Tables
@@ -38,77 +43,161 @@ def test_the_same_table_does_not_differ_with_empty_cells_either():
 
 
 def test_numbers_differ_beyond_the_tolerance_and_are_told_with_their_row():
-    assert found({"m": ["a", "b"], "v": [1.0, 2.0]}, {"m": ["a", "b"], "v": [1.0, 2.0 * (1 + 0.9e-5)]}) == []
-    assert found({"m": ["a", "b"], "v": [1.0, 2.0]}, {"m": ["a", "b"], "v": [1.0, 2.5]}) == [("number", "t: row 2 (b), v", 2.0, 2.5)]
-    assert found({"m": ["a"], "v": [1.0]}, {"m": ["a"], "v": [1.0 + 1e-9]}, tolerance=0) == [("number", "t: row 1, v", 1.0, 1.0 + 1e-9)]
+    assert (
+        found(
+            {"m": ["a", "b"], "v": [1.0, 2.0]},
+            {"m": ["a", "b"], "v": [1.0, 2.0 * (1 + 0.9e-5)]},
+        )
+        == []
+    )
+    assert found(
+        {"m": ["a", "b"], "v": [1.0, 2.0]}, {"m": ["a", "b"], "v": [1.0, 2.5]}
+    ) == [("number", "t: row 2 (b), v", 2.0, 2.5)]
+    assert found(
+        {"m": ["a"], "v": [1.0]}, {"m": ["a"], "v": [1.0 + 1e-9]}, tolerance=0
+    ) == [("number", "t: row 1, v", 1.0, 1.0 + 1e-9)]
 
 
 def test_the_largest_relative_difference_comes_first():
     a = pd.DataFrame({"k": list("abcd"), "v": [100.0, 1.0, 0.0, 5.0]})
     told = diff.differences(side(t=a), side(t=a.assign(v=[101.0, 1.5, 1e-9, np.nan])))
-    assert [d.where for d in told] == ["t: row 4 (d), v", "t: row 3 (c), v", "t: row 2 (b), v", "t: row 1 (a), v"]
-    assert [d.relative for d in told] == [np.inf, 1.0, pytest.approx(0.5 / 1.5), pytest.approx(1 / 101)]
+    assert [d.where for d in told] == [
+        "t: row 4 (d), v",
+        "t: row 3 (c), v",
+        "t: row 2 (b), v",
+        "t: row 1 (a), v",
+    ]
+    assert [d.relative for d in told] == [
+        np.inf,
+        1.0,
+        pytest.approx(0.5 / 1.5),
+        pytest.approx(1 / 101),
+    ]
 
 
 def test_rows_are_matched_by_their_labels_when_one_table_has_more():
-    a, b = {"k": list("abc"), "v": [1.0, 2.0, 3.0]}, {"k": list("cxa"), "v": [3.0, 9.0, 1.5]}
-    assert found(a, b) == [("row", "t: row 2 (b)", "there", None), ("row", "t: row 2 (x)", None, "there"), ("number", "t: row 1 (a), v", 1.0, 1.5)]
+    a, b = (
+        {"k": list("abc"), "v": [1.0, 2.0, 3.0]},
+        {
+            "k": list("cxa"),
+            "v": [3.0, 9.0, 1.5],
+        },
+    )
+    assert found(a, b) == [
+        ("row", "t: row 2 (b)", "there", None),
+        ("row", "t: row 2 (x)", None, "there"),
+        ("number", "t: row 1 (a), v", 1.0, 1.5),
+    ]
 
 
 def test_a_setting_in_numbers_tells_rows_apart_where_words_do_not():
     a = {"k": ["a", "a", "b"], "rate": [0.1, 0.2, 0.1], "v": [1.0, 2.0, 3.0]}
     b = {"k": ["a", "b"], "rate": [0.2, 0.1], "v": [2.0, 4.0]}
-    assert found(a, b) == [("row", "t: row 1 (a)", "there", None), ("number", "t: row 2 (b), v", 3.0, 4.0)]
+    assert found(a, b) == [
+        ("row", "t: row 1 (a)", "there", None),
+        ("number", "t: row 2 (b), v", 3.0, 4.0),
+    ]
 
 
 def test_a_label_that_holds_for_the_whole_table_does_not_part_its_rows():
-    a, b = {"w": ["balanced"] * 2, "k": ["a", "b"], "v": [1.0, 2.0]}, {"w": ["cost first"] * 2, "k": ["a", "b"], "v": [1.0, 4.0]}
-    assert found(a, b) == [("table", "t: column w", "balanced", "cost first"), ("number", "t: row 2 (b), v", 2.0, 4.0)]
+    a, b = (
+        {"w": ["balanced"] * 2, "k": ["a", "b"], "v": [1.0, 2.0]},
+        {
+            "w": ["cost first"] * 2,
+            "k": ["a", "b"],
+            "v": [1.0, 4.0],
+        },
+    )
+    assert found(a, b) == [
+        ("table", "t: column w", "balanced", "cost first"),
+        ("number", "t: row 2 (b), v", 2.0, 4.0),
+    ]
 
 
 def test_columns_and_tables_that_one_side_has_alone():
-    assert found({"k": ["a"], "v": [1.0]}, {"k": ["a"], "u": [1.0]}) == [("table", "t: column u", None, "there"), ("table", "t: column v", "there", None)]
-    told = diff.differences(side(t=pd.DataFrame({"x": [1]})), side(u=pd.DataFrame({"x": [1, 2]})))
-    assert [(d.kind, d.where, d.a, d.b) for d in told] == [("table", "t", "1 rows", None), ("table", "u", None, "2 rows")]
+    assert found({"k": ["a"], "v": [1.0]}, {"k": ["a"], "u": [1.0]}) == [
+        ("table", "t: column u", None, "there"),
+        ("table", "t: column v", "there", None),
+    ]
+    told = diff.differences(
+        side(t=pd.DataFrame({"x": [1]})), side(u=pd.DataFrame({"x": [1, 2]}))
+    )
+    assert [(d.kind, d.where, d.a, d.b) for d in told] == [
+        ("table", "t", "1 rows", None),
+        ("table", "u", None, "2 rows"),
+    ]
 
 
 def test_long_columns_are_counted_in_full_and_listed_in_part():
     n = 10_000
-    a, b = side("A", t=pd.DataFrame({"v": np.ones(n)})), side("B", t=pd.DataFrame({"v": np.linspace(2, 3, n)}))
+    a, b = (
+        side("A", t=pd.DataFrame({"v": np.ones(n)})),
+        side("B", t=pd.DataFrame({"v": np.linspace(2, 3, n)})),
+    )
     told = diff.differences(a, b)
     assert len(told) < n and sum(1 + d.more for d in told) == n and told[0].b == 3.0
     lines = diff.lines(a, b, told, limit=2)
-    assert "10000 numbers differ" in lines and lines[-1] == "  and 9998 more" and lines[-3] == "  t: row 10000, v: A 1, B 3 (+2, 66.7 %)"
+    assert (
+        "10000 numbers differ" in lines
+        and lines[-1] == "  and 9998 more"
+        and lines[-3] == "  t: row 10000, v: A 1, B 3 (+2, 66.7 %)"
+    )
 
 
 # Studies
 
 
-def test_a_study_is_the_same_as_itself_its_record_its_repetition_and_its_archive(two, capsys):
+def test_a_study_is_the_same_as_itself_its_record_its_repetition_and_its_archive(
+    two, capsys
+):
     path, _ = archive.write(planned(), output=two.parent / "a.zip")
-    for other in ("build", "figures", "build/figures", "figures/manifest.json", "build/other", str(path)):
+    for other in (
+        "build",
+        "figures",
+        "build/figures",
+        "figures/manifest.json",
+        "build/other",
+        str(path),
+    ):
         assert main(["diff", "build", other]) == 0, capsys.readouterr().out
-        assert capsys.readouterr().out.splitlines()[-1] == "the same: parameters, numbers of 1 tables, 1 pictures"
+        assert (
+            capsys.readouterr().out.splitlines()[-1]
+            == "the same: parameters, numbers of 1 tables, 1 pictures"
+        )
 
 
 def test_planted_differences_are_found_and_exit_1(two, capsys):
     other = two / "build/other"
-    csv, svg, stamp = other / "figures/claims.csv", other / "figures/claims.svg", other / "results/sessions-balanced.stamp"
-    csv.write_text(csv.read_text().replace("-63.2104", "-31.6052").replace("reproduced", "partly"))
+    csv, svg, stamp = (
+        other / "figures/claims.csv",
+        other / "figures/claims.svg",
+        other / "results/sessions-balanced.stamp",
+    )
+    csv.write_text(
+        csv.read_text().replace("-63.2104", "-31.6052").replace("reproduced", "partly")
+    )
     stamp.write_text(stamp.read_text().replace('"sessions": 1000', '"sessions": 10'))
     svg.write_text(svg.read_text().replace("cost", "COST"))
     (two / "build/other/results/claims.stamp").unlink()
     assert main(["diff", "build", "build/other"]) == 1
     out = capsys.readouterr().out
-    assert "claims: A 222222222222, B not there" in out and "sessions-balanced: sessions: A 1000, B 10" in out
-    assert "measured: A -63.2104, B -31.6052 (+31.6052, 50 %)" in out and "verdict: A reproduced, B partly" in out
+    assert (
+        "claims: A 222222222222, B not there" in out
+        and "sessions-balanced: sessions: A 1000, B 10" in out
+    )
+    assert (
+        "measured: A -63.2104, B -31.6052 (+31.6052, 50 %)" in out
+        and "verdict: A reproduced, B partly" in out
+    )
     assert "1 picture differs\n  claims" in out
 
 
 def test_a_pictures_run_id_alone_makes_no_difference(two):
     svg = two / "build/other/figures/claims.svg"
     svg.write_text(svg.read_text().replace("2" * 12, "3" * 12))
-    assert diff.differences(diff.open_side("build"), diff.open_side("build/other")) == []
+    assert (
+        diff.differences(diff.open_side("build"), diff.open_side("build/other")) == []
+    )
 
 
 def test_two_runs_by_name_by_id_and_by_folder(two, capsys):

@@ -22,16 +22,34 @@ TRACE = pk.load_trace("bfcl-2024-08-11").select(context=CONTEXTS)
 
 @pytest.fixture(scope="module")
 def compared():
-    learners = experiments.routers() | {"pursuit": pk.Pursuit(0.1), "UCB1": pk.UCB1(), "LUCB": pk.LUCB()}
-    return comparison.compare(TRACE, experiments.reward(), learners, sessions=40, queries=300)
+    learners = experiments.routers() | {
+        "pursuit": pk.Pursuit(0.1),
+        "UCB1": pk.UCB1(),
+        "LUCB": pk.LUCB(),
+    }
+    return comparison.compare(
+        TRACE, experiments.reward(), learners, sessions=40, queries=300
+    )
 
 
 def test_the_table_holds_what_replay_gives(compared):
-    s = pk.replay(TRACE.select(context="rest"), experiments.reward(), pk.Pursuit(0.1), sessions=40, queries=300, checkpoints=[300])
+    s = pk.replay(
+        TRACE.select(context="rest"),
+        experiments.reward(),
+        pk.Pursuit(0.1),
+        sessions=40,
+        queries=300,
+        checkpoints=[300],
+    )
     mine = compared[(compared.context == "rest") & (compared.learner == "pursuit")]
     assert mine.regret.to_numpy() == pytest.approx(s.table().regret.to_numpy())
-    assert mine.right.to_numpy() == pytest.approx(s.selection()[:, -1, s.best]) and (mine.family == "automata").all()
-    assert mine.cents.to_numpy() == pytest.approx(100 * s.outcome("cost_usd").sum(axis=1)) and mine.seconds.to_numpy() == pytest.approx(
+    assert (
+        mine.right.to_numpy() == pytest.approx(s.selection()[:, -1, s.best])
+        and (mine.family == "automata").all()
+    )
+    assert mine.cents.to_numpy() == pytest.approx(
+        100 * s.outcome("cost_usd").sum(axis=1)
+    ) and mine.seconds.to_numpy() == pytest.approx(
         s.outcome("latency_ms").mean(axis=1) / 1000
     )
     assert dict(zip(compared.learner, compared.family)) == {
@@ -47,9 +65,14 @@ def test_the_mean_over_contexts_is_the_mean_of_the_contexts(compared):
     summary = comparison.summarise(compared, 300)
     for (_, measure), part in summary.groupby(["learner", "measure"]):
         each, mean = part[part.context != "mean"], part[part.context == "mean"]
-        assert set(each.context) == set(CONTEXTS) and len(mean) == each.value.notna().all()
+        assert (
+            set(each.context) == set(CONTEXTS) and len(mean) == each.value.notna().all()
+        )
         if len(mean):
-            assert mean.value.item() == pytest.approx(each.value.mean()) and mean.low.item() <= mean.value.item() <= mean.high.item()
+            assert (
+                mean.value.item() == pytest.approx(each.value.mean())
+                and mean.low.item() <= mean.value.item() <= mean.high.item()
+            )
         assert measure in comparison.MEASURES
 
 
@@ -59,9 +82,15 @@ def test_the_bounds_are_those_of_the_unit_reward_in_raw_units():
     row = comparison.limits(trace, wide, queries=100).iloc[0]
     kl = 0.25 * np.log(0.25 / 0.75) + 0.75 * np.log(0.75 / 0.25)
     assert row.best == "a" and row.regret == pytest.approx(0.5 / kl * np.log(100))
-    assert row.t_star == pytest.approx(1 / (0.75 * np.log(1.5) + 0.25 * np.log(0.5)), rel=2e-3)  # kl(3/4, 1/2) = kl(1/4, 1/2)
-    doubled = pk.Reward("linear", w_accuracy=2.0, w_cost=0.0, w_latency=0.0, bounds=(0.0, 2.0))
-    assert comparison.limits(trace, doubled, queries=100).iloc[0].regret == pytest.approx(2 * row.regret)
+    assert row.t_star == pytest.approx(
+        1 / (0.75 * np.log(1.5) + 0.25 * np.log(0.5)), rel=2e-3
+    )  # kl(3/4, 1/2) = kl(1/4, 1/2)
+    doubled = pk.Reward(
+        "linear", w_accuracy=2.0, w_cost=0.0, w_latency=0.0, bounds=(0.0, 2.0)
+    )
+    assert comparison.limits(trace, doubled, queries=100).iloc[
+        0
+    ].regret == pytest.approx(2 * row.regret)
 
 
 def made_up(locked_at, on_best, learner="pursuit"):
@@ -82,14 +111,29 @@ def test_time_and_error_are_those_of_the_sessions_that_locked():
     found = pd.DataFrame({"context": ["c"], "t_star": [50.0]})
     table = made_up([10, 20, 30, 40, -1], [True, True, True, False, None])
     row = comparison.identification(table, found).iloc[0]
-    assert row.error == 0.25 and row.time == 25.0 and row.bound == pytest.approx(50 * 0.5 * np.log(3))
-    assert row.bound_low == bounds.least_time(50.0, row.error_high) and row.bound_high == pytest.approx(float(bounds.least_time(50.0, row.error_low)))
-    assert comparison.identification(made_up([10, -1, -1], [True, None, None]), found).empty
+    assert (
+        row.error == 0.25
+        and row.time == 25.0
+        and row.bound == pytest.approx(50 * 0.5 * np.log(3))
+    )
+    assert row.bound_low == bounds.least_time(
+        50.0, row.error_high
+    ) and row.bound_high == pytest.approx(float(bounds.least_time(50.0, row.error_low)))
+    assert comparison.identification(
+        made_up([10, -1, -1], [True, None, None]), found
+    ).empty
 
 
 def test_who_beats_the_paper_needs_less_regret_than_both_and_certainty():
     rng, rows = np.random.default_rng(0), []
-    for name, level in (("automaton", 10.0), ("qlearning", 20.0), ("better", 5.0), ("between", 15.0), ("same", 10.0), ("best", 1.0)):
+    for name, level in (
+        ("automaton", 10.0),
+        ("qlearning", 20.0),
+        ("better", 5.0),
+        ("between", 15.0),
+        ("same", 10.0),
+        ("best", 1.0),
+    ):
         noise = rng.normal(size=50)
         rows.append(
             pd.DataFrame(
@@ -106,17 +150,29 @@ def test_who_beats_the_paper_needs_less_regret_than_both_and_certainty():
         )
     changes = comparison.against_paper(pd.concat(rows))
     assert comparison.winners(changes) == ["best", "better"]
-    assert changes[(changes.learner == "best") & (changes.paper == "qlearning") & (changes.measure == "regret")].change.item() == pytest.approx(
-        -19, abs=1
-    )
+    assert changes[
+        (changes.learner == "best")
+        & (changes.paper == "qlearning")
+        & (changes.measure == "regret")
+    ].change.item() == pytest.approx(-19, abs=1)
 
 
 def test_the_paragraph_states_the_numbers_of_the_tables(compared):
-    summary, found = comparison.summarise(compared, 300), comparison.limits(TRACE, experiments.reward(), 300)
-    changes, times = comparison.against_paper(compared), comparison.identification(compared, found)
+    summary, found = (
+        comparison.summarise(compared, 300),
+        comparison.limits(TRACE, experiments.reward(), 300),
+    )
+    changes, times = (
+        comparison.against_paper(compared),
+        comparison.identification(compared, found),
+    )
     text = comparison.describe(summary, changes, found, times, 300)
     least = found.t_star * float(bounds.least_time(1.0, 0.1))
-    assert f"{least.min():,.0f} to {least.max():,.0f} answers" in text and "\n" not in text and "nan" not in text
+    assert (
+        f"{least.min():,.0f} to {least.max():,.0f} answers" in text
+        and "\n" not in text
+        and "nan" not in text
+    )
     assert f"{found.regret.mean():.0f} on average at 300 queries" in text
     names = comparison.winners(changes)
     assert (f"{len(names)} of 3 variants" if names else "None of 3 variants") in text
@@ -125,32 +181,71 @@ def test_the_paragraph_states_the_numbers_of_the_tables(compared):
 def test_the_paragraph_names_the_winner_and_what_it_costs():
     """Where both of the paper's learners do badly: the best LLM is the last of the pool, and rewards are far apart."""
     trace = trace_of([[0.3, 0.4, 0.9], [0.4, 0.3, 0.8]])
-    learners = {"automaton": pk.LinearRewardInaction(0.9), "qlearning": pk.QLearning(0.1, 0.05), "pursuit": pk.Pursuit(0.1, trials=2)}
+    learners = {
+        "automaton": pk.LinearRewardInaction(0.9),
+        "qlearning": pk.QLearning(0.1, 0.05),
+        "pursuit": pk.Pursuit(0.1, trials=2),
+    }
     table = comparison.compare(trace, IDENTITY, learners, sessions=60, queries=200)
-    summary, changes, found = comparison.summarise(table, 200), comparison.against_paper(table), comparison.limits(trace, IDENTITY, 200)
-    text = comparison.describe(summary, changes, found, comparison.identification(table, found), 200)
+    summary, changes, found = (
+        comparison.summarise(table, 200),
+        comparison.against_paper(table),
+        comparison.limits(trace, IDENTITY, 200),
+    )
+    text = comparison.describe(
+        summary, changes, found, comparison.identification(table, found), 200
+    )
     regret = table.groupby("learner").regret.mean()
-    assert comparison.winners(changes) == ["pursuit"] and f"Least has pursuit, {regret['pursuit']:.0f} (" in text
-    assert f"{regret['pursuit'] - regret['automaton']:+.0f} (" in text and f"{regret['pursuit'] - regret['qlearning']:+.0f} (" in text
-    assert "Its sessions cost -0 % (-0 to -0) against L_R-I" in text.replace("+0", "-0")  # every LLM costs the same here
+    assert (
+        comparison.winners(changes) == ["pursuit"]
+        and f"Least has pursuit, {regret['pursuit']:.0f} (" in text
+    )
+    assert (
+        f"{regret['pursuit'] - regret['automaton']:+.0f} (" in text
+        and f"{regret['pursuit'] - regret['qlearning']:+.0f} (" in text
+    )
+    assert "Its sessions cost -0 % (-0 to -0) against L_R-I" in text.replace(
+        "+0", "-0"
+    )  # every LLM costs the same here
     median = table[table.learner == "pursuit"].locked_at.median()
     assert f"its median lock comes after {median:.0f} (" in text
 
 
 def test_learners_that_see_the_context_are_paired_with_the_first():
-    frame = comparison.mixed(TRACE, experiments.reward(), {k: experiments.MIXED[k] for k in ("automaton", "LinUCB")}, sessions=30, queries=400)
-    assert frame.change.iloc[0] == 0 and frame.change.iloc[1] == pytest.approx(frame.value.iloc[1] - frame.value.iloc[0])
+    frame = comparison.mixed(
+        TRACE,
+        experiments.reward(),
+        {k: experiments.MIXED[k] for k in ("automaton", "LinUCB")},
+        sessions=30,
+        queries=400,
+    )
+    assert frame.change.iloc[0] == 0 and frame.change.iloc[1] == pytest.approx(
+        frame.value.iloc[1] - frame.value.iloc[0]
+    )
     assert frame.learner.iloc[1] in comparison.describe_mixed(frame)
 
 
 def test_every_named_variant_and_scenario_runs():
     s = trace_of([[0.9, 0.1], [0.5, 0.4]])
     for learner in experiments.VARIANTS.values():
-        assert pk.replay(s, IDENTITY, learner, sessions=2, queries=8).choices.shape == (2, 8)
+        assert pk.replay(s, IDENTITY, learner, sessions=2, queries=8).choices.shape == (
+            2,
+            8,
+        )
     worlds = experiments.scenarios(TRACE, experiments.reward(), "simple", 40)
-    best = {c: pk.BestSingle().bind(TRACE.select(context=c), experiments.reward()).model for c in CONTEXTS}
+    best = {
+        c: pk.BestSingle().bind(TRACE.select(context=c), experiments.reward()).model
+        for c in CONTEXTS
+    }
     for name, (joined, order, delay) in worlds.items():
-        run = pk.replay(joined, experiments.reward(), pk.Hindered(pk.KLUCB(), delay), sessions=2, queries=40, order=order)
+        run = pk.replay(
+            joined,
+            experiments.reward(),
+            pk.Hindered(pk.KLUCB(), delay),
+            sessions=2,
+            queries=40,
+            order=order,
+        )
         phases = scenarios.by_phase(run, order).drop_duplicates("phase").best.tolist()
         assert (phases[0] == best["simple"]) == (name != "best LLM appears")
         if "fails" in name or "slower" in name:
@@ -168,7 +263,10 @@ def clipped(figure):
     for _ in range(2):
         figure.draw_without_rendering()
     width, height = figure.get_size_inches() * figure.dpi
-    texts = [*figure.texts, *(t for legend in figure.legends for t in legend.get_texts())]
+    texts = [
+        *figure.texts,
+        *(t for legend in figure.legends for t in legend.get_texts()),
+    ]
     for axis in (a for a in figure.axes if a.get_visible()):
         ticks = [
             t
@@ -177,8 +275,16 @@ def clipped(figure):
             if which.get_view_interval()[0] <= at <= which.get_view_interval()[1]
         ]
         texts += [axis.title, axis.xaxis.label, axis.yaxis.label, *axis.texts, *ticks]
-    boxes = {t.get_text(): t.get_window_extent() for t in texts if t.get_text().strip() and t.get_visible()}
-    return [text for text, b in boxes.items() if b.x0 < -0.5 or b.y0 < -0.5 or b.x1 > width + 0.5 or b.y1 > height + 0.5]
+    boxes = {
+        t.get_text(): t.get_window_extent()
+        for t in texts
+        if t.get_text().strip() and t.get_visible()
+    }
+    return [
+        text
+        for text, b in boxes.items()
+        if b.x0 < -0.5 or b.y0 < -0.5 or b.x1 > width + 0.5 or b.y1 > height + 0.5
+    ]
 
 
 def test_figures_show_every_learner_and_clip_nothing(compared):
@@ -186,26 +292,54 @@ def test_figures_show_every_learner_and_clip_nothing(compared):
     table = pd.concat(
         [
             compared[compared.learner == "pursuit"].assign(
-                learner=n, family="paper" if n in comparison.PAPER else comparison.family(experiments.VARIANTS[n])
+                learner=n,
+                family=(
+                    "paper"
+                    if n in comparison.PAPER
+                    else comparison.family(experiments.VARIANTS[n])
+                ),
             )
             for n in learners
         ]
     )
-    figure = drawing.variants(comparison.summarise(table, 300), {"regret": 12.0}, comparison.MEASURES, 300)
-    assert len(figure.axes[0].get_yticklabels()) == len(learners) and clipped(figure) == []
-    times = comparison.identification(compared, comparison.limits(TRACE, experiments.reward(), 300))
+    figure = drawing.variants(
+        comparison.summarise(table, 300), {"regret": 12.0}, comparison.MEASURES, 300
+    )
+    assert (
+        len(figure.axes[0].get_yticklabels()) == len(learners) and clipped(figure) == []
+    )
+    times = comparison.identification(
+        compared, comparison.limits(TRACE, experiments.reward(), 300)
+    )
     assert clipped(drawing.lock_times(times, 300)) == []
     worlds = experiments.scenarios(TRACE, experiments.reward(), "simple", 40)
     long = pd.DataFrame(
-        [(w, n, p, m, 0.2, 0.1, 0.3) for w in worlds for n in experiments.SCENARIO_LEARNERS for p in (0, 1) for m in ("regret", "share_best")]
+        [
+            (w, n, p, m, 0.2, 0.1, 0.3)
+            for w in worlds
+            for n in experiments.SCENARIO_LEARNERS
+            for p in (0, 1)
+            for m in ("regret", "share_best")
+        ]
     )
     long.columns = ["scenario", "learner", "phase", "measure", "value", "low", "high"]
-    assert clipped(drawing.scenarios(long.replace("context: rest", "context: parallel_multiple"))) == []
+    assert (
+        clipped(
+            drawing.scenarios(
+                long.replace("context: rest", "context: parallel_multiple")
+            )
+        )
+        == []
+    )
 
 
 def run_notebook(name, tmp_path, **parameters):
     place = tmp_path.as_posix()
-    planned = runner.plan([Run(name, name, parameters)], place, {"trace": "bfcl-2024-08-11", "prices": "", "seed": 0, "fingerprint": ""})
+    planned = runner.plan(
+        [Run(name, name, parameters)],
+        place,
+        {"trace": "bfcl-2024-08-11", "prices": "", "seed": 0, "fingerprint": ""},
+    )
     runner.execute(planned, place, jobs=1, progress=False, force=True)
     return json.loads((tmp_path / "results" / f"{name}.json").read_text("utf-8"))
 
@@ -213,12 +347,22 @@ def run_notebook(name, tmp_path, **parameters):
 @pytest.mark.parametrize(
     ("name", "parameters", "figure"),
     [
-        ("variants", {"sessions": 4, "queries": 110, "contexts": "simple, rest"}, "lock-times.png"),
-        ("own-learner", {"sessions": 8, "queries": 120, "contexts": "simple, rest"}, "own-cost.png"),
+        (
+            "variants",
+            {"sessions": 4, "queries": 110, "contexts": "simple, rest"},
+            "lock-times.png",
+        ),
+        (
+            "own-learner",
+            {"sessions": 8, "queries": 120, "contexts": "simple, rest"},
+            "own-cost.png",
+        ),
         ("scenarios", {"sessions": 4, "queries": 120}, "scenarios.png"),
     ],
 )
-def test_the_notebooks_apart_from_the_study_run_from_end_to_end(name, parameters, figure, tmp_path):
+def test_the_notebooks_apart_from_the_study_run_from_end_to_end(
+    name, parameters, figure, tmp_path
+):
     content = run_notebook(name, tmp_path, **parameters)
     assert any(f.endswith(figure) for f in content["figures"]) and content["notes"]
     assert all((root() / f).exists() for f in content["figures"])

@@ -20,7 +20,14 @@ ENDINGS = ("svg", "pdf", "png", "csv")
 
 def drawn():
     """A small figure of the kit's own style, with its numbers."""
-    frame = pd.DataFrame({"form": "ratio", "answer": ["right"] * 3 + ["wrong"] * 3, "latency_ms": [200.0, 900.0, 9000.0] * 2, "raw": [1.2, 1.0, 0.7, -0.1, -0.2, -0.3]})
+    frame = pd.DataFrame(
+        {
+            "form": "ratio",
+            "answer": ["right"] * 3 + ["wrong"] * 3,
+            "latency_ms": [200.0, 900.0, 9000.0] * 2,
+            "raw": [1.2, 1.0, 0.7, -0.1, -0.2, -0.3],
+        }
+    )
     return drawing.reward_shape(frame), frame
 
 
@@ -38,15 +45,23 @@ def fonts_are_truetype(pdf):
 def test_save_writes_three_pictures_and_the_numbers_they_show(tmp_path):
     figure, frame = drawn()
     drawing.save(figure, "shape", frame, tmp_path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(f"shape.{e}" for e in ENDINGS)
-    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "shape.csv"), frame, check_dtype=False)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
+        f"shape.{e}" for e in ENDINGS
+    )
+    pd.testing.assert_frame_equal(
+        pd.read_csv(tmp_path / "shape.csv"), frame, check_dtype=False
+    )
     starts = {"svg": b"<?xml", "pdf": b"%PDF", "png": b"\x89PNG", "csv": b"form,answer"}
-    assert all((tmp_path / f"shape.{e}").read_bytes().startswith(b) for e, b in starts.items())
+    assert all(
+        (tmp_path / f"shape.{e}").read_bytes().startswith(b) for e, b in starts.items()
+    )
 
 
 def test_save_names_its_files_from_the_checkout(tmp_path, monkeypatch):
     monkeypatch.setattr(drawing, "root", lambda: tmp_path)
-    assert drawing.save(drawn()[0], "shape", drawn()[1], "some/figures") == [f"some/figures/shape.{e}" for e in ENDINGS]
+    assert drawing.save(drawn()[0], "shape", drawn()[1], "some/figures") == [
+        f"some/figures/shape.{e}" for e in ENDINGS
+    ]
     assert (tmp_path / "some" / "figures" / "shape.svg").exists()
 
 
@@ -54,24 +69,42 @@ def test_the_same_figure_gives_the_same_bytes_whatever_the_callers_style(tmp_pat
     import matplotlib as mpl
 
     drawing.save(drawn()[0], "shape", drawn()[1], tmp_path / "one", run="abc")
-    with mpl.rc_context({"font.size": 20, "svg.fonttype": "path", "pdf.fonttype": 3, "savefig.dpi": 50}):
+    with mpl.rc_context(
+        {"font.size": 20, "svg.fonttype": "path", "pdf.fonttype": 3, "savefig.dpi": 50}
+    ):
         drawing.save(drawn()[0], "shape", drawn()[1], tmp_path / "two", run="abc")
     for ending in ENDINGS:
-        assert (tmp_path / "one" / f"shape.{ending}").read_bytes() == (tmp_path / "two" / f"shape.{ending}").read_bytes(), ending
+        assert (tmp_path / "one" / f"shape.{ending}").read_bytes() == (
+            tmp_path / "two" / f"shape.{ending}"
+        ).read_bytes(), ending
 
 
 def test_a_saved_svg_holds_text_and_a_pdf_truetype_fonts_and_no_date(tmp_path):
     drawing.save(drawn()[0], "shape", drawn()[1], tmp_path, run="0123abc")
-    words = " ".join(t for e in ElementTree.parse(tmp_path / "shape.svg").iter(f"{SVG}text") for t in e.itertext())
+    words = " ".join(
+        t
+        for e in ElementTree.parse(tmp_path / "shape.svg").iter(f"{SVG}text")
+        for t in e.itertext()
+    )
     assert "raw reward" in words and "latency (s)" in words
     pdf = (tmp_path / "shape.pdf").read_bytes()
     assert fonts_are_truetype(pdf) and b"/CreationDate" not in pdf
-    assert b"0123abc" in (tmp_path / "shape.svg").read_bytes() and b"0123abc" in (tmp_path / "shape.png").read_bytes()
+    assert (
+        b"0123abc" in (tmp_path / "shape.svg").read_bytes()
+        and b"0123abc" in (tmp_path / "shape.png").read_bytes()
+    )
 
 
 def test_numbers_have_six_significant_digits_and_plain_line_ends(tmp_path):
-    drawing.save(drawn()[0], "shape", pd.DataFrame({"x": [1 / 3, 123456789.0], "n": [10_000_001, 2]}), tmp_path)
-    assert (tmp_path / "shape.csv").read_bytes() == b"x,n\n0.333333,10000001\n1.23457e+08,2\n"
+    drawing.save(
+        drawn()[0],
+        "shape",
+        pd.DataFrame({"x": [1 / 3, 123456789.0], "n": [10_000_001, 2]}),
+        tmp_path,
+    )
+    assert (
+        tmp_path / "shape.csv"
+    ).read_bytes() == b"x,n\n0.333333,10000001\n1.23457e+08,2\n"
 
 
 class Unwritable(Figure):
@@ -97,7 +130,9 @@ def test_a_table_that_cannot_be_written_leaves_no_csv(tmp_path):
             file.write("x,")
             raise OSError(28, "No space left on device")
 
-    with pytest.raises(InputError, match=r"cannot write .*shape\.csv: No space left on device"):
+    with pytest.raises(
+        InputError, match=r"cannot write .*shape\.csv: No space left on device"
+    ):
         drawing.save(drawn()[0], "shape", Wrong(), tmp_path)
     assert not [p.name for p in tmp_path.iterdir() if "csv" in p.name]
 
@@ -119,13 +154,28 @@ def test_each_figure_of_the_list_stands_in_the_record(name):
 
 
 def test_the_record_holds_nothing_that_the_list_does_not():
-    assert {p.name for p in (root() / "figures").iterdir()} - {"manifest.json"} == {f"{n}.{e}" for n in NAMES for e in ENDINGS}
+    assert {p.name for p in (root() / "figures").iterdir()} - {"manifest.json"} == {
+        f"{n}.{e}" for n in NAMES for e in ENDINGS
+    }
 
 
 def test_the_figures_that_a_reader_was_promised_are_in_the_list():
-    promised = {"overview", "convergence-automaton", "convergence-qlearning", "locking", "speed-accuracy", "session-cost", "session-latency", "session-accuracy", "weights", "readings"}
+    promised = {
+        "overview",
+        "convergence-automaton",
+        "convergence-qlearning",
+        "locking",
+        "speed-accuracy",
+        "session-cost",
+        "session-latency",
+        "session-accuracy",
+        "weights",
+        "readings",
+    }
     assert promised <= set(NAMES)
-    assert all(title and text.endswith(".") for title, text in captions.FIGURES.values())
+    assert all(
+        title and text.endswith(".") for title, text in captions.FIGURES.values()
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -135,17 +185,30 @@ def test_each_picture_has_a_journals_width_at_300_dpi(name):
     with Image.open(committed(name, "png")) as image:
         png = image.width / 300 * 25.4
         assert [round(float(v)) for v in image.info["dpi"]] == [300, 300]
-    svg = float(ElementTree.parse(committed(name, "svg")).getroot().get("width").removesuffix("pt")) / 72 * 25.4
+    svg = (
+        float(
+            ElementTree.parse(committed(name, "svg"))
+            .getroot()
+            .get("width")
+            .removesuffix("pt")
+        )
+        / 72
+        * 25.4
+    )
     box = re.search(rb"/MediaBox \[ ?0 0 ([\d.]+)", committed(name, "pdf").read_bytes())
     for width in (png, svg, float(box[1]) / 72 * 25.4):
-        assert min(abs(width - w) for w in (89, 183)) <= 1, f"{name} is {width:.1f} mm wide"
+        assert min(abs(width - w) for w in (89, 183)) <= 1, (
+            f"{name} is {width:.1f} mm wide"
+        )
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_pictures_text_is_text(name):
     tree = ElementTree.parse(committed(name, "svg"))
     assert len(list(tree.iter(f"{SVG}text"))) > 3
-    assert not [e for e in tree.iter(f"{SVG}path") if str(e.get("id", "")).startswith("DejaVu")], "glyphs drawn as paths"
+    assert not [
+        e for e in tree.iter(f"{SVG}path") if str(e.get("id", "")).startswith("DejaVu")
+    ], "glyphs drawn as paths"
     assert fonts_are_truetype(committed(name, "pdf").read_bytes())
 
 
@@ -154,7 +217,22 @@ def intervals(frame):
     for low in [c for c in frame if c == "low" or c.endswith("_low")]:
         high = low.replace("low", "high")
         stem = low.removesuffix("low").removesuffix("_")
-        values = [stem] if stem else [c for c in ("value", "probability", "locked", "measured", "share", "change") if c in frame]
+        values = (
+            [stem]
+            if stem
+            else [
+                c
+                for c in (
+                    "value",
+                    "probability",
+                    "locked",
+                    "measured",
+                    "share",
+                    "change",
+                )
+                if c in frame
+            ]
+        )
         yield low, values[0], high
 
 
@@ -163,24 +241,47 @@ def test_every_interval_of_the_record_holds_its_estimate(name):
     frame = pd.read_csv(committed(name, "csv"))
     for low, value, high in intervals(frame):
         rows = frame[[low, value, high]].dropna()
-        assert (rows[low] <= rows[value]).all() and (rows[value] <= rows[high]).all(), (low, value, high)
+        assert (rows[low] <= rows[value]).all() and (rows[value] <= rows[high]).all(), (
+            low,
+            value,
+            high,
+        )
 
 
 def test_estimates_from_sessions_have_intervals_in_the_record():
     expected = {
-        "pool-outcomes": {"value"}, "rows-and-summary": {"rows", "sample"}, "convergence-automaton": {"probability"}, "convergence-qlearning": {"probability"},
-        "locking": {"locked", "on_best"}, "speed-accuracy": {"median", "on_best"}, "exploration": {"value"}, "session-cost": {"value"},
-        "session-latency": {"value"}, "session-accuracy": {"value"}, "readings": {"on_best", "median"}, "claims": {"measured"},
-    }  # fmt: skip
+        "pool-outcomes": {"value"},
+        "rows-and-summary": {"rows", "sample"},
+        "convergence-automaton": {"probability"},
+        "convergence-qlearning": {"probability"},
+        "locking": {"locked", "on_best"},
+        "speed-accuracy": {"median", "on_best"},
+        "exploration": {"value"},
+        "session-cost": {"value"},
+        "session-latency": {"value"},
+        "session-accuracy": {"value"},
+        "readings": {"on_best", "median"},
+        "claims": {"measured"},
+    }
     for name, values in expected.items():
         frame = pd.read_csv(committed(name, "csv"))
-        found = {value for low, value, high in intervals(frame) if frame[[low, high]].notna().all(axis=1).any()}
+        found = {
+            value
+            for low, value, high in intervals(frame)
+            if frame[[low, high]].notna().all(axis=1).any()
+        }
         assert values <= found, name
 
 
 def test_shares_of_the_record_lie_between_0_and_1():
-    columns = {"locking": ["locked", "low", "high", "on_best", "on_best_low", "on_best_high"], "readings": ["on_best", "on_best_low", "on_best_high"], "weights": ["certain"],
-               "convergence-automaton": ["probability", "low", "high"], "convergence-qlearning": ["probability", "low", "high"], "latency-tail": ["slower"]}  # fmt: skip
+    columns = {
+        "locking": ["locked", "low", "high", "on_best", "on_best_low", "on_best_high"],
+        "readings": ["on_best", "on_best_low", "on_best_high"],
+        "weights": ["certain"],
+        "convergence-automaton": ["probability", "low", "high"],
+        "convergence-qlearning": ["probability", "low", "high"],
+        "latency-tail": ["slower"],
+    }
     for name, names in columns.items():
         values = pd.read_csv(committed(name, "csv"))[names].to_numpy()
         assert np.nanmin(values) >= 0 and np.nanmax(values) <= 1, name
@@ -197,49 +298,112 @@ def boxes_of_text(figure):
     with mpl.rc_context(drawing._STYLE):
         drawing._lay_out(figure)
     figure.set_dpi(300)
-    renderer = figure.canvas.get_renderer() if hasattr(figure.canvas, "get_renderer") else figure._get_renderer()
-    texts = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
+    renderer = (
+        figure.canvas.get_renderer()
+        if hasattr(figure.canvas, "get_renderer")
+        else figure._get_renderer()
+    )
+    texts = [
+        t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()
+    ]
     return {t.get_text(): t.get_window_extent(renderer) for t in texts}, figure.bbox
 
 
 def inside(figure):
     texts, whole = boxes_of_text(figure)
-    return [text for text, b in texts.items() if b.x0 < whole.x0 - 1 or b.x1 > whole.x1 + 1 or b.y0 < whole.y0 - 1 or b.y1 > whole.y1 + 1] == []
+    return [
+        text
+        for text, b in texts.items()
+        if b.x0 < whole.x0 - 1
+        or b.x1 > whole.x1 + 1
+        or b.y0 < whole.y0 - 1
+        or b.y1 > whole.y1 + 1
+    ] == []
 
 
 def outcomes_of(models, contexts, cost=1.0, latency=1.0):
     rows = [
-        (c, m, measure, value * (1 + 0.1 * j), 0.9 * value * (1 + 0.1 * j), 1.1 * value * (1 + 0.1 * j), 20)
+        (
+            c,
+            m,
+            measure,
+            value * (1 + 0.1 * j),
+            0.9 * value * (1 + 0.1 * j),
+            1.1 * value * (1 + 0.1 * j),
+            20,
+        )
         for c in contexts
         for j, m in enumerate(models)
-        for measure, value in (("accuracy", 0.5), ("cost_cents", cost * j), ("latency_s", latency), ("latency_p95_s", 2 * latency))
+        for measure, value in (
+            ("accuracy", 0.5),
+            ("cost_cents", cost * j),
+            ("latency_s", latency),
+            ("latency_p95_s", 2 * latency),
+        )
     ]
-    return pd.DataFrame(rows, columns=["context", "model", "measure", "value", "low", "high", "n"])
+    return pd.DataFrame(
+        rows, columns=["context", "model", "measure", "value", "low", "high", "n"]
+    )
 
 
-AWKWARD = ["_hidden", "costs $5 or $6", "a|b, c/d", "Gröẞe", "x" * 80, "y" * 40 + "1", "y" * 40 + "2", "gpt-4-0613", "gpt-4-1106-preview", " lead", "two\nlines"]
+AWKWARD = [
+    "_hidden",
+    "costs $5 or $6",
+    "a|b, c/d",
+    "Gröẞe",
+    "x" * 80,
+    "y" * 40 + "1",
+    "y" * 40 + "2",
+    "gpt-4-0613",
+    "gpt-4-1106-preview",
+    " lead",
+    "two\nlines",
+]
 
 
 def test_names_are_told_apart_and_drawn_as_they_are():
     for names in (drawing.short(AWKWARD), drawing.contextual([*AWKWARD, "a_b", "a b"])):
         shown = list(names.values())
-        assert len(set(shown)) == len(shown) and not any(n.startswith("_") or "\n" in n or len(n) > 36 for n in shown)
-    assert drawing.short(["gpt-4o-2024-05-13", "gpt-4-0613"]) == {"gpt-4o-2024-05-13": "gpt-4o", "gpt-4-0613": "gpt-4"}
+        assert len(set(shown)) == len(shown) and not any(
+            n.startswith("_") or "\n" in n or len(n) > 36 for n in shown
+        )
+    assert drawing.short(["gpt-4o-2024-05-13", "gpt-4-0613"]) == {
+        "gpt-4o-2024-05-13": "gpt-4o",
+        "gpt-4-0613": "gpt-4",
+    }
     assert drawing.short(AWKWARD)["gpt-4-0613"] == "gpt-4-0613"
 
 
-@pytest.mark.parametrize(("models", "latency"), [(AWKWARD, 1.0), (["one", "two"], 0.02), ([f"model {i}" for i in range(7)], 90.0)], ids=["awkward", "two", "seven"])
+@pytest.mark.parametrize(
+    ("models", "latency"),
+    [(AWKWARD, 1.0), (["one", "two"], 0.02), ([f"model {i}" for i in range(7)], 90.0)],
+    ids=["awkward", "two", "seven"],
+)
 def test_a_pool_of_any_size_stays_inside_its_picture(models, latency):
-    frame = outcomes_of(models, ["all", "_a", "mean of $"], cost=0.0 if latency > 1 else 0.01, latency=latency)
-    for name, figure in (("overview", drawing.overview(models, None)), ("pool", drawing.pool_outcomes(frame))):
+    frame = outcomes_of(
+        models,
+        ["all", "_a", "mean of $"],
+        cost=0.0 if latency > 1 else 0.01,
+        latency=latency,
+    )
+    for name, figure in (
+        ("overview", drawing.overview(models, None)),
+        ("pool", drawing.pool_outcomes(frame)),
+    ):
         assert inside(figure), name
     shown = drawing.short(models).values()
-    assert [t.get_text() for t in figure.legends[0].get_texts()] == list(shown)  # none is left out
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == list(
+        shown
+    )  # none is left out
 
 
 def test_boxes_of_the_overview_do_not_overlap():
     for n in (1, 2, 4, 7, 12):
-        boxes = [p.get_bbox() for p in drawing.overview([f"m{i}" for i in range(n)], None).axes[0].patches if hasattr(p, "get_boxstyle")]
+        boxes = [
+            p.get_bbox()
+            for p in drawing.overview([f"m{i}" for i in range(n)], None).axes[0].patches
+            if hasattr(p, "get_boxstyle")
+        ]
         for i, a in enumerate(boxes):
             for b in boxes[i + 1 :]:
                 assert a.x1 <= b.x0 or b.x1 <= a.x0 or a.y1 <= b.y0 or b.y1 <= a.y0, n
@@ -252,24 +416,45 @@ def test_more_llms_than_colours_still_look_different():
 
 def test_a_latency_axis_ends_with_its_data():
     for latency in (0.02, 90.0):
-        figure = drawing.pool_outcomes(outcomes_of(["a", "b"], ["law"], latency=latency))
+        figure = drawing.pool_outcomes(
+            outcomes_of(["a", "b"], ["law"], latency=latency)
+        )
         low, high = figure.axes[2].get_xlim()
         assert latency / 4 < low < latency and 2 * latency < high < 8 * latency
         assert len([t for t in figure.axes[2].get_xticks() if low <= t <= high]) >= 2
 
 
 def session_means(value):
-    rows = [(w, c, k, value * i, 0.9 * value * i, 1.1 * value * i) for w in experiments.WEIGHTS for c in ("law", "art") for i, k in enumerate(drawing.STRATEGIES)]
-    return pd.DataFrame(rows, columns=["weights", "context", "learner", "value", "low", "high"])
+    rows = [
+        (w, c, k, value * i, 0.9 * value * i, 1.1 * value * i)
+        for w in experiments.WEIGHTS
+        for c in ("law", "art")
+        for i, k in enumerate(drawing.STRATEGIES)
+    ]
+    return pd.DataFrame(
+        rows, columns=["weights", "context", "learner", "value", "low", "high"]
+    )
 
 
 def test_a_cost_of_nothing_is_drawn_and_its_axis_says_so():
-    for value, scale in ((0.0, "linear"), (1.0, "linear")):  # the first strategy costs nothing
-        figure = drawing.session_measure(session_means(value), "cost (US cents; 95 % interval)", log=True)
-        assert figure.axes[0].get_xscale() == scale and figure.axes[0].get_xlim()[0] > -0.5 and "log" not in figure._supxlabel.get_text()
+    for value, scale in (
+        (0.0, "linear"),
+        (1.0, "linear"),
+    ):  # the first strategy costs nothing
+        figure = drawing.session_measure(
+            session_means(value), "cost (US cents; 95 % interval)", log=True
+        )
+        assert (
+            figure.axes[0].get_xscale() == scale
+            and figure.axes[0].get_xlim()[0] > -0.5
+            and "log" not in figure._supxlabel.get_text()
+        )
     dear = session_means(1.0).assign(value=2.0, low=1.0, high=3.0)
     figure = drawing.session_measure(dear, "cost (US cents; 95 % interval)", log=True)
-    assert figure.axes[0].get_xscale() == "log" and "log scale" in figure._supxlabel.get_text()
+    assert (
+        figure.axes[0].get_xscale() == "log"
+        and "log scale" in figure._supxlabel.get_text()
+    )
 
 
 def test_the_longest_label_of_a_claim_is_inside_the_picture():
@@ -277,25 +462,79 @@ def test_the_longest_label_of_a_claim_is_inside_the_picture():
 
 
 def test_panels_without_a_censored_median_keep_their_place():
-    rows = [(f"c{i}", k, 0.1 * r, 50.0 * r, 40.0, 300.0, 0.5, 0.4, 0.6, 0.3, 250) for i in range(6) for k in experiments.ROUTERS for r in (1, 3)]
-    names = ["context", "learner", "learning_rate", "median", "median_low", "median_high", "on_best", "on_best_low", "on_best_high", "chance", "queries"]
+    rows = [
+        (f"c{i}", k, 0.1 * r, 50.0 * r, 40.0, 300.0, 0.5, 0.4, 0.6, 0.3, 250)
+        for i in range(6)
+        for k in experiments.ROUTERS
+        for r in (1, 3)
+    ]
+    names = [
+        "context",
+        "learner",
+        "learning_rate",
+        "median",
+        "median_low",
+        "median_high",
+        "on_best",
+        "on_best_low",
+        "on_best_high",
+        "chance",
+        "queries",
+    ]
     figure = drawing.speed_accuracy(pd.DataFrame(rows, columns=names))
     assert inside(figure)  # and no warning of axes that collapsed
-    assert all(axis.get_position().height > 0.2 for axis in figure.axes if axis.get_visible())
+    assert all(
+        axis.get_position().height > 0.2 for axis in figure.axes if axis.get_visible()
+    )
 
 
 def test_many_contexts_are_counted_in_the_legend_and_few_are_named():
     for n, named in ((3, True), (30, False)):
-        rows = [("automaton", f"c{i}", r, 0.5, 0.4, 0.6) for i in range(n) for r in (0.1, 0.3)] + [("automaton", "mean", r, 0.5, 0.4, 0.6) for r in (0.1, 0.3)]
-        fates = pd.DataFrame(rows, columns=["learner", "context", "learning_rate", "on_best", "on_best_low", "on_best_high"])
-        curves = pd.DataFrame([("automaton", r, q, 0.5, 0.4, 0.6) for r in (0.1, 0.3) for q in (1, 10, 100)], columns=["learner", "learning_rate", "query", "locked", "low", "high"])
-        shown = [t.get_text() for t in drawing.locking(curves, fates).axes[1].get_legend().get_texts()]
-        assert shown == (["c0", "c1", "c2", "mean of contexts"] if named else ["mean of 30 contexts\n(thin: each)"])
+        rows = [
+            ("automaton", f"c{i}", r, 0.5, 0.4, 0.6)
+            for i in range(n)
+            for r in (0.1, 0.3)
+        ] + [("automaton", "mean", r, 0.5, 0.4, 0.6) for r in (0.1, 0.3)]
+        fates = pd.DataFrame(
+            rows,
+            columns=[
+                "learner",
+                "context",
+                "learning_rate",
+                "on_best",
+                "on_best_low",
+                "on_best_high",
+            ],
+        )
+        curves = pd.DataFrame(
+            [
+                ("automaton", r, q, 0.5, 0.4, 0.6)
+                for r in (0.1, 0.3)
+                for q in (1, 10, 100)
+            ],
+            columns=["learner", "learning_rate", "query", "locked", "low", "high"],
+        )
+        shown = [
+            t.get_text()
+            for t in drawing.locking(curves, fates).axes[1].get_legend().get_texts()
+        ]
+        assert shown == (
+            ["c0", "c1", "c2", "mean of contexts"]
+            if named
+            else ["mean of 30 contexts\n(thin: each)"]
+        )
 
 
 def test_an_llm_that_wins_has_the_colour_and_the_name_that_it_has_in_its_pool():
     pool = ["gpt-4-0613", "gpt-4-1106-preview", "other"]
-    frame = pd.DataFrame([("ratio", "law", 0.01, 1.0, pool[1], 1, 1.0)], columns=["form", "context", "w_cost", "w_cost_to", "model", "order", "certain"])
+    frame = pd.DataFrame(
+        [("ratio", "law", 0.01, 1.0, pool[1], 1, 1.0)],
+        columns=["form", "context", "w_cost", "w_cost_to", "model", "order", "certain"],
+    )
     figure = drawing.weights(frame, {}, pool)
-    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["B  gpt-4-1106-preview"]
-    assert figure.legends[0].get_patches()[0].get_facecolor() == pytest.approx(figure.axes[0].patches[0].get_facecolor())
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == [
+        "B  gpt-4-1106-preview"
+    ]
+    assert figure.legends[0].get_patches()[0].get_facecolor() == pytest.approx(
+        figure.axes[0].patches[0].get_facecolor()
+    )

@@ -21,7 +21,9 @@ FLOORS = [
     {"files"},
     {"errors"},
 ]
-FLOOR = {room: len(FLOORS) - number for number, rooms in enumerate(FLOORS) for room in rooms}
+FLOOR = {
+    room: len(FLOORS) - number for number, rooms in enumerate(FLOORS) for room in rooms
+}
 
 
 def room(path):
@@ -33,7 +35,10 @@ def rooms_entered(path, text):
     here = path.relative_to(PACKAGE).parent.parts
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.ImportFrom) and node.level:
-            place = [*here[: len(here) - node.level + 1], *(node.module or "").split(".")]
+            place = [
+                *here[: len(here) - node.level + 1],
+                *(node.module or "").split("."),
+            ]
             names = place if any(place) else [alias.name for alias in node.names]
             yield node.lineno, next(filter(None, names))
 
@@ -43,10 +48,17 @@ def offences(path, text):
     own = room(path)
     for line, other in rooms_entered(path, text):
         if other in FLOOR and other != own and FLOOR[other] >= FLOOR[own]:
-            yield f"{path.relative_to(PACKAGE.parent)}:{line}: {own} looks up into {other}"
+            yield (
+                f"{path.relative_to(PACKAGE.parent)}:{line}: {own} looks up into"
+                f" {other}"
+            )
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: p.relative_to(PACKAGE).as_posix())
+@pytest.mark.parametrize(
+    "path",
+    sorted(PACKAGE.rglob("*.py")),
+    ids=lambda p: p.relative_to(PACKAGE).as_posix(),
+)
 def test_imports_point_down(path):
     if path != PACKAGE / "__init__.py":
         assert room(path) in FLOOR, f"{path}: a room without a floor"
@@ -55,5 +67,9 @@ def test_imports_point_down(path):
 
 def test_an_import_that_points_up_is_named_with_its_line():
     path = PACKAGE / "core" / "pool.py"
-    assert list(offences(path, "import numpy\nfrom ..study import runs\n")) == ["pickllm/core/pool.py:2: core looks up into study"]
-    assert not list(offences(path, "from ..errors import InputError\nfrom . import trace\n"))
+    assert list(offences(path, "import numpy\nfrom ..study import runs\n")) == [
+        "pickllm/core/pool.py:2: core looks up into study"
+    ]
+    assert not list(
+        offences(path, "from ..errors import InputError\nfrom . import trace\n")
+    )

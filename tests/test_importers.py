@@ -14,7 +14,15 @@ from pickllm.core.trace import read_trace
 @pytest.fixture
 def wide(tmp_path):
     path = tmp_path / "wide.csv"
-    columns = {"sample_id": ["s1", "s2"], "prompt": "p", "eval_name": ["x", "y"], "a": [1, 0.5], "b": [0, 1], "a|total_cost": [0.1, 0.2], "b|total_cost": 0.3}
+    columns = {
+        "sample_id": ["s1", "s2"],
+        "prompt": "p",
+        "eval_name": ["x", "y"],
+        "a": [1, 0.5],
+        "b": [0, 1],
+        "a|total_cost": [0.1, 0.2],
+        "b|total_cost": 0.3,
+    }
     pd.DataFrame(columns).to_csv(path, index=False)
     return path
 
@@ -22,19 +30,44 @@ def wide(tmp_path):
 def run(folder, model, scores, dataset="maths", **changes):
     """A file as LLMRouterBench writes one."""
     records = [
-        {"index": i, "origin_query": "q", "prompt": "p", "prompt_tokens": 10 + i, "completion_tokens": 5, "cost": 0.001 * (i + 1),
-         "score": s, "prediction": "x", "ground_truth": "y", "raw_output": "x"}
+        {
+            "index": i,
+            "origin_query": "q",
+            "prompt": "p",
+            "prompt_tokens": 10 + i,
+            "completion_tokens": 5,
+            "cost": 0.001 * (i + 1),
+            "score": s,
+            "prediction": "x",
+            "ground_truth": "y",
+            "raw_output": "x",
+        }
         for i, s in enumerate(scores)
-    ]  # fmt: skip
+    ]
     path = folder / f"{dataset}-test-{model}-20250101_000000.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"performance": 0.5, "model_name": model, "dataset_name": dataset, "split": "test", "demo": False, "records": records} | changes))
+    path.write_text(
+        json.dumps(
+            {
+                "performance": 0.5,
+                "model_name": model,
+                "dataset_name": dataset,
+                "split": "test",
+                "demo": False,
+                "records": records,
+            }
+            | changes
+        )
+    )
     return path
 
 
 def test_routerbench(wide):
     trace = routerbench(wide, {"a": 100, "b": 200})
-    assert trace.accuracy.tolist() == [[1, 0], [0.5, 1]] and trace.cost_usd.tolist() == [[0.1, 0.3], [0.2, 0.3]]
+    assert trace.accuracy.tolist() == [
+        [1, 0],
+        [0.5, 1],
+    ] and trace.cost_usd.tolist() == [[0.1, 0.3], [0.2, 0.3]]
     assert trace.latency_ms.tolist() == [[100, 200]] * 2
 
 
@@ -46,21 +79,45 @@ def test_llmrouterbench_keeps_the_queries_that_all_answered(tmp_path):
     run(tmp_path / "trial", "a", [0.0], dataset="law", demo=True)
     trace = llmrouterbench(tmp_path, 300.0)
     rows = trace.to_frame().set_index(["query_id", "model"])
-    assert sorted(set(rows.index.get_level_values(0))) == ["law-test-0", "maths-test-0", "maths-test-1"] and trace.contexts == ("law", "maths")
-    assert rows.accuracy["maths-test-1", "a"] == 0 and rows.accuracy["law-test-0", "b"] == 0.5
-    assert rows.cost_usd["maths-test-1", "b"] == 0.002 and rows.input_tokens["maths-test-1", "b"] == 11 and (rows.latency_ms == 300).all()
+    assert sorted(set(rows.index.get_level_values(0))) == [
+        "law-test-0",
+        "maths-test-0",
+        "maths-test-1",
+    ] and trace.contexts == ("law", "maths")
+    assert (
+        rows.accuracy["maths-test-1", "a"] == 0
+        and rows.accuracy["law-test-0", "b"] == 0.5
+    )
+    assert (
+        rows.cost_usd["maths-test-1", "b"] == 0.002
+        and rows.input_tokens["maths-test-1", "b"] == 11
+        and (rows.latency_ms == 300).all()
+    )
 
 
 def test_routellm_takes_columns_of_right_and_wrong(tmp_path):
     path = tmp_path / "mmlu_anatomy.csv"
-    path.write_text("prompt,weak/one,strong,strong_response\nWhy?,False,True,since\nHow?,True,True,so\n")
-    trace = routellm(path, {"weak/one": 200, "strong": 900}, {"weak/one": 0.001, "strong": 0.01})
-    assert trace.models == ("weak/one", "strong") and trace.accuracy.tolist() == [[0, 1], [1, 1]] and trace.contexts == ("mmlu_anatomy",)
-    assert trace.cost_usd.tolist() == [[0.001, 0.01]] * 2 and trace.latency_ms.tolist() == [[200, 900]] * 2
+    path.write_text(
+        "prompt,weak/one,strong,strong_response\nWhy?,False,True,since\nHow?,True,True,so\n"
+    )
+    trace = routellm(
+        path, {"weak/one": 200, "strong": 900}, {"weak/one": 0.001, "strong": 0.01}
+    )
+    assert (
+        trace.models == ("weak/one", "strong")
+        and trace.accuracy.tolist() == [[0, 1], [1, 1]]
+        and trace.contexts == ("mmlu_anatomy",)
+    )
+    assert (
+        trace.cost_usd.tolist() == [[0.001, 0.01]] * 2
+        and trace.latency_ms.tolist() == [[200, 900]] * 2
+    )
 
 
 @pytest.mark.parametrize("path", ["x.pkl", "x.pickle"])
-@pytest.mark.parametrize("importer", [lambda p: routerbench(p, 1), lambda p: routellm(p, 1, 1)])
+@pytest.mark.parametrize(
+    "importer", [lambda p: routerbench(p, 1), lambda p: routellm(p, 1, 1)]
+)
 def test_a_pickle_is_never_loaded(tmp_path, path, importer):
     import pickle
 
@@ -99,9 +156,40 @@ def test_what_is_wrong_is_said(tmp_path, wide):
 
 def test_the_command_writes_a_trace_that_checks(tmp_path, wide, capsys):
     out = tmp_path / "mine.csv"
-    assert main(["import", "routerbench", str(wide), "--latency-ms", "a=100", "--latency-ms", "b=200", "--output", str(out)]) == 0
+    assert (
+        main(
+            [
+                "import",
+                "routerbench",
+                str(wide),
+                "--latency-ms",
+                "a=100",
+                "--latency-ms",
+                "b=200",
+                "--output",
+                str(out),
+            ]
+        )
+        == 0
+    )
     assert "as declared" in capsys.readouterr().out
-    assert read_trace(out).accuracy.tolist() == [[1, 0], [0.5, 1]] and main(["check", str(out)]) == 0
+    assert (
+        read_trace(out).accuracy.tolist() == [[1, 0], [0.5, 1]]
+        and main(["check", str(out)]) == 0
+    )
     capsys.readouterr()
-    assert main(["import", "routerbench", str(wide), "--latency-ms", "a=fast", "--output", str(out)]) == 2
+    assert (
+        main(
+            [
+                "import",
+                "routerbench",
+                str(wide),
+                "--latency-ms",
+                "a=fast",
+                "--output",
+                str(out),
+            ]
+        )
+        == 2
+    )
     assert "--latency-ms must be a number" in capsys.readouterr().err

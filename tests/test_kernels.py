@@ -25,7 +25,12 @@ LEARNERS = {
     "Q, blind": pk.QLearning(0.2, epsilon=1.0),
     "random": pk.UniformRandom(),
 }
-RULES = {"own rule": True, "never": False, "threshold": pk.MaxProbability(0.6), "run": pk.GreedyUnchanged(17)}
+RULES = {
+    "own rule": True,
+    "never": False,
+    "threshold": pk.MaxProbability(0.6),
+    "run": pk.GreedyUnchanged(17),
+}
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +40,9 @@ def simple():
 
 def both(trace, reward, learner, n_jobs=1, **options):
     """The same sessions by NumPy and compiled."""
-    return pk.replay(trace, reward, learner, engine="numpy", **options), pk.replay(trace, reward, learner, engine="compiled", n_jobs=n_jobs, **options)
+    return pk.replay(trace, reward, learner, engine="numpy", **options), pk.replay(
+        trace, reward, learner, engine="compiled", n_jobs=n_jobs, **options
+    )
 
 
 def assert_same_bits(expected, found):
@@ -50,43 +57,97 @@ def assert_same_bits(expected, found):
 @pytest.mark.parametrize("order", ["bootstrap", "shuffle"])
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("learner", LEARNERS)
-def test_compiled_sessions_are_numpys_to_the_last_bit(simple, learner, rule, order, sessions):
-    queries = 40 if sessions == 1000 else 301  # more than two tiles, and not a whole number of them
-    options = {"sessions": sessions, "queries": queries, "seed": 5, "order": order, "lock": RULES[rule], "checkpoints": 100}
+def test_compiled_sessions_are_numpys_to_the_last_bit(
+    simple, learner, rule, order, sessions
+):
+    queries = (
+        40 if sessions == 1000 else 301
+    )  # more than two tiles, and not a whole number of them
+    options = {
+        "sessions": sessions,
+        "queries": queries,
+        "seed": 5,
+        "order": order,
+        "lock": RULES[rule],
+        "checkpoints": 100,
+    }
     expected, found = both(simple, pk.Reward(), LEARNERS[learner], **options)
     assert_same_bits(expected, found)
 
 
 @pytest.mark.parametrize("form", ["ratio", "product", "linear"])
 @pytest.mark.parametrize("learner", ["automaton", "Q"])
-def test_every_reading_and_number_of_threads_gives_the_same_bits(simple, learner, form, monkeypatch):
-    monkeypatch.setattr(kernels, "PART", 33 * 200)  # pieces small enough that each thread has several
-    options = {"sessions": 333, "queries": 200, "seed": 2**62, "checkpoints": [0, 1, 127, 128, 129, 200]}
-    expected, found = both(simple, pk.Reward(form=form), LEARNERS[learner], n_jobs=2, **options)
+def test_every_reading_and_number_of_threads_gives_the_same_bits(
+    simple, learner, form, monkeypatch
+):
+    monkeypatch.setattr(
+        kernels, "PART", 33 * 200
+    )  # pieces small enough that each thread has several
+    options = {
+        "sessions": 333,
+        "queries": 200,
+        "seed": 2**62,
+        "checkpoints": [0, 1, 127, 128, 129, 200],
+    }
+    expected, found = both(
+        simple, pk.Reward(form=form), LEARNERS[learner], n_jobs=2, **options
+    )
     assert len(kernels.parts(333, 200)) > 4
     assert_same_bits(expected, found)
-    assert_same_bits(expected, both(simple, pk.Reward(form=form), LEARNERS[learner], n_jobs=3, **options)[1])
+    assert_same_bits(
+        expected,
+        both(simple, pk.Reward(form=form), LEARNERS[learner], n_jobs=3, **options)[1],
+    )
 
 
-@pytest.mark.parametrize("m", [1, 2, 17, 40])  # past 16 LLMs one loop serves any number, a session at a time
+@pytest.mark.parametrize(
+    "m", [1, 2, 17, 40]
+)  # past 16 LLMs one loop serves any number, a session at a time
 @pytest.mark.parametrize("learner", ["automaton", "Q"])
 def test_any_number_of_llms_gives_the_same_bits(learner, m):
     rewards = np.random.default_rng(m).random((50, m))
-    assert_same_bits(*both(trace_of(rewards.tolist()), IDENTITY, LEARNERS[learner], sessions=37, queries=260, seed=m))
+    assert_same_bits(
+        *both(
+            trace_of(rewards.tolist()),
+            IDENTITY,
+            LEARNERS[learner],
+            sessions=37,
+            queries=260,
+            seed=m,
+        )
+    )
 
 
 @settings(max_examples=60)
 @given(
-    rewards=st.lists(st.lists(st.sampled_from([0.0, 1.0, 0.5, 1 / 3, 5e-324, 1 - 2**-53]), min_size=4, max_size=4), min_size=1, max_size=5),
+    rewards=st.lists(
+        st.lists(
+            st.sampled_from([0.0, 1.0, 0.5, 1 / 3, 5e-324, 1 - 2**-53]),
+            min_size=4,
+            max_size=4,
+        ),
+        min_size=1,
+        max_size=5,
+    ),
     rate=st.floats(1e-12, 1.0),
     epsilon=st.floats(0, 1),
     threshold=st.floats(0.01, 1.0),
     q=st.booleans(),
     seed=st.integers(0, 2**63 - 1),
 )
-def test_extreme_rewards_rates_and_thresholds_give_the_same_bits(rewards, rate, epsilon, threshold, q, seed):
-    learner = pk.QLearning(rate, epsilon=epsilon) if q else pk.LinearRewardInaction(rate)
-    options = {"sessions": 5, "queries": 60, "seed": seed, "lock": pk.MaxProbability(threshold), "checkpoints": range(61)}
+def test_extreme_rewards_rates_and_thresholds_give_the_same_bits(
+    rewards, rate, epsilon, threshold, q, seed
+):
+    learner = (
+        pk.QLearning(rate, epsilon=epsilon) if q else pk.LinearRewardInaction(rate)
+    )
+    options = {
+        "sessions": 5,
+        "queries": 60,
+        "seed": seed,
+        "lock": pk.MaxProbability(threshold),
+        "checkpoints": range(61),
+    }
     assert_same_bits(*both(trace_of(rewards), IDENTITY, learner, **options))
 
 
@@ -94,10 +155,24 @@ def test_extreme_rewards_rates_and_thresholds_give_the_same_bits(rewards, rate, 
 @pytest.mark.parametrize("order", ["bootstrap", "shuffle"])
 def test_sessions_of_two_runs_are_those_of_one(simple, order, engine):
     options = {"queries": 150, "seed": 3, "order": order, "engine": engine}
-    whole = pk.replay(simple, pk.Reward(), LEARNERS["automaton"], sessions=50, **options)
-    parts = [pk.replay(simple, pk.Reward(), LEARNERS["automaton"], sessions=n, first=first, **options) for first, n in ((0, 17), (17, 33))]
+    whole = pk.replay(
+        simple, pk.Reward(), LEARNERS["automaton"], sessions=50, **options
+    )
+    parts = [
+        pk.replay(
+            simple,
+            pk.Reward(),
+            LEARNERS["automaton"],
+            sessions=n,
+            first=first,
+            **options,
+        )
+        for first, n in ((0, 17), (17, 33))
+    ]
     for name in ARRAYS:
-        np.testing.assert_array_equal(np.concatenate([getattr(p, name) for p in parts]), getattr(whole, name))
+        np.testing.assert_array_equal(
+            np.concatenate([getattr(p, name) for p in parts]), getattr(whole, name)
+        )
     assert parts[1].table().equals(whole.table()[17:].reset_index(drop=True))
 
 
@@ -105,24 +180,56 @@ def test_sessions_of_two_runs_are_those_of_one(simple, order, engine):
 @pytest.mark.parametrize("order", ["bootstrap", "shuffle"])
 def test_reduced_sums_are_those_of_the_recorded_sessions(simple, learner, order):
     reward, marks = pk.Reward().within(simple.limits), np.array([0, 50, 128, 299, 300])
-    s = pk.replay(simple, reward, LEARNERS[learner], sessions=75, queries=300, seed=9, order=order, checkpoints=marks, engine="numpy")
+    s = pk.replay(
+        simple,
+        reward,
+        LEARNERS[learner],
+        sessions=75,
+        queries=300,
+        seed=9,
+        order=order,
+        checkpoints=marks,
+        engine="numpy",
+    )
     table = outcome_table(simple, reward)
     counts, sums, _ = tally(s.queries, s.choices, table, s.locked_model)
-    unit, rule = reward.unit(simple.accuracy, simple.cost_usd, simple.latency_ms), s.learner.lock_rule
-    found = [kernels.reduce(unit, table, setting(s.learner, rule, 4), part, 300, 9, order, marks) for part in (slice(0, 32), slice(32, 75))]
-    np.testing.assert_array_equal(np.concatenate([f[0] for f in found]), sums, strict=True)
+    unit, rule = (
+        reward.unit(simple.accuracy, simple.cost_usd, simple.latency_ms),
+        s.learner.lock_rule,
+    )
+    found = [
+        kernels.reduce(
+            unit, table, setting(s.learner, rule, 4), part, 300, 9, order, marks
+        )
+        for part in (slice(0, 32), slice(32, 75))
+    ]
+    np.testing.assert_array_equal(
+        np.concatenate([f[0] for f in found]), sums, strict=True
+    )
     np.testing.assert_array_equal(np.concatenate([f[1] for f in found]), counts)
     np.testing.assert_array_equal(np.concatenate([f[3] for f in found]), s.locked_at)
     np.testing.assert_array_equal(np.concatenate([f[4] for f in found]), s.locked_model)
     moments = found[0][2] + found[1][2]
-    expected = np.stack([s.probabilities.sum(axis=0), (s.probabilities**2).sum(axis=0), s.selection().sum(axis=0)], axis=1)
+    expected = np.stack(
+        [
+            s.probabilities.sum(axis=0),
+            (s.probabilities**2).sum(axis=0),
+            s.selection().sum(axis=0),
+        ],
+        axis=1,
+    )
     np.testing.assert_allclose(moments, expected, rtol=1e-12)
 
 
 def test_the_stream_of_the_kernels_is_the_published_one():
     key, steps = np.uint64(1234567), np.arange(1000, dtype=np.uint64)
     with np.errstate(over="ignore"):
-        ours = np.array([kernels._uniform.py_func(key + (t + np.uint64(1)) * streams.GAMMA) for t in steps])
+        ours = np.array(
+            [
+                kernels._uniform.py_func(key + (t + np.uint64(1)) * streams.GAMMA)
+                for t in steps
+            ]
+        )
     np.testing.assert_array_equal(ours, streams.uniforms(key, steps))
 
 
@@ -130,17 +237,28 @@ def test_what_has_no_kernel_stays_with_numpy(simple):
     class Bold(pk.LinearRewardInaction):
         """A subclass may mean anything."""
 
-    with pytest.raises(pk.InputError, match="no compiled loop for Bold.*LinearRewardInaction.*engine='auto'"):
-        pk.replay(simple, pk.Reward(), Bold(0.1), engine="compiled", sessions=2, queries=2)
+    with pytest.raises(
+        pk.InputError,
+        match="no compiled loop for Bold.*LinearRewardInaction.*engine='auto'",
+    ):
+        pk.replay(
+            simple, pk.Reward(), Bold(0.1), engine="compiled", sessions=2, queries=2
+        )
     with pytest.raises(pk.InputError, match="unknown engine 'fortran'"):
-        pk.replay(simple, pk.Reward(), Bold(0.1), engine="fortran", sessions=2, queries=2)
-    assert pk.replay(simple, pk.Reward(), Bold(0.1), sessions=300, queries=1000, checkpoints=2).choices.shape == (300, 1000)
+        pk.replay(
+            simple, pk.Reward(), Bold(0.1), engine="fortran", sessions=2, queries=2
+        )
+    assert pk.replay(
+        simple, pk.Reward(), Bold(0.1), sessions=300, queries=1000, checkpoints=2
+    ).choices.shape == (300, 1000)
 
 
 def test_small_runs_never_load_the_compiler():
     code = (
-        "import sys, pickllm as pk; t = pk.load_trace('bfcl-2024-08-11').select(context='rest');"
-        "pk.replay(t, pk.Reward(), pk.QLearning(), sessions=20, queries=50).table(); sys.exit('numba' in sys.modules)"
+        "import sys, pickllm as pk; t ="
+        " pk.load_trace('bfcl-2024-08-11').select(context='rest');pk.replay(t,"
+        " pk.Reward(), pk.QLearning(), sessions=20, queries=50).table();"
+        " sys.exit('numba' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -148,16 +266,49 @@ def test_small_runs_never_load_the_compiler():
 def test_lanes_are_worth_their_while():
     """Sessions in lockstep against one at a time, the same loop otherwise: vectorised, lanes win about tenfold."""
     n, m, queries = 64, 4, 2000
-    keys, choice_keys = (streams.keys(0, np.arange(n), purpose) for purpose in (streams.QUERY, streams.CHOICE))
-    rewards, marks, locks = np.random.default_rng(0).random(100 * m), np.array([0, queries]), np.empty((2, n), np.int64)
-    out = np.empty((n, queries), np.int32), np.empty((n, queries), np.int16), np.empty((n, 2, m))
-    unused = np.empty((0, 6)), np.empty((0, 6)), np.empty((0, m), np.int64), np.empty((0, 3, m))
+    keys, choice_keys = (
+        streams.keys(0, np.arange(n), purpose)
+        for purpose in (streams.QUERY, streams.CHOICE)
+    )
+    rewards, marks, locks = (
+        np.random.default_rng(0).random(100 * m),
+        np.array([0, queries]),
+        np.empty((2, n), np.int64),
+    )
+    out = (
+        np.empty((n, queries), np.int32),
+        np.empty((n, queries), np.int16),
+        np.empty((n, 2, m)),
+    )
+    unused = (
+        np.empty((0, 6)),
+        np.empty((0, 6)),
+        np.empty((0, m), np.int64),
+        np.empty((0, 3, m)),
+    )
     numbers = (1e-9, 0.25, 0.0, 0.0, 2.0, kernels.NEVER)  # no session locks
 
     def seconds(lanes):
         run = kernels.loop(m, False, False, False, lanes)
-        call = lambda: run(m, queries, rewards, out[0][:0], keys, choice_keys, *numbers, marks, *locks, *out, *unused)  # noqa: E731
+        call = lambda: run(
+            m,
+            queries,
+            rewards,
+            out[0][:0],
+            keys,
+            choice_keys,
+            *numbers,
+            marks,
+            *locks,
+            *out,
+            *unused,
+        )  # noqa: E731
         call()
-        return min((lambda start: (call(), time.perf_counter() - start)[1])(time.perf_counter()) for _ in range(7))
+        return min(
+            (lambda start: (call(), time.perf_counter() - start)[1])(
+                time.perf_counter()
+            )
+            for _ in range(7)
+        )
 
     assert seconds(1) > 2.5 * seconds(kernels.LANES)

@@ -12,15 +12,36 @@ import pickllm as pk
 REWARDS = [[0.9, 0.2, 0.6], [0.3, 0.8, 0.6], [1.0, 0.1, 0.5], [0.6, 0.7, 0.55]]
 CASES = {
     "automaton, 0.99": (pk.LinearRewardInaction(0.2), True, reference.sure()),
-    "automaton, 0.8": (pk.LinearRewardInaction(0.05), pk.MaxProbability(0.8), reference.sure(0.8)),
+    "automaton, 0.8": (
+        pk.LinearRewardInaction(0.05),
+        pk.MaxProbability(0.8),
+        reference.sure(0.8),
+    ),
     "Q, 100 unchanged": (pk.QLearning(0.1, epsilon=0.3), True, reference.settled()),
-    "Q, 7 unchanged": (pk.QLearning(0.5, epsilon=0.3), pk.GreedyUnchanged(7), reference.settled(7)),
-    "automaton, 40 unchanged": (pk.LinearRewardInaction(0.2), pk.GreedyUnchanged(40), reference.settled(40)),
+    "Q, 7 unchanged": (
+        pk.QLearning(0.5, epsilon=0.3),
+        pk.GreedyUnchanged(7),
+        reference.settled(7),
+    ),
+    "automaton, 40 unchanged": (
+        pk.LinearRewardInaction(0.2),
+        pk.GreedyUnchanged(40),
+        reference.settled(40),
+    ),
 }
 
 
 def replay(learner, lock):
-    return pk.replay(trace_of(REWARDS), IDENTITY, learner, sessions=60, queries=300, seed=12, lock=lock, checkpoints=range(301))
+    return pk.replay(
+        trace_of(REWARDS),
+        IDENTITY,
+        learner,
+        sessions=60,
+        queries=300,
+        seed=12,
+        lock=lock,
+        checkpoints=range(301),
+    )
 
 
 def moments(rule, path):
@@ -36,13 +57,20 @@ def moments(rule, path):
 def test_greedy_unchanged_is_a_run_of_one_most_probable_llm(queries, greedy):
     path = (0.2 + 0.4 * np.eye(3)[greedy]).tolist()
     scan = reference.settled(queries)
-    assert moments(pk.GreedyUnchanged(queries), path) == [scan(path[: t + 1]) for t in range(1, len(path))]
+    assert moments(pk.GreedyUnchanged(queries), path) == [
+        scan(path[: t + 1]) for t in range(1, len(path))
+    ]
 
 
-@given(st.floats(0, 1, exclude_min=True), st.lists(st.floats(0, 1), min_size=2, max_size=20))
+@given(
+    st.floats(0, 1, exclude_min=True),
+    st.lists(st.floats(0, 1), min_size=2, max_size=20),
+)
 def test_max_probability_is_a_comparison_with_the_threshold(threshold, path):
     path = [[p, 1 - p] for p in path]
-    assert moments(pk.MaxProbability(threshold), path) == [max(p) >= threshold for p in path[1:]]
+    assert moments(pk.MaxProbability(threshold), path) == [
+        max(p) >= threshold for p in path[1:]
+    ]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -53,8 +81,12 @@ def test_a_session_locks_at_the_first_moment_that_its_rule_holds(case):
     for i, path in enumerate(free.probabilities.tolist()):
         first = next((t for t in range(1, 301) if rule(path[: t + 1])), -1)
         assert locked.locked_at[i] == first
-        assert locked.locked_model[i] == (path[first].index(max(path[first])) if first > 0 else -1)
-    assert 0.3 < (locked.locked_at > 0).mean() and len(np.unique(locked.locked_at)) > 5  # the case is not a trivial one
+        assert locked.locked_model[i] == (
+            path[first].index(max(path[first])) if first > 0 else -1
+        )
+    assert (
+        0.3 < (locked.locked_at > 0).mean() and len(np.unique(locked.locked_at)) > 5
+    )  # the case is not a trivial one
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -65,7 +97,9 @@ def test_before_its_lock_a_session_is_the_free_one_and_after_it_stands_still(cas
     for i, (at, model) in enumerate(zip(locked.locked_at, locked.locked_model)):
         end = at if at > 0 else 300
         assert (locked.choices[i, :end] == free.choices[i, :end]).all()
-        assert (locked.probabilities[i, : end + 1] == free.probabilities[i, : end + 1]).all()
+        assert (
+            locked.probabilities[i, : end + 1] == free.probabilities[i, : end + 1]
+        ).all()
         assert (locked.choices[i, end:] == model).all()
         assert (locked.probabilities[i, end:] == free.probabilities[i, end]).all()
 
@@ -76,16 +110,22 @@ def test_selection_shows_a_locked_session_on_its_llm_alone(case):
     shown = s.selection()
     for i, (at, model) in enumerate(zip(s.locked_at, s.locked_model)):
         end = at if at > 0 else 301
-        assert (shown[i, :end] == s.probabilities[i, :end]).all() and (shown[i, end:] == np.eye(3)[model]).all()
+        assert (shown[i, :end] == s.probabilities[i, :end]).all() and (
+            shown[i, end:] == np.eye(3)[model]
+        ).all()
 
 
 @pytest.mark.parametrize("threshold", [0, 1.01, -0.5, float("nan")])
 def test_a_threshold_that_is_no_probability_is_refused(threshold):
-    with pytest.raises(pk.InputError, match=rf"threshold must be in \(0, 1\], got {threshold!r}"):
+    with pytest.raises(
+        pk.InputError, match=rf"threshold must be in \(0, 1\], got {threshold!r}"
+    ):
         pk.MaxProbability(threshold)
 
 
 @pytest.mark.parametrize("queries", [0, -3])
 def test_an_empty_run_is_refused(queries):
-    with pytest.raises(pk.InputError, match=f"queries must be at least 1, got {queries}"):
+    with pytest.raises(
+        pk.InputError, match=f"queries must be at least 1, got {queries}"
+    ):
         pk.GreedyUnchanged(queries)

@@ -17,7 +17,9 @@ from pickllm.study.runner import code_of
 def copy(tmp_path_factory):
     """A checkout of its own, whose code may be changed."""
     place = tmp_path_factory.mktemp("checkout")
-    shutil.copytree(PACKAGE, place / "pickllm", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        PACKAGE, place / "pickllm", ignore=shutil.ignore_patterns("__pycache__")
+    )
     for folder in ("data", "notebooks"):
         shutil.copytree(root() / folder, place / folder)
     shutil.copy(root() / "pyproject.toml", place)
@@ -26,8 +28,17 @@ def copy(tmp_path_factory):
 
 def inputs(place, notebook="sessions"):
     """Input hash of a run of a notebook there, planned by a process of its own."""
-    code = f"from pickllm.study import runner; from pickllm.study.runs import Run; print(runner.plan([Run('x', {notebook!r})], 'build', {{}})[0]['input'])"
-    return subprocess.run([sys.executable, "-c", code], cwd=place, check=True, capture_output=True, text=True).stdout
+    code = (
+        "from pickllm.study import runner; from pickllm.study.runs import Run;"
+        f" print(runner.plan([Run('x', {notebook!r})], 'build', {{}})[0]['input'])"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=place,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
 
 
 def change(place, module, old, new):
@@ -38,7 +49,12 @@ def change(place, module, old, new):
 
 
 @pytest.mark.parametrize(
-    "old, new", [('"balanced": 0.1', '"balanced": 0.2'), ("\nEPSILON = 0.1", "\nEPSILON = 0.2"), ("\nRATE = 0.1", "\nRATE = 0.2")]
+    "old, new",
+    [
+        ('"balanced": 0.1', '"balanced": 0.2'),
+        ("\nEPSILON = 0.1", "\nEPSILON = 0.2"),
+        ("\nRATE = 0.1", "\nRATE = 0.2"),
+    ],
 )
 def test_a_changed_experiment_is_run_again(copy, old, new):
     before = inputs(copy)
@@ -56,30 +72,60 @@ def test_what_no_notebook_of_the_study_imports_reruns_nothing(copy):
 
 def test_a_simulation_does_not_depend_on_how_it_is_drawn():
     stems = {path.stem for path in reached(code_of("convergence"))}
-    assert {"learners", "reward", "sessions", "kernels", "statistics", "experiments"} <= stems
+    assert {
+        "learners",
+        "reward",
+        "sessions",
+        "kernels",
+        "statistics",
+        "experiments",
+    } <= stems
     assert not {"drawing", "report", "testing", "scoring", "recording"} & stems
 
 
 def test_a_learner_of_another_module_of_the_package_is_reached_through_its_public_name():
-    assert "contextual" in {path.stem for path in reached("import pickllm as kit\nkit.LinUCB()")}
+    assert "contextual" in {
+        path.stem for path in reached("import pickllm as kit\nkit.LinUCB()")
+    }
     assert "contextual" in {path.stem for path in reached("from pickllm import LinUCB")}
     assert reached("import numpy as np\nnp.mean") == []
 
 
 def test_every_import_statement_of_the_package_is_followed():
     """Whatever a process has imported after running a module is among what was reached by reading it."""
-    for module in ("core.sessions", "experiments", "traces.summary", "figures.drawing", "analysis.claims"):
-        code = f"import json, sys, pickllm.{module}; print(json.dumps([m for m in sys.modules if m.startswith('pickllm.')]))"
-        loaded = json.loads(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
-        found = {".".join(p.relative_to(PACKAGE.parent).with_suffix("").parts) for p in reached(f"import pickllm.{module}")}
+    for module in (
+        "core.sessions",
+        "experiments",
+        "traces.summary",
+        "figures.drawing",
+        "analysis.claims",
+    ):
+        code = (
+            f"import json, sys, pickllm.{module}; print(json.dumps([m for m in"
+            " sys.modules if m.startswith('pickllm.')]))"
+        )
+        loaded = json.loads(
+            subprocess.run(
+                [sys.executable, "-c", code], check=True, capture_output=True, text=True
+            ).stdout
+        )
+        found = {
+            ".".join(p.relative_to(PACKAGE.parent).with_suffix("").parts)
+            for p in reached(f"import pickllm.{module}")
+        }
         assert set(loaded) <= found | {name.removesuffix(".__init__") for name in found}
 
 
 def test_the_hash_is_of_bytes_and_places(copy):
-    one, other = copy / "pickllm" / "core" / "locking.py", copy / "pickllm" / "errors.py"
+    one, other = (
+        copy / "pickllm" / "core" / "locking.py",
+        copy / "pickllm" / "errors.py",
+    )
     with pytest.raises(ValueError, match="subpath"):
         code_hash(one)  # not of this package
-    assert code_hash("from pickllm.core import locking") != code_hash("from pickllm import errors")
+    assert code_hash("from pickllm.core import locking") != code_hash(
+        "from pickllm import errors"
+    )
     assert other.read_bytes() != one.read_bytes()
 
 

@@ -18,7 +18,11 @@ each_that_runs = pytest.mark.parametrize("path", RUN, ids=lambda p: p.stem)
 
 
 def cells(path, kind="code"):
-    return [c for c in json.loads(path.read_text("utf-8"))["cells"] if c["cell_type"] == kind]
+    return [
+        c
+        for c in json.loads(path.read_text("utf-8"))["cells"]
+        if c["cell_type"] == kind
+    ]
 
 
 def source(cell):
@@ -33,7 +37,12 @@ def parameters(path):
     """The names and values that the parameters cell assigns, by its syntax alone."""
     (cell,) = tagged(path)
     body = ast.parse(source(cell)).body
-    assert all(isinstance(s, ast.Assign) and len(s.targets) == 1 and isinstance(s.targets[0], ast.Name) for s in body)
+    assert all(
+        isinstance(s, ast.Assign)
+        and len(s.targets) == 1
+        and isinstance(s.targets[0], ast.Name)
+        for s in body
+    )
     return {s.targets[0].id: ast.literal_eval(s.value) for s in body}
 
 
@@ -54,21 +63,37 @@ def test_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
 
     monkeypatch.setenv("PYTHONPATH", str(home("notebooks").parent))
     notebook = nbformat.read(home("notebooks") / f"{page}.ipynb", as_version=4)
-    client = NotebookClient(notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}})
+    client = NotebookClient(
+        notebook,
+        timeout=120,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(tmp_path)}},
+    )
     client.execute()
-    assert all(output.output_type != "error" for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs)
+    assert all(
+        output.output_type != "error"
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+    )
 
 
 def test_the_start_page_links_every_notebook_of_the_study():
-    text = "\n".join(source(c) for c in cells(home("notebooks") / "start.ipynb", "markdown"))
-    assert all(f"]({p.name})" in text for p in PATHS if p.stem not in ("start", "variant"))
+    text = "\n".join(
+        source(c) for c in cells(home("notebooks") / "start.ipynb", "markdown")
+    )
+    assert all(
+        f"]({p.name})" in text for p in PATHS if p.stem not in ("start", "variant")
+    )
 
 
 @each_that_runs
 def test_one_cell_is_tagged_parameters_and_holds_json_scalars(path):
     assert len(tagged(path)) == 1
     values = parameters(path)
-    assert values and all(v is None or type(v) in (str, int, float, bool) for v in values.values())
+    assert values and all(
+        v is None or type(v) in (str, int, float, bool) for v in values.values()
+    )
     assert set(runner.declared_parameters(path.stem)) == set(values)
 
 
@@ -89,17 +114,31 @@ def test_no_function_or_class_is_defined(path):
             continue  # the one notebook about a class of one's own
         assert "def " not in source(cell)
         tree = ast.parse(source(cell))
-        assert not [n for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))]
+        assert not [
+            n
+            for n in ast.walk(tree)
+            if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+        ]
 
 
 @each_notebook
 def test_cells_are_short(path):
-    too_long = [c["id"] for c in cells(path) if c not in tagged(path) and "class " not in source(c) and len(source(c).splitlines()) > 12]
+    too_long = [
+        c["id"]
+        for c in cells(path)
+        if c not in tagged(path)
+        and "class " not in source(c)
+        and len(source(c).splitlines()) > 12
+    ]
     assert not too_long
 
 
 def test_a_learner_of_ones_own_takes_less_than_20_lines():
-    (cell,) = (source(c) for c in cells(home("notebooks") / "own-learner.ipynb") if "class " in source(c))
+    (cell,) = (
+        source(c)
+        for c in cells(home("notebooks") / "own-learner.ipynb")
+        if "class " in source(c)
+    )
     assert len(cell.splitlines()) < 20
 
 
@@ -108,13 +147,23 @@ def test_the_last_cell_writes_the_result(path):
     last = ast.parse(source(cells(path)[-1]))
     calls = [ast.unparse(n.func) for n in ast.walk(last) if isinstance(n, ast.Call)]
     assert "write_result" in calls
-    (call,) = (n for n in ast.walk(last) if isinstance(n, ast.Call) and ast.unparse(n.func) == "write_result")
+    (call,) = (
+        n
+        for n in ast.walk(last)
+        if isinstance(n, ast.Call) and ast.unparse(n.func) == "write_result"
+    )
     assert ast.unparse(call.args[0]) == "result"
 
 
 @each_that_runs
 def test_every_parameter_is_used_and_no_result_goes_elsewhere(path):
-    used = {n.id for c in cells(path) if c not in tagged(path) for n in ast.walk(ast.parse(source(c))) if isinstance(n, ast.Name)}
+    used = {
+        n.id
+        for c in cells(path)
+        if c not in tagged(path)
+        for n in ast.walk(ast.parse(source(c)))
+        if isinstance(n, ast.Name)
+    }
     assert set(parameters(path)) <= used
 
 
@@ -125,7 +174,10 @@ def test_cell_ids_are_unique_and_the_notebook_is_valid(path):
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
     ids = [c["id"] for c in notebook.cells]
-    assert len(set(ids)) == len(ids) and (notebook.nbformat, notebook.nbformat_minor) >= (4, 5)
+    assert len(set(ids)) == len(ids) and (
+        notebook.nbformat,
+        notebook.nbformat_minor,
+    ) >= (4, 5)
 
 
 @each_notebook
@@ -139,12 +191,16 @@ def test_the_study_sets_only_parameters_that_its_notebooks_declare(size):
     declared = {p.stem: set(parameters(p)) for p in RUN}
     for run in runs(size):
         assert set(run.parameters) <= declared[run.notebook], run.name
-        assert all(type(v) in (str, int, float, bool) for v in run.parameters.values()), run.name
+        assert all(
+            type(v) in (str, int, float, bool) for v in run.parameters.values()
+        ), run.name
         assert "result" in declared[run.notebook]
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_the_study_uses_every_notebook_but_those_named_under_unique_names_in_an_order_that_satisfies_needs(size):
+def test_the_study_uses_every_notebook_but_those_named_under_unique_names_in_an_order_that_satisfies_needs(
+    size,
+):
     planned = runs(size)
     assert {r.notebook for r in planned} == {p.stem for p in RUN} - set(ASIDE)
     names = [r.name for r in planned]
@@ -155,11 +211,25 @@ def test_the_study_uses_every_notebook_but_those_named_under_unique_names_in_an_
 
 def test_the_full_study_covers_every_learner_context_rate_and_weight_setting():
     trace, planned = load_trace("bfcl-2024-08-11"), runs()
-    convergence = {(r.parameters["learner"], r.parameters["context"]) for r in planned if r.notebook == "convergence"}
-    assert convergence == {(learner, c) for learner in experiments.ROUTERS for c in trace.contexts}
-    assert {r.parameters["learning_rates"] for r in planned if r.notebook == "convergence"} == {"0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7"}
-    assert {r.parameters["weights"] for r in planned if r.name.startswith("sessions-")} == set(experiments.WEIGHTS)
-    assert {(r.parameters.get("sessions"), r.parameters.get("queries")) for r in planned if r.notebook in ("convergence", "sessions", "readings")} == {(1000, 1000)}
+    convergence = {
+        (r.parameters["learner"], r.parameters["context"])
+        for r in planned
+        if r.notebook == "convergence"
+    }
+    assert convergence == {
+        (learner, c) for learner in experiments.ROUTERS for c in trace.contexts
+    }
+    assert {
+        r.parameters["learning_rates"] for r in planned if r.notebook == "convergence"
+    } == {"0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7"}
+    assert {
+        r.parameters["weights"] for r in planned if r.name.startswith("sessions-")
+    } == set(experiments.WEIGHTS)
+    assert {
+        (r.parameters.get("sessions"), r.parameters.get("queries"))
+        for r in planned
+        if r.notebook in ("convergence", "sessions", "readings")
+    } == {(1000, 1000)}
 
 
 @each_that_runs
@@ -168,8 +238,12 @@ def test_what_a_notebook_reads_it_needs(path):
     import fnmatch
     import re
 
-    patterns = re.findall(r'read_results\(results, "([^"]+)"', "\n".join(source(c) for c in cells(path)))
+    patterns = re.findall(
+        r'read_results\(results, "([^"]+)"', "\n".join(source(c) for c in cells(path))
+    )
     planned = runs()
     for run in (r for r in planned if r.notebook == path.stem):
         for pattern in patterns:
-            assert {r.name for r in planned if fnmatch.fnmatch(r.name, pattern)} <= set(run.needs), (run.name, pattern)
+            assert {r.name for r in planned if fnmatch.fnmatch(r.name, pattern)} <= set(
+                run.needs
+            ), (run.name, pattern)

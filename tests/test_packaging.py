@@ -22,19 +22,37 @@ CONDA = {"huggingface-hub": "huggingface_hub"}
 
 def declared():
     """Every requirement of pyproject.toml, extras included: name -> specifier."""
-    texts = [*PROJECT["dependencies"], *(text for extra in PROJECT["optional-dependencies"].values() for text in extra)]
+    texts = [
+        *PROJECT["dependencies"],
+        *(
+            text
+            for extra in PROJECT["optional-dependencies"].values()
+            for text in extra
+        ),
+    ]
     found = {}
     for text in texts:
         requirement = Requirement(text)
-        assert found.setdefault(requirement.name, requirement.specifier) == requirement.specifier, f"{requirement.name} has two specifiers"
+        assert (
+            found.setdefault(requirement.name, requirement.specifier)
+            == requirement.specifier
+        ), f"{requirement.name} has two specifiers"
     return found
 
 
 def conda():
-    listed = yaml.safe_load((root() / "environment.yml").read_text("utf-8"))["dependencies"]
+    listed = yaml.safe_load((root() / "environment.yml").read_text("utf-8"))[
+        "dependencies"
+    ]
     pip = [text for entry in listed if isinstance(entry, dict) for text in entry["pip"]]
-    requirements = [Requirement(text) for text in [*pip, *(e for e in listed if isinstance(e, str))]]
-    return {r.name: r.specifier for r in requirements if r.name not in ("python", "pip", "make")}, listed
+    requirements = [
+        Requirement(text) for text in [*pip, *(e for e in listed if isinstance(e, str))]
+    ]
+    return {
+        r.name: r.specifier
+        for r in requirements
+        if r.name not in ("python", "pip", "make")
+    }, listed
 
 
 def locked():
@@ -55,7 +73,9 @@ def test_the_lock_holds_every_requirement_at_an_allowed_version_with_hashes():
     versions, text = locked()
     for name, specifier in declared().items():
         assert name in versions, f"{name} is not locked; run `make lock`"
-        assert all(map(specifier.contains, versions[name])), f"{name}: locked {versions[name]}, declared {specifier}; run `make lock`"
+        assert all(map(specifier.contains, versions[name])), (
+            f"{name}: locked {versions[name]}, declared {specifier}; run `make lock`"
+        )
     blocks = re.split(r"^(?=[a-z0-9_.-]+==)", text, flags=re.M)[1:]
     assert all("--hash=sha256:" in block for block in blocks)
 
@@ -68,7 +88,11 @@ def test_this_environment_is_the_locks():
     here = {name: Version(metadata.version(name)) for name in declared()}
     by_conda = (pathlib.Path(sys.prefix) / "conda-meta").exists()
     for name, version in here.items():
-        assert declared()[name].contains(version) if by_conda else version in versions[name], name
+        assert (
+            declared()[name].contains(version)
+            if by_conda
+            else version in versions[name]
+        ), name
 
 
 def test_one_version_is_stated_everywhere():
@@ -76,7 +100,21 @@ def test_one_version_is_stated_everywhere():
     assert PROJECT["version"] == pk.__version__ == str(citation["version"])
 
 
-@pytest.mark.parametrize("heavy", ["numpy", "pandas", "scipy", "matplotlib", "numba", "evaluate", "huggingface_hub", "papermill", "distributed", "pyarrow"])
+@pytest.mark.parametrize(
+    "heavy",
+    [
+        "numpy",
+        "pandas",
+        "scipy",
+        "matplotlib",
+        "numba",
+        "evaluate",
+        "huggingface_hub",
+        "papermill",
+        "distributed",
+        "pyarrow",
+    ],
+)
 def test_import_loads_nothing_heavy(heavy):
     code = f"import sys, pickllm; sys.exit({heavy!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
@@ -84,9 +122,11 @@ def test_import_loads_nothing_heavy(heavy):
 
 def test_the_core_runs_without_plots_kernels_or_hubs():
     code = (
-        "import sys, pickllm as pk; t = pk.load_trace('bfcl-2024-08-11').select(context='rest');"
-        "pk.replay(t, pk.Reward(), pk.QLearning(), sessions=2, queries=5).table();"
-        "sys.exit(', '.join({'matplotlib', 'evaluate', 'huggingface_hub', 'papermill', 'distributed', 'IPython'} & set(sys.modules)) or 0)"
+        "import sys, pickllm as pk; t ="
+        " pk.load_trace('bfcl-2024-08-11').select(context='rest');pk.replay(t,"
+        " pk.Reward(), pk.QLearning(), sessions=2, queries=5).table();sys.exit(',"
+        " '.join({'matplotlib', 'evaluate', 'huggingface_hub', 'papermill',"
+        " 'distributed', 'IPython'} & set(sys.modules)) or 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -111,8 +151,16 @@ def tracked():
 
 
 def test_no_file_names_a_registry_or_a_machines_paths():
-    hosts = ["pypi" + ".org", "pythonhosted" + ".org", "conda.anaconda" + ".org", "registry." + "npmjs"]
-    places = [re.escape(p) for p in ("/home" + "/", "/root" + "/", "/Users" + "/", "/mnt" + "/")]
+    hosts = [
+        "pypi" + ".org",
+        "pythonhosted" + ".org",
+        "conda.anaconda" + ".org",
+        "registry." + "npmjs",
+    ]
+    places = [
+        re.escape(p)
+        for p in ("/home" + "/", "/root" + "/", "/Users" + "/", "/mnt" + "/")
+    ]
     for name, text in tracked():
         for pattern in [*map(re.escape, hosts), *places]:
             found = re.search(pattern, text)
@@ -123,17 +171,32 @@ def test_the_readme_names_rooms_that_exist_and_each_room_once():
     text = (root() / "README.md").read_text("utf-8")
     table = text[text.index("## Where things stand") :]
     table = table[: table.index("\n## ", 5)]
-    named = [n for row in table.splitlines() if row.startswith("| `") for n in re.findall(r"`([\w./-]+)`", row.split("|")[1])]
-    rooms = {f"pickllm/{p.parent.name}/" for p in (root() / "pickllm").glob("*/__init__.py")}
-    rooms |= {f"pickllm/{p.name}" for p in (root() / "pickllm").glob("*.py") if p.name != "__init__.py"}
-    assert rooms <= set(named), f"not in the README's table: {sorted(rooms - set(named))}"
+    named = [
+        n
+        for row in table.splitlines()
+        if row.startswith("| `")
+        for n in re.findall(r"`([\w./-]+)`", row.split("|")[1])
+    ]
+    rooms = {
+        f"pickllm/{p.parent.name}/" for p in (root() / "pickllm").glob("*/__init__.py")
+    }
+    rooms |= {
+        f"pickllm/{p.name}"
+        for p in (root() / "pickllm").glob("*.py")
+        if p.name != "__init__.py"
+    }
+    assert rooms <= set(named), (
+        f"not in the README's table: {sorted(rooms - set(named))}"
+    )
     assert all((root() / n).exists() for n in named) and len(named) == len(set(named))
 
 
 def test_every_dependency_earns_a_line_of_the_readme():
     text = (root() / "README.md").read_text("utf-8")
     table = text[text.index("## Dependencies") :]
-    runtime = {Requirement(d).name for d in PROJECT["dependencies"]} | {Requirement(d).name for d in PROJECT["optional-dependencies"]["cluster"]}
+    runtime = {Requirement(d).name for d in PROJECT["dependencies"]} | {
+        Requirement(d).name for d in PROJECT["optional-dependencies"]["cluster"]
+    }
     missing = [name for name in runtime if name not in table]
     assert not missing
 
@@ -151,4 +214,6 @@ def test_shipped_data_hold_statistics_and_no_row():
             return 0
 
         n = sum(c["n_queries"] for c in summary["contexts"].values())
-        assert longest(summary["contexts"]) < n / 2 and "query_id" not in path.read_text("utf-8")
+        assert longest(
+            summary["contexts"]
+        ) < n / 2 and "query_id" not in path.read_text("utf-8")

@@ -36,7 +36,11 @@ def sha(path):
 
 def test_the_commit_is_the_codes_and_stays_it_when_the_record_is_committed(kit):
     head = git(kit, "rev-parse", "HEAD")
-    assert provenance.code() == {"commit": head, "date": git(kit, "log", "-1", "--format=%cI"), "clean": True}
+    assert provenance.code() == {
+        "commit": head,
+        "date": git(kit, "log", "-1", "--format=%cI"),
+        "clean": True,
+    }
     record(kit)
     (kit / "README.md").write_text("a new table\n")
     git(kit, "commit", "-qam", "readme")
@@ -45,12 +49,23 @@ def test_the_commit_is_the_codes_and_stays_it_when_the_record_is_committed(kit):
     (kit / "pickllm" / "a.py").write_text("2\n")
     assert provenance.code()["commit"] == head and not provenance.code()["clean"]
     git(kit, "commit", "-qam", "code again")
-    assert provenance.code()["commit"] == git(kit, "rev-parse", "HEAD") and provenance.code()["clean"]
+    assert (
+        provenance.code()["commit"] == git(kit, "rev-parse", "HEAD")
+        and provenance.code()["clean"]
+    )
 
 
 @pytest.mark.parametrize(
     ("path", "counts"),
-    [("figures/x.csv", False), ("README.md", False), ("mine.csv", False), ("pickllm/new.py", True), ("notebooks/new.ipynb", True), ("data/new.csv", True), ("requirements.lock", True)],
+    [
+        ("figures/x.csv", False),
+        ("README.md", False),
+        ("mine.csv", False),
+        ("pickllm/new.py", True),
+        ("notebooks/new.ipynb", True),
+        ("data/new.csv", True),
+        ("requirements.lock", True),
+    ],
 )
 def test_only_what_can_change_a_result_makes_a_checkout_unclean(kit, path, counts):
     (kit / path).parent.mkdir(exist_ok=True)
@@ -68,13 +83,21 @@ def test_without_git_nothing_is_made_up_and_an_archive_speaks_for_itself(tmp_pat
 
 
 def test_versions_that_the_lock_does_not_name_are_told(tmp_path):
-    (tmp_path / "requirements.lock").write_text("numpy==2.0 ; python_version < '3.12' \\\n    --hash=sha256:00\nnumpy==2.1 ; python_version >= '3.12'\n    # via x\nscipy==1.0\n")
+    (tmp_path / "requirements.lock").write_text(
+        "numpy==2.0 ; python_version < '3.12' \\\n    --hash=sha256:00\nnumpy==2.1 ;"
+        " python_version >= '3.12'\n    # via x\nscipy==1.0\n"
+    )
     assert provenance.off_lock({"numpy": "2.1", "scipy": "1.0"}, tmp_path) == []
-    assert provenance.off_lock({"numpy": "2.2", "scipy": "1.0", "other": "1"}, tmp_path) == ["numpy", "other"]
+    assert provenance.off_lock(
+        {"numpy": "2.2", "scipy": "1.0", "other": "1"}, tmp_path
+    ) == ["numpy", "other"]
 
 
 def test_this_environments_lock_hash_is_sha256sums():
-    assert provenance.lock() == {"file": "requirements.lock", "sha256": sha(root() / "requirements.lock")}
+    assert provenance.lock() == {
+        "file": "requirements.lock",
+        "sha256": sha(root() / "requirements.lock"),
+    }
 
 
 # The manifest
@@ -84,29 +107,62 @@ def test_the_manifest_says_what_git_hashlib_and_the_notebook_say(recorded):
     manifest = receipts.read()
     (receipt,) = manifest["figures"].values()
     assert receipt["numbers"]["sha256"] == sha(recorded / "figures" / "claims.csv")
-    assert receipt["numbers"]["rows"] == 3 == len((recorded / "figures" / "claims.csv").read_text().splitlines()) - 1
-    assert receipt["pictures"] == {e: sha(recorded / "figures" / f"claims.{e}") for e in ("svg", "pdf", "png")}
+    assert (
+        receipt["numbers"]["rows"]
+        == 3
+        == len((recorded / "figures" / "claims.csv").read_text().splitlines()) - 1
+    )
+    assert receipt["pictures"] == {
+        e: sha(recorded / "figures" / f"claims.{e}") for e in ("svg", "pdf", "png")
+    }
     assert receipt["cell"] == {"index": 1, "id": "c1"} and receipt["run"] == "2" * 12
     run = manifest["runs"]["sessions-balanced"]
-    assert run["code"]["commit"] == git(recorded, "rev-parse", "HEAD~1") and run["code"]["clean"] is True
-    assert run["parameters"] == {"seed": 0, "trace": "bfcl-2024-08-11", "prices": "", "sessions": 1000, "queries": 500, "contexts": "simple, rest"}
+    assert (
+        run["code"]["commit"] == git(recorded, "rev-parse", "HEAD~1")
+        and run["code"]["clean"] is True
+    )
+    assert run["parameters"] == {
+        "seed": 0,
+        "trace": "bfcl-2024-08-11",
+        "prices": "",
+        "sessions": 1000,
+        "queries": 500,
+        "contexts": "simple, rest",
+    }
     assert run["notebook_sha256"] == sha(recorded / "notebooks" / "sim.ipynb")
     assert run["lock"]["sha256"] == sha(recorded / "requirements.lock")
     import pickllm as pk
 
     trace = manifest["traces"]["bfcl-2024-08-11"]
-    assert trace["sha256"] == pk.load_trace("bfcl-2024-08-11").fingerprint() and trace["prices"]["as_of"] == ["2024-08-11"]
+    assert trace["sha256"] == pk.load_trace("bfcl-2024-08-11").fingerprint() and trace[
+        "prices"
+    ]["as_of"] == ["2024-08-11"]
     assert trace["prices"]["usd_per_million"]["gpt-4-1106-preview"] == [10.0, 30.0]
-    assert trace["origin"]["sha256"] == sha(root() / "data" / "bfcl-2024-08-11.summary.json")
+    assert trace["origin"]["sha256"] == sha(
+        root() / "data" / "bfcl-2024-08-11.summary.json"
+    )
 
 
-def test_two_runs_of_the_same_code_give_the_same_bytes_but_for_machine_and_time(recorded):
+def test_two_runs_of_the_same_code_give_the_same_bytes_but_for_machine_and_time(
+    recorded,
+):
     first = (recorded / "build" / "figures" / "manifest.json").read_text()
-    assert json.loads(first) == receipts.write("build", {}) | {"tables": json.loads(first)["tables"]}
+    assert json.loads(first) == receipts.write("build", {}) | {
+        "tables": json.loads(first)["tables"]
+    }
     build(recorded, "build/verify")
     for path in (recorded / "build" / "verify" / "results").glob("*.stamp"):
         content = json.loads(path.read_text())
-        path.write_text(json.dumps(content | {"seconds": 99.0, "finished": "2027-01-01T00:00:00Z", "machine": content["machine"] | {"cores": 64}}))
+        path.write_text(
+            json.dumps(
+                content
+                | {
+                    "seconds": 99.0,
+                    "finished": "2027-01-01T00:00:00Z",
+                    "machine": content["machine"] | {"cores": 64},
+                }
+            )
+        )
     a, b = json.loads(first), receipts.collect("build/verify")
     assert a["machine"] != b["machine"]
     a["tables"] = {}
@@ -120,16 +176,24 @@ def test_the_record_is_kept_when_only_machine_and_time_differ(recorded):
     assert receipts.same(one, other)
     content["figures"]["claims"]["run"] = "0" * 12
     other.write_text(json.dumps(content))
-    assert not receipts.same(one, other) and not receipts.same(one, recorded / "none.json")
+    assert not receipts.same(one, other) and not receipts.same(
+        one, recorded / "none.json"
+    )
 
 
 @pytest.mark.parametrize(
     ("sources", "cell"),
     [
-        (["draw.save(f, 'other', t)", "x = 1\nsaved += draw.save(f, 'mine', t)"], {"index": 1, "id": "c1"}),
+        (
+            ["draw.save(f, 'other', t)", "x = 1\nsaved += draw.save(f, 'mine', t)"],
+            {"index": 1, "id": "c1"},
+        ),
         (["for n in names:\n    draw.save(f, n, t)"], {"index": 0, "id": "c0"}),
         (["draw.save(f, n, t)", "draw.save(f, m, t)"], None),
-        (["draw.save(f, 'other', t)", "# draw.save(f, 'mine', t)\nprint('mine')"], None),
+        (
+            ["draw.save(f, 'other', t)", "# draw.save(f, 'mine', t)\nprint('mine')"],
+            None,
+        ),
     ],
 )
 def test_the_cell_that_draws_is_found_by_its_call(tmp_path, sources, cell):
@@ -145,10 +209,24 @@ def test_each_picture_carries_its_run_id_where_its_format_keeps_such_things(reco
 
     with Image.open(recorded / "figures" / "claims.png") as image:
         assert image.info["Description"] == f"pickllm run {'2' * 12}"
-    words = [e.text for e in ElementTree.parse(recorded / "figures" / "claims.svg").iter("{http://purl.org/dc/elements/1.1/}description")]
+    words = [
+        e.text
+        for e in ElementTree.parse(recorded / "figures" / "claims.svg").iter(
+            "{http://purl.org/dc/elements/1.1/}description"
+        )
+    ]
     assert words == [f"pickllm run {'2' * 12}"]
-    assert re.search(rb"/Subject \(pickllm run 2{12}\)", (recorded / "figures" / "claims.pdf").read_bytes())
-    for name in ("figures/claims.svg", "figures/claims.pdf", "figures/claims.png", "build/report/tables/claims.md", "build/report/tables/claims.tex"):
+    assert re.search(
+        rb"/Subject \(pickllm run 2{12}\)",
+        (recorded / "figures" / "claims.pdf").read_bytes(),
+    )
+    for name in (
+        "figures/claims.svg",
+        "figures/claims.pdf",
+        "figures/claims.png",
+        "build/report/tables/claims.md",
+        "build/report/tables/claims.tex",
+    ):
         assert receipts.id_in(recorded / name) == "2" * 12, name
     assert receipts.id_in(recorded / "README.md") is None
 
@@ -161,9 +239,18 @@ def test_why_names_every_link_of_the_chain(recorded):
     text, manifest = "\n".join(lines), receipts.read()
     assert known and lines[0] == "claims: the record's"
     for link in (
-        manifest["figures"]["claims"]["numbers"]["sha256"], "notebooks/draw.ipynb, cell 1", "sessions=1000", "seed=0", manifest["traces"]["bfcl-2024-08-11"]["sha256"],
-        "of 2024-08-11", git(recorded, "rev-parse", "HEAD~1"), "clean: nothing changed", sha(recorded / "requirements.lock"), "Python 3.11 on Linux, 2 cores", "numpy 2.0",
-    ):  # fmt: skip
+        manifest["figures"]["claims"]["numbers"]["sha256"],
+        "notebooks/draw.ipynb, cell 1",
+        "sessions=1000",
+        "seed=0",
+        manifest["traces"]["bfcl-2024-08-11"]["sha256"],
+        "of 2024-08-11",
+        git(recorded, "rev-parse", "HEAD~1"),
+        "clean: nothing changed",
+        sha(recorded / "requirements.lock"),
+        "Python 3.11 on Linux, 2 cores",
+        "numpy 2.0",
+    ):
         assert link in text, link
 
 
@@ -173,10 +260,14 @@ def test_why_needs_no_build_folder(recorded):
     before = receipts.why("claims")
     shutil.rmtree(recorded / "build")
     assert receipts.why("claims") == before
-    assert receipts.why(str(recorded / "figures" / "claims.pdf"))[0][0].endswith("the record's, byte for byte")
+    assert receipts.why(str(recorded / "figures" / "claims.pdf"))[0][0].endswith(
+        "the record's, byte for byte"
+    )
 
 
-def test_why_tells_the_records_a_redrawn_an_explorations_and_an_unknown_file_apart(recorded, tmp_path):
+def test_why_tells_the_records_a_redrawn_an_explorations_and_an_unknown_file_apart(
+    recorded, tmp_path
+):
     figure = recorded / "figures" / "claims.svg"
     assert receipts.why(str(figure))[0][0] == f"{figure}: the record's, byte for byte"
     changed = recorded / "elsewhere" / "claims.svg"
@@ -189,8 +280,14 @@ def test_why_tells_the_records_a_redrawn_an_explorations_and_an_unknown_file_apa
     other = recorded / "claims.svg"
     other.write_bytes(figure.read_bytes().replace(b"2" * 12, b"3" * 12))
     lines, known = receipts.why(str(other))
-    assert known and "not the record's but an exploration's" in lines[0] and "build/explore" in lines[0]
-    assert any("3" * 12 in line for line in lines) and not any("OTHER" in line for line in lines)
+    assert (
+        known
+        and "not the record's but an exploration's" in lines[0]
+        and "build/explore" in lines[0]
+    )
+    assert any("3" * 12 in line for line in lines) and not any(
+        "OTHER" in line for line in lines
+    )
     other.write_bytes(figure.read_bytes().replace(b"2" * 12, b"4" * 12))
     lines, known = receipts.why(str(other))
     assert not known and "unknown: carries run id 444444444444" in lines[0]
@@ -203,13 +300,22 @@ def test_why_a_changed_csv_is_said_to_hold_other_numbers(recorded):
     assert any("holds OTHER numbers" in line for line in receipts.why("claims")[0])
 
 
-def test_why_an_unknown_name_and_a_missing_record_are_one_line_and_exit_2(recorded, capsys):
+def test_why_an_unknown_name_and_a_missing_record_are_one_line_and_exit_2(
+    recorded, capsys
+):
     assert main(["why", "claim"]) == 2
-    assert capsys.readouterr().err == "pickllm: no figure, table or file 'claim'; did you mean 'claims'? (known: claims, tables/claims)\n"
+    assert (
+        capsys.readouterr().err
+        == "pickllm: no figure, table or file 'claim'; did you mean 'claims'? (known:"
+        " claims, tables/claims)\n"
+    )
     (recorded / "figures" / "manifest.json").write_text("{")
     assert main(["why", "claims"]) == 2 and "is not JSON" in capsys.readouterr().err
     (recorded / "figures" / "manifest.json").unlink()
-    assert main(["why", "claims"]) == 2 and "run `make reproduce`" in capsys.readouterr().err
+    assert (
+        main(["why", "claims"]) == 2
+        and "run `make reproduce`" in capsys.readouterr().err
+    )
 
 
 # Checking
@@ -232,15 +338,21 @@ def test_a_true_record_is_found_true_also_when_head_has_moved_on(recorded):
 
 BREAKS = {
     "no receipt": lambda m: m["figures"].pop("claims"),
-    "claims.csv is not the file of the receipt": lambda m: m["figures"]["claims"]["numbers"].update(sha256="0" * 64),
+    "claims.csv is not the file of the receipt": (
+        lambda m: m["figures"]["claims"]["numbers"].update(sha256="0" * 64)
+    ),
     "no receipt of claims.png": lambda m: m["figures"]["claims"]["pictures"].pop("png"),
     "does not carry run id": lambda m: m["figures"]["claims"].update(run="0" * 12),
     "is not in the manifest": lambda m: m["runs"].pop("sessions-balanced"),
-    "not that of the inputs": lambda m: m["runs"]["sessions-balanced"].update(run="0" * 12),
+    "not that of the inputs": (
+        lambda m: m["runs"]["sessions-balanced"].update(run="0" * 12)
+    ),
     "no single cell": lambda m: m["figures"]["claims"].update(cell=None),
     "no hash of trace": lambda m: m["traces"].clear(),
     "no trace at the end": lambda m: m["runs"]["claims"]["needs"].clear(),
-    "no date of its prices": lambda m: m["traces"]["bfcl-2024-08-11"]["prices"].update(as_of=[]),
+    "no date of its prices": (
+        lambda m: m["traces"]["bfcl-2024-08-11"]["prices"].update(as_of=[])
+    ),
     "no commit": lambda m: m["runs"]["sessions-balanced"]["code"].update(commit=None),
 }
 
@@ -254,18 +366,30 @@ def test_each_broken_link_is_told(recorded, expected):
 
 def test_a_picture_swapped_a_figure_added_and_a_receipt_left_over_are_told(recorded):
     for ending in ("csv", "svg", "pdf", "png"):
-        (recorded / "figures" / f"new.{ending}").write_bytes((recorded / "figures" / f"claims.{ending}").read_bytes())
+        (recorded / "figures" / f"new.{ending}").write_bytes(
+            (recorded / "figures" / f"claims.{ending}").read_bytes()
+        )
     (recorded / "figures" / "claims.png").write_bytes(b"another")
     git(recorded, "add", "figures")
     git(recorded, "commit", "-qm", "figures")
     found = dict(receipts.check())
-    assert "claims.png is not the file of the receipt" in found["claims"] and found["new"] == "no receipt"
-    git(recorded, "rm", "-q", *[f"figures/claims.{e}" for e in ("csv", "svg", "pdf", "png")])
+    assert (
+        "claims.png is not the file of the receipt" in found["claims"]
+        and found["new"] == "no receipt"
+    )
+    git(
+        recorded,
+        "rm",
+        "-q",
+        *[f"figures/claims.{e}" for e in ("csv", "svg", "pdf", "png")],
+    )
     git(recorded, "commit", "-qm", "fewer")
     assert ("claims", "a receipt without a figure") in receipts.check()
 
 
-def test_without_git_the_folder_is_checked_and_without_a_manifest_every_figure_fails(recorded):
+def test_without_git_the_folder_is_checked_and_without_a_manifest_every_figure_fails(
+    recorded,
+):
     import shutil
 
     shutil.rmtree(recorded / ".git")
@@ -280,7 +404,9 @@ def test_other_inputs_than_the_records_are_noted(recorded):
     receipts.write("build/verify")
     assert receipts.outdated("build/verify") == []
     path = recorded / "build" / "verify" / "figures" / "manifest.json"
-    path.write_text(path.read_text().replace('"run": "222222222222"', '"run": "333333333333"'))
+    path.write_text(
+        path.read_text().replace('"run": "222222222222"', '"run": "333333333333"')
+    )
     assert receipts.outdated("build/verify") == ["claims"]
 
 
@@ -288,7 +414,9 @@ def test_other_inputs_than_the_records_are_noted(recorded):
 
 
 def test_every_figure_of_the_record_resolves():
-    if subprocess.run(["git", "rev-parse", "HEAD"], cwd=root(), capture_output=True).returncode:
+    if subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=root(), capture_output=True
+    ).returncode:
         pytest.skip("not a git checkout")
     checked = receipts.check()
     assert {name for name, _ in checked} == set(captions.FIGURES)
@@ -310,5 +438,10 @@ def test_an_upstream_run_that_is_missing_is_an_error_with_the_next_move(recorded
     manifest = receipts.read()
     assert receipts.upstream(manifest, "claims") == ["sessions-balanced"]
     del manifest["runs"]["sessions-balanced"]
-    with pytest.raises(InputError, match="run 'sessions-balanced', which 'claims' was computed from.*make reproduce"):
+    with pytest.raises(
+        InputError,
+        match=(
+            "run 'sessions-balanced', which 'claims' was computed from.*make reproduce"
+        ),
+    ):
         receipts.upstream(manifest, "claims")

@@ -17,7 +17,12 @@ import pickllm as pk
 from pickllm.live.router import _chosen
 from pickllm.core.sessions import choose
 
-LEARNERS = [pk.LinearRewardInaction(0.2), pk.QLearning(0.3, epsilon=0.2), pk.UniformRandom(), pk.QLearning(0.1, initial_value=1.0)]
+LEARNERS = [
+    pk.LinearRewardInaction(0.2),
+    pk.QLearning(0.3, epsilon=0.2),
+    pk.UniformRandom(),
+    pk.QLearning(0.1, initial_value=1.0),
+]
 
 
 @pytest.fixture(scope="module")
@@ -31,27 +36,60 @@ def follow(router, trace, queries):
     for q in queries:
         model = router.pick()
         j = trace.models.index(model)
-        router.update(model, accuracy=trace.accuracy[q, j], cost_usd=trace.cost_usd[q, j], latency_ms=trace.latency_ms[q, j])
+        router.update(
+            model,
+            accuracy=trace.accuracy[q, j],
+            cost_usd=trace.cost_usd[q, j],
+            latency_ms=trace.latency_ms[q, j],
+        )
         picked.append(j)
     return picked
 
 
-@given(p=st.lists(st.floats(0, 0.3), min_size=2, max_size=6).filter(any), u=st.floats(0, 1, exclude_max=True))
-@example(p=[0.5, 0.25, 0.0], u=0.999)  # the sum falls short of the draw, and the last LLM cannot be chosen
+@given(
+    p=st.lists(st.floats(0, 0.3), min_size=2, max_size=6).filter(any),
+    u=st.floats(0, 1, exclude_max=True),
+)
+@example(
+    p=[0.5, 0.25, 0.0], u=0.999
+)  # the sum falls short of the draw, and the last LLM cannot be chosen
 @example(p=[0.5, 0.5], u=0.5)
 def test_one_choice_is_the_loops_choice(p, u):
     assert _chosen(p, u) == choose(np.array([p]), np.array([u]))[0]
 
 
 @pytest.mark.parametrize("learner", LEARNERS, ids=repr)
-@pytest.mark.parametrize("lock", [True, False, pk.MaxProbability(0.6)], ids=["own", "none", "0.6"])
+@pytest.mark.parametrize(
+    "lock", [True, False, pk.MaxProbability(0.6)], ids=["own", "none", "0.6"]
+)
 def test_picks_and_locks_exactly_as_replay(trace, learner, lock):
-    s = pk.replay(trace, pk.Reward(), learner, sessions=4, queries=300, seed=7, lock=lock, checkpoints=[300])
+    s = pk.replay(
+        trace,
+        pk.Reward(),
+        learner,
+        sessions=4,
+        queries=300,
+        seed=7,
+        lock=lock,
+        checkpoints=[300],
+    )
     for session in range(4):
-        router = pk.Router(trace.models, learner, pk.Reward(), seed=7, session=session, lock=lock, limits=trace.limits)
+        router = pk.Router(
+            trace.models,
+            learner,
+            pk.Reward(),
+            seed=7,
+            session=session,
+            lock=lock,
+            limits=trace.limits,
+        )
         assert follow(router, trace, s.queries[session]) == s.choices[session].tolist()
-        assert list(router.probabilities.values()) == s.probabilities[session, 0].tolist()
-        assert router.locked == (trace.models[s.locked_model[session]] if s.locked_at[session] >= 0 else None)
+        assert (
+            list(router.probabilities.values()) == s.probabilities[session, 0].tolist()
+        )
+        assert router.locked == (
+            trace.models[s.locked_model[session]] if s.locked_at[session] >= 0 else None
+        )
 
 
 @pytest.mark.parametrize("learner", LEARNERS, ids=repr)
@@ -64,7 +102,10 @@ def test_a_saved_router_goes_on_as_if_never_interrupted(trace, learner, tmp_path
     halved.save(tmp_path / "state.json")
     restored = pk.Router.load(tmp_path / "state.json", models=trace.models)
     assert first + follow(restored, trace, queries[77:]) == expected
-    assert restored.locked == whole.locked and restored.probabilities == whole.probabilities
+    assert (
+        restored.locked == whole.locked
+        and restored.probabilities == whole.probabilities
+    )
 
 
 def test_late_feedback_changes_nothing_but_later_picks(trace):
@@ -75,7 +116,10 @@ def test_late_feedback_changes_nothing_but_later_picks(trace):
     assert picks[0] == prompt.pick()
     for model in reversed(picks):
         late.update(model, accuracy=1.0, cost_usd=1e-4, latency_ms=500.0)
-    assert sum(late.probabilities.values()) == pytest.approx(1) and late.probabilities != prompt.probabilities
+    assert (
+        sum(late.probabilities.values()) == pytest.approx(1)
+        and late.probabilities != prompt.probabilities
+    )
 
 
 def test_feedback_that_never_comes_keeps_the_draws_in_step(trace):
@@ -97,7 +141,9 @@ def test_a_withdrawn_model_is_never_picked_and_the_rest_share_its_probability(tr
 
 
 def test_a_session_locked_on_a_withdrawn_model_goes_to_another_and_comes_back(trace):
-    router = pk.Router(["a", "b"], pk.LinearRewardInaction(1.0), pk.Reward(bounds=(0, 1)), seed=0)
+    router = pk.Router(
+        ["a", "b"], pk.LinearRewardInaction(1.0), pk.Reward(bounds=(0, 1)), seed=0
+    )
     model = router.pick()
     router.update(model, accuracy=1.0, cost_usd=0.0, latency_ms=1000.0)
     assert router.locked == model
@@ -115,7 +161,9 @@ def test_an_added_model_starts_the_learning_afresh():
 
 
 def test_threads_lose_no_pick_and_no_feedback():
-    router = pk.Router(["a", "b", "c"], pk.QLearning(0.1), pk.Reward(), seed=0, lock=False)
+    router = pk.Router(
+        ["a", "b", "c"], pk.QLearning(0.1), pk.Reward(), seed=0, lock=False
+    )
 
     def work():
         for _ in range(200):
@@ -131,10 +179,19 @@ def test_live_session_sends_a_failed_query_to_the_next_llm(tmp_path):
     def broken(prompt):
         raise TimeoutError("no answer")
 
-    router = pk.Router(["down", "up"], pk.LinearRewardInaction(0.3), pk.Reward(), seed=0)
-    live = pk.LiveSession(router, {"down": broken, "up": lambda p: (p.upper(), 1e-4)}, lambda text, ref: float(text == ref), state=tmp_path / "state.json")
+    router = pk.Router(
+        ["down", "up"], pk.LinearRewardInaction(0.3), pk.Reward(), seed=0
+    )
+    live = pk.LiveSession(
+        router,
+        {"down": broken, "up": lambda p: (p.upper(), 1e-4)},
+        lambda text, ref: float(text == ref),
+        state=tmp_path / "state.json",
+    )
     answers = [live.ask("yes", "YES") for _ in range(60)]
-    assert {a.model for a in answers} == {"up"} and all(a.text == "YES" for a in answers)
+    assert {a.model for a in answers} == {"up"} and all(
+        a.text == "YES" for a in answers
+    )
     assert any(a.failed == ("down",) for a in answers)
     assert router.locked == "up"
     assert pk.Router.load(tmp_path / "state.json").locked == "up"
@@ -144,13 +201,23 @@ def test_live_session_names_the_error_when_every_llm_fails():
     def broken(prompt):
         raise ConnectionError("refused")
 
-    live = pk.LiveSession(pk.Router(["a", "b"], pk.UniformRandom(), pk.Reward()), dict.fromkeys("ab", broken), lambda t, r: 1.0)
-    with pytest.raises(pk.InputError, match="every LLM failed.*ConnectionError: refused"):
+    live = pk.LiveSession(
+        pk.Router(["a", "b"], pk.UniformRandom(), pk.Reward()),
+        dict.fromkeys("ab", broken),
+        lambda t, r: 1.0,
+    )
+    with pytest.raises(
+        pk.InputError, match="every LLM failed.*ConnectionError: refused"
+    ):
         live.ask("x")
 
 
 def test_live_session_runs_under_asyncio():
-    live = pk.LiveSession(pk.Router(["a", "b"], pk.UniformRandom(), pk.Reward(), seed=2), {m: lambda p, m=m: (m, 0.0) for m in "ab"}, lambda t, r: 1.0)
+    live = pk.LiveSession(
+        pk.Router(["a", "b"], pk.UniformRandom(), pk.Reward(), seed=2),
+        {m: lambda p, m=m: (m, 0.0) for m in "ab"},
+        lambda t, r: 1.0,
+    )
 
     async def many():
         return await asyncio.gather(*(live.ask_async("x") for _ in range(40)))
@@ -161,7 +228,9 @@ def test_live_session_runs_under_asyncio():
 
 def test_an_unscored_answer_teaches_nothing():
     router = pk.Router(["a", "b"], pk.LinearRewardInaction(0.5), pk.Reward(), seed=0)
-    live = pk.LiveSession(router, {m: lambda p: ("?", 0.0) for m in "ab"}, lambda t, r: None)
+    live = pk.LiveSession(
+        router, {m: lambda p: ("?", 0.0) for m in "ab"}, lambda t, r: None
+    )
     assert live.ask("x").accuracy is None
     assert router.probabilities == {"a": 0.5, "b": 0.5}
 
@@ -169,29 +238,44 @@ def test_an_unscored_answer_teaches_nothing():
 def test_a_kill_between_queries_loses_no_more_than_the_query_under_way(tmp_path):
     path = tmp_path / "state.json"
     script = (
-        "import sys, pickllm as pk\n"
-        "router = pk.Router(['a', 'b'], pk.QLearning(0.1), pk.Reward(), seed=0, lock=False)\n"
-        "live = pk.LiveSession(router, {m: lambda p: (p, 0.0) for m in 'ab'}, lambda t, r: 1.0, state=sys.argv[1])\n"
-        "while True:\n"
-        "    live.ask('x'); print(router.picks, flush=True)\n"
+        "import sys, pickllm as pk\nrouter = pk.Router(['a', 'b'], pk.QLearning(0.1),"
+        " pk.Reward(), seed=0, lock=False)\nlive = pk.LiveSession(router, {m: lambda p:"
+        " (p, 0.0) for m in 'ab'}, lambda t, r: 1.0, state=sys.argv[1])\nwhile True:\n "
+        "   live.ask('x'); print(router.picks, flush=True)\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE, text=True
+    )
     done = [int(process.stdout.readline()) for _ in range(40)][-1]
     os.kill(process.pid, signal.SIGKILL)
     rest = process.communicate()[0].split()
     done = int(rest[-1]) if rest else done
     assert pk.Router.load(path).picks in (done, done + 1)
-    assert [p.name for p in tmp_path.iterdir() if not p.name.startswith(".")] == ["state.json"]
+    assert [p.name for p in tmp_path.iterdir() if not p.name.startswith(".")] == [
+        "state.json"
+    ]
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda r: r.update("c", accuracy=1, cost_usd=0, latency_ms=5), "unknown model 'c'"),
-        (lambda r: r.update("a", accuracy=1.2, cost_usd=0, latency_ms=5), r"accuracy must be a number in \[0, 1\], got 1.2"),
-        (lambda r: r.update("a", accuracy=1, cost_usd=float("nan"), latency_ms=5), "cost_usd must be .* got nan"),
+        (
+            lambda r: r.update("c", accuracy=1, cost_usd=0, latency_ms=5),
+            "unknown model 'c'",
+        ),
+        (
+            lambda r: r.update("a", accuracy=1.2, cost_usd=0, latency_ms=5),
+            r"accuracy must be a number in \[0, 1\], got 1.2",
+        ),
+        (
+            lambda r: r.update("a", accuracy=1, cost_usd=float("nan"), latency_ms=5),
+            "cost_usd must be .* got nan",
+        ),
         (lambda r: r.add("a"), "in the pool already"),
-        (lambda r: [r.withdraw("a"), r.withdraw("b"), r.pick()], "every LLM has been withdrawn"),
+        (
+            lambda r: [r.withdraw("a"), r.withdraw("b"), r.pick()],
+            "every LLM has been withdrawn",
+        ),
     ],
 )
 def test_bad_input_is_one_line(call, message):
@@ -205,7 +289,10 @@ def test_bad_input_is_one_line(call, message):
     [
         ({"format": 99}, "format 99"),
         ({"learner": {"class": "os:system", "parameters": {}}}, "does not know"),
-        ({"learner": {"class": "pickllm.learners:Gone", "parameters": {}}}, "does not know"),
+        (
+            {"learner": {"class": "pickllm.learners:Gone", "parameters": {}}},
+            "does not know",
+        ),
         ({"state": None, "picks": None, "models": None}, "not a router state"),
     ],
 )

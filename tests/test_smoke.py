@@ -21,7 +21,11 @@ def checkout(tmp_path_factory):
     """A copy of the checkout in which the smoke study has run, by two workers."""
     place = tmp_path_factory.mktemp("checkout")
     for name in ("pickllm", "data", "notebooks"):
-        shutil.copytree(root() / name, place / name, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+        shutil.copytree(
+            root() / name,
+            place / name,
+            ignore=shutil.ignore_patterns(".ipynb_checkpoints"),
+        )
     for path in root().iterdir():
         if path.suffix in (".toml", ".md", ".cff", ".lock"):
             shutil.copy(path, place)
@@ -30,8 +34,24 @@ def checkout(tmp_path_factory):
 
 
 def run(place, jobs):
-    command = [sys.executable, "-m", "pickllm", "run", "study", "--size", "smoke", "--jobs", str(jobs)]
-    done = subprocess.run(command, cwd=place, env=os.environ | {"PYTHONPATH": str(place)}, capture_output=True, text=True)
+    command = [
+        sys.executable,
+        "-m",
+        "pickllm",
+        "run",
+        "study",
+        "--size",
+        "smoke",
+        "--jobs",
+        str(jobs),
+    ]
+    done = subprocess.run(
+        command,
+        cwd=place,
+        env=os.environ | {"PYTHONPATH": str(place)},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
@@ -44,18 +64,28 @@ def smoke(checkout):
 def test_every_figure_is_there_in_every_format(smoke):
     for name in captions.FIGURES:
         for ending in ("svg", "pdf", "png", "csv"):
-            assert (smoke / "figures" / f"{name}.{ending}").stat().st_size > 0, f"{name}.{ending}"
+            assert (smoke / "figures" / f"{name}.{ending}").stat().st_size > 0, (
+                f"{name}.{ending}"
+            )
 
 
 def test_every_claim_has_a_verdict(smoke):
     frame = pd.read_csv(smoke / "figures" / "claims.csv")
-    assert set(frame.id) == {c.id for c in claims.CLAIMS} and frame.verdict.notna().all() and frame.reason.notna().all()
+    assert (
+        set(frame.id) == {c.id for c in claims.CLAIMS}
+        and frame.verdict.notna().all()
+        and frame.reason.notna().all()
+    )
 
 
 def test_the_report_stands_alone(smoke):
     text = (smoke / "report" / "index.html").read_text("utf-8")
     assert all(title in text for title, _ in captions.FIGURES.values())
-    assert "src=\"http" not in text and "href=\"http://" not in text and "<script src" not in text
+    assert (
+        'src="http' not in text
+        and 'href="http://' not in text
+        and "<script src" not in text
+    )
 
 
 def test_the_small_study_leaves_the_record_alone(smoke):
@@ -63,12 +93,20 @@ def test_the_small_study_leaves_the_record_alone(smoke):
 
 
 def test_findings_are_written_by_the_runs(smoke):
-    notes = [note for path in (smoke / "results").glob("*.json") for note in json.loads(path.read_text("utf-8"))["notes"]]
+    notes = [
+        note
+        for path in (smoke / "results").glob("*.json")
+        for note in json.loads(path.read_text("utf-8"))["notes"]
+    ]
     assert notes and all(note.endswith(".") for note in notes)
 
 
 def test_one_worker_gives_the_bytes_that_two_gave(checkout, smoke):
-    made = lambda: {p.name: p.read_bytes() for p in [*(smoke / "figures").glob("*.csv"), *(smoke / "results").iterdir()] if p.suffix != ".stamp"}  # noqa: E731
+    made = lambda: {
+        p.name: p.read_bytes()
+        for p in [*(smoke / "figures").glob("*.csv"), *(smoke / "results").iterdir()]
+        if p.suffix != ".stamp"
+    }  # noqa: E731
     before = made()
     assert len(before) >= 2 * len(captions.FIGURES)
     again = ["sessions-balanced", "figures-sessions", "claims"]

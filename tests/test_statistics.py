@@ -22,7 +22,16 @@ def sessions_table(learners, contexts=("c",), first=0):
         for name, columns in learners.items():
             columns = columns.get(context, columns)
             n = len(next(iter(columns.values())))
-            parts.append(pd.DataFrame({"context": context, "learner": name, "session": np.arange(first, first + n)} | columns))
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "context": context,
+                        "learner": name,
+                        "session": np.arange(first, first + n),
+                    }
+                    | columns
+                )
+            )
     return pd.concat(parts, ignore_index=True)
 
 
@@ -43,17 +52,25 @@ def test_a_share_has_wilsons_interval_written_out(n):
 @pytest.mark.parametrize("n", [1, 7, 40, 1000])
 def test_no_success_has_the_low_end_0_and_every_success_the_high_end_1(n):
     estimate, low, high = statistics.share([0, n], n)
-    assert low[0] == 0 == estimate[0] and high[1] == 1 == estimate[1]  # not nearly: the record holds these numbers
+    assert (
+        low[0] == 0 == estimate[0] and high[1] == 1 == estimate[1]
+    )  # not nearly: the record holds these numbers
 
 
-@pytest.mark.parametrize(("k", "n"), [(0, 1), (1, 1), (0, 60), (60, 60), (3, 60), (481, 1000)])
+@pytest.mark.parametrize(
+    ("k", "n"), [(0, 1), (1, 1), (0, 60), (60, 60), (3, 60), (481, 1000)]
+)
 def test_a_share_agrees_with_scipy_and_statsmodels(k, n):
     from statsmodels.stats.proportion import proportion_confint
 
     _, low, high = statistics.share(k, n)
     theirs = stats.binomtest(k, n).proportion_ci(0.95, "wilson")
-    assert (float(low), float(high)) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
-    assert (float(low), float(high)) == pytest.approx(proportion_confint(k, n, 0.05, "wilson"), abs=1e-12)
+    assert (float(low), float(high)) == pytest.approx(
+        (theirs.low, theirs.high), abs=1e-12
+    )
+    assert (float(low), float(high)) == pytest.approx(
+        proportion_confint(k, n, 0.05, "wilson"), abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("n", [2, 3, 30])
@@ -73,25 +90,51 @@ def test_a_mean_of_one_session_is_not_known_at_all():
 
 def test_means_are_those_of_each_group():
     rng = np.random.default_rng(3)
-    table = pd.DataFrame({"w": list("aab") * 4, "context": ["x", "y", "x"] * 4, "cost": rng.random(12), "time": rng.random(12)})
+    table = pd.DataFrame(
+        {
+            "w": list("aab") * 4,
+            "context": ["x", "y", "x"] * 4,
+            "cost": rng.random(12),
+            "time": rng.random(12),
+        }
+    )
     found = statistics.means(table, ["w", "context"], ["cost", "time"])
     assert len(found) == 6
     for row in found.itertuples():
         mine = table[(table.w == row.w) & (table.context == row.context)][row.measure]
         half = mine.sem() * stats.t.ppf(0.975, len(mine) - 1)
-        assert (row.value, row.low, row.high, row.sessions) == pytest.approx((mine.mean(), mine.mean() - half, mine.mean() + half, len(mine)))
+        assert (row.value, row.low, row.high, row.sessions) == pytest.approx(
+            (mine.mean(), mine.mean() - half, mine.mean() + half, len(mine))
+        )
 
 
 def test_a_trajectory_is_the_mean_of_what_each_session_would_choose():
     trace = trace_of([[1.0, 0.0, 0.5], [0.8, 0.1, 0.4], [1.0, 0.3, 0.0]])
-    s = pk.replay(trace, pk.Reward("linear", w_cost=0.0, w_latency=0.0), pk.LinearRewardInaction(0.5), sessions=40, queries=30, checkpoints=[0, 3, 30])
+    s = pk.replay(
+        trace,
+        pk.Reward("linear", w_cost=0.0, w_latency=0.0),
+        pk.LinearRewardInaction(0.5),
+        sessions=40,
+        queries=30,
+        checkpoints=[0, 3, 30],
+    )
     found = statistics.trajectory(s)
     assert set(found[found.best].model) == {"a"}
     for row in found.itertuples():
         k, j = list(s.checkpoints).index(row.query), trace.models.index(row.model)
-        each = [float(s.locked_model[i] == j) if 0 <= s.locked_at[i] <= row.query else s.probabilities[i, k, j] for i in range(40)]
+        each = [
+            (
+                float(s.locked_model[i] == j)
+                if 0 <= s.locked_at[i] <= row.query
+                else s.probabilities[i, k, j]
+            )
+            for i in range(40)
+        ]
         half = np.std(each, ddof=1) / math.sqrt(40) * stats.t.ppf(0.975, 39)
-        assert (row.probability, row.low, row.high) == pytest.approx((np.mean(each), max(0, np.mean(each) - half), min(1, np.mean(each) + half)), abs=1e-12)
+        assert (row.probability, row.low, row.high) == pytest.approx(
+            (np.mean(each), max(0, np.mean(each) - half), min(1, np.mean(each) + half)),
+            abs=1e-12,
+        )
 
 
 # Changes against a control
@@ -109,12 +152,23 @@ def test_a_relative_change_has_about_the_interval_of_a_paired_bootstrap():
     x, y, _ = lognormal_pair(np.random.default_rng(1), 300)
     estimate, low, high, _ = statistics.relative_change(x[:, 0], y[:, 0])
     theirs = stats.bootstrap(
-        (x[:, 0], y[:, 0]), lambda a, b, axis: a.mean(axis) / b.mean(axis) - 1, paired=True, n_resamples=4000, method="percentile", rng=np.random.default_rng(2)
+        (x[:, 0], y[:, 0]),
+        lambda a, b, axis: a.mean(axis) / b.mean(axis) - 1,
+        paired=True,
+        n_resamples=4000,
+        method="percentile",
+        rng=np.random.default_rng(2),
     ).confidence_interval
     width = theirs.high - theirs.low
     assert estimate == pytest.approx(x.mean() / y.mean() - 1)
     assert (low, high) == pytest.approx((theirs.low, theirs.high), abs=0.06 * width)
-    unpaired = math.hypot(x.std() / x.mean(), y.std() / y.mean()) * (1 + estimate) / math.sqrt(300) * 2 * Z
+    unpaired = (
+        math.hypot(x.std() / x.mean(), y.std() / y.mean())
+        * (1 + estimate)
+        / math.sqrt(300)
+        * 2
+        * Z
+    )
     assert high - low < 0.8 * unpaired  # what pairing is for
 
 
@@ -122,13 +176,20 @@ def test_a_relative_change_over_strata_resamples_whole_sessions():
     x, y, _ = lognormal_pair(np.random.default_rng(4), 250, strata=3)
     estimate, low, high, _ = statistics.relative_change(x, y)
     rng, n = np.random.default_rng(5), len(x)
-    drawn = [(x[i].mean(0) / y[i].mean(0)).mean() - 1 for i in (rng.integers(0, n, n) for _ in range(3000))]
+    drawn = [
+        (x[i].mean(0) / y[i].mean(0)).mean() - 1
+        for i in (rng.integers(0, n, n) for _ in range(3000))
+    ]
     assert estimate == pytest.approx((x.mean(0) / y.mean(0)).mean() - 1)
-    assert (low, high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])), abs=0.07 * (high - low))
+    assert (low, high) == pytest.approx(
+        tuple(np.quantile(drawn, [0.025, 0.975])), abs=0.07 * (high - low)
+    )
 
 
 @pytest.mark.parametrize("strata", [1, 3])
-def test_intervals_of_a_relative_change_hold_the_truth_in_about_95_of_100_studies(strata):
+def test_intervals_of_a_relative_change_hold_the_truth_in_about_95_of_100_studies(
+    strata,
+):
     rng, held, studies = np.random.default_rng(6), 0, 500
     for _ in range(studies):
         x, y, truth = lognormal_pair(rng, 40, strata)
@@ -140,7 +201,9 @@ def test_intervals_of_a_relative_change_hold_the_truth_in_about_95_of_100_studie
 def test_a_relative_change_of_one_stratum_is_tested_like_the_paired_difference():
     x, y, _ = lognormal_pair(np.random.default_rng(7), 25)
     x = x / 0.6
-    assert statistics.relative_change(x[:, 0], y[:, 0])[3] == pytest.approx(stats.ttest_rel(x[:, 0], y[:, 0]).pvalue)
+    assert statistics.relative_change(x[:, 0], y[:, 0])[3] == pytest.approx(
+        stats.ttest_rel(x[:, 0], y[:, 0]).pvalue
+    )
 
 
 def test_a_difference_is_the_paired_t_test():
@@ -149,7 +212,9 @@ def test_a_difference_is_the_paired_t_test():
     y = 0.7 * x + rng.normal(0, 0.5, 30)
     theirs = stats.ttest_rel(x, y)
     interval = theirs.confidence_interval(0.95)
-    assert statistics.difference(x, y) == pytest.approx(((x - y).mean(), interval.low, interval.high, theirs.pvalue))
+    assert statistics.difference(x, y) == pytest.approx(
+        ((x - y).mean(), interval.low, interval.high, theirs.pvalue)
+    )
 
 
 def test_a_difference_over_strata_is_the_test_of_each_sessions_mean():
@@ -181,8 +246,14 @@ def kaplan_meier(times, censored, at):
     return survival, greenwood
 
 
-@pytest.mark.parametrize("locked_at", [[3, 5, 5, 9, -1, -1, 20], [1, 2, 3], [20, 20, -1], [7, -1], [4] * 5 + [-1] * 15], ids=str)
-def test_a_lock_curve_is_the_product_limit_estimate_with_greenwoods_log_log_interval(locked_at):
+@pytest.mark.parametrize(
+    "locked_at",
+    [[3, 5, 5, 9, -1, -1, 20], [1, 2, 3], [20, 20, -1], [7, -1], [4] * 5 + [-1] * 15],
+    ids=str,
+)
+def test_a_lock_curve_is_the_product_limit_estimate_with_greenwoods_log_log_interval(
+    locked_at,
+):
     curve = statistics.lock_curve(locked_at, 20)
     censored = [t < 0 for t in locked_at]
     times = [20 if c else t for t, c in zip(locked_at, censored)]
@@ -192,7 +263,10 @@ def test_a_lock_curve_is_the_product_limit_estimate_with_greenwoods_log_log_inte
         assert row.locked == pytest.approx(1 - survival, abs=1e-12)
         if 0 < survival < 1:
             spread = Z * math.sqrt(greenwood) / math.log(survival)
-            assert (row.low, row.high) == pytest.approx((1 - survival ** math.exp(spread), 1 - survival ** math.exp(-spread)), abs=1e-9)
+            assert (row.low, row.high) == pytest.approx(
+                (1 - survival ** math.exp(spread), 1 - survival ** math.exp(-spread)),
+                abs=1e-9,
+            )
         else:
             assert 0 <= row.low <= row.locked <= row.high <= 1
 
@@ -201,15 +275,24 @@ def test_a_curve_with_no_lock_is_0_up_to_wilsons_bound():
     curve = statistics.lock_curve([-1] * 12, 50)
     bound = Z**2 / (12 + Z**2)
     assert (curve.locked == 0).all() and (curve.low == 0).all()
-    assert curve.high.iloc[0] == 0 and curve.high.iloc[1:].to_numpy() == pytest.approx(bound)
+    assert curve.high.iloc[0] == 0 and curve.high.iloc[1:].to_numpy() == pytest.approx(
+        bound
+    )
 
 
 def test_a_curve_where_every_session_locks_ends_at_1_and_never_falls():
     locked_at = np.random.default_rng(10).integers(1, 400, 100)
     curve = statistics.lock_curve(locked_at, 1000)
     assert curve.locked.iloc[-1] == 1 and (curve.locked.diff().dropna() >= 0).all()
-    assert curve.locked.to_numpy() == pytest.approx([(locked_at <= q).mean() for q in curve["query"]])
-    assert ((curve.low >= 0) & (curve.low <= curve.locked) & (curve.locked <= curve.high) & (curve.high <= 1)).all()
+    assert curve.locked.to_numpy() == pytest.approx(
+        [(locked_at <= q).mean() for q in curve["query"]]
+    )
+    assert (
+        (curve.low >= 0)
+        & (curve.low <= curve.locked)
+        & (curve.locked <= curve.high)
+        & (curve.high <= 1)
+    ).all()
 
 
 @pytest.mark.parametrize("n", range(6, 41))
@@ -246,25 +329,60 @@ def test_the_locking_table_counts_what_pandas_counts():
             "learner": ["a"] * 4 + ["b"] * 4,
             "learning_rate": [0.1] * 8,
             "locked_at": [10, 20, -1, 40, -1, -1, -1, -1],
-            "locked_on_best": pd.array([True, False, None, True] + [None] * 4, dtype="boolean"),
+            "locked_on_best": pd.array(
+                [True, False, None, True] + [None] * 4, dtype="boolean"
+            ),
         }
     )
-    a, b = statistics.locking(table, ["learner", "learning_rate"], 50).to_dict("records")
-    assert (a["learner"], a["learning_rate"], a["sessions"], a["queries"]) == ("a", 0.1, 4, 50)
-    assert (a["locked"], a["on_best"], a["right"], a["median"]) == (0.75, 0.5, pytest.approx(2 / 3), 30.0)
+    a, b = statistics.locking(table, ["learner", "learning_rate"], 50).to_dict(
+        "records"
+    )
+    assert (a["learner"], a["learning_rate"], a["sessions"], a["queries"]) == (
+        "a",
+        0.1,
+        4,
+        50,
+    )
+    assert (a["locked"], a["on_best"], a["right"], a["median"]) == (
+        0.75,
+        0.5,
+        pytest.approx(2 / 3),
+        30.0,
+    )
     for name, k, n in (("locked", 3, 4), ("on_best", 2, 4), ("right", 2, 3)):
         theirs = stats.binomtest(k, n).proportion_ci(0.95, "wilson")
         assert (a[f"{name}_low"], a[f"{name}_high"]) == pytest.approx(tuple(theirs))
     assert (b["locked"], b["on_best"]) == (0, 0) and b["locked_high"] > 0
-    assert all(np.isnan(b[k]) for k in ("right", "right_low", "right_high", "median", "median_low", "median_high"))
+    assert all(
+        np.isnan(b[k])
+        for k in (
+            "right",
+            "right_low",
+            "right_high",
+            "median",
+            "median_low",
+            "median_high",
+        )
+    )
 
 
 # Paired tables
 
 
 def paired(rng, n=30, contexts=("c", "d")):
-    one = {c: {"cost_usd": rng.lognormal(size=n), "latency_ms": rng.lognormal(size=n), "accuracy": rng.random(n), "reward": rng.random(n)} for c in contexts}
-    two = {c: {k: v * 1.1 + 0.02 * rng.random(n) for k, v in one[c].items()} for c in contexts}
+    one = {
+        c: {
+            "cost_usd": rng.lognormal(size=n),
+            "latency_ms": rng.lognormal(size=n),
+            "accuracy": rng.random(n),
+            "reward": rng.random(n),
+        }
+        for c in contexts
+    }
+    two = {
+        c: {k: v * 1.1 + 0.02 * rng.random(n) for k, v in one[c].items()}
+        for c in contexts
+    }
     three = {c: {k: rng.permutation(v) for k, v in one[c].items()} for c in contexts}
     return sessions_table({"router": one, "random": two, "cheapest": three}, contexts)
 
@@ -272,7 +390,9 @@ def paired(rng, n=30, contexts=("c", "d")):
 def test_wide_puts_sessions_in_rows_and_contexts_in_columns():
     table = paired(np.random.default_rng(12), n=5)
     found = statistics.wide(table, "cost_usd", "router")
-    expected = table[table.learner == "router"].pivot(index="session", columns="context", values="cost_usd")
+    expected = table[table.learner == "router"].pivot(
+        index="session", columns="context", values="cost_usd"
+    )
     np.testing.assert_array_equal(found, expected.to_numpy())
 
 
@@ -280,11 +400,21 @@ def test_wide_puts_sessions_in_rows_and_contexts_in_columns():
     "damage",
     [
         lambda t: t.drop(t.index[(t.context == "d") & (t.session == 3)]),
-        lambda t: t.drop(t.index[((t.context == "d") & (t.session == 3)) | ((t.context == "c") & (t.session == 1))]),
+        lambda t: t.drop(
+            t.index[
+                ((t.context == "d") & (t.session == 3))
+                | ((t.context == "c") & (t.session == 1))
+            ]
+        ),
         lambda t: t.assign(session=t.session + (t.context == "d")),
         lambda t: pd.concat([t, t]),
     ],
-    ids=["one row filtered", "as many rows, other sessions", "other seeds", "two settings at once"],
+    ids=[
+        "one row filtered",
+        "as many rows, other sessions",
+        "other seeds",
+        "two settings at once",
+    ],
 )
 def test_wide_refuses_tables_whose_sessions_do_not_pair(damage):
     table = damage(paired(np.random.default_rng(13), n=6))
@@ -292,41 +422,77 @@ def test_wide_refuses_tables_whose_sessions_do_not_pair(damage):
         statistics.wide(table, "cost_usd", "router")
 
 
-@pytest.mark.parametrize("how", [lambda t: t.sample(frac=1, random_state=0), lambda t: t.sort_values("session", kind="stable")], ids=["shuffled", "by session"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        lambda t: t.sample(frac=1, random_state=0),
+        lambda t: t.sort_values("session", kind="stable"),
+    ],
+    ids=["shuffled", "by session"],
+)
 def test_pairing_does_not_depend_on_the_order_of_the_rows(how):
     table = paired(np.random.default_rng(13), n=6)
     moved = how(table)
     for t in (table, moved):
-        difference = statistics.wide(t, "reward", "router") - statistics.wide(t, "reward", "random")
-        frame = pd.DataFrame(difference, index=t.session.unique(), columns=t.context.unique()).sort_index().sort_index(axis=1)
-        np.testing.assert_array_equal(frame, statistics.wide(table, "reward", "router") - statistics.wide(table, "reward", "random"))
+        difference = statistics.wide(t, "reward", "router") - statistics.wide(
+            t, "reward", "random"
+        )
+        frame = (
+            pd.DataFrame(
+                difference, index=t.session.unique(), columns=t.context.unique()
+            )
+            .sort_index()
+            .sort_index(axis=1)
+        )
+        np.testing.assert_array_equal(
+            frame,
+            statistics.wide(table, "reward", "router")
+            - statistics.wide(table, "reward", "random"),
+        )
 
 
 def test_wide_names_the_learners_there_are():
-    with pytest.raises(InputError, match="no sessions of 'nobody'.*router, random, cheapest"):
+    with pytest.raises(
+        InputError, match="no sessions of 'nobody'.*router, random, cheapest"
+    ):
         statistics.wide(paired(np.random.default_rng(14)), "cost_usd", "nobody")
 
 
 @pytest.mark.parametrize(
     "control",
-    [lambda t: t.assign(session=t.session + 100), lambda t: t[t.session < 10], lambda t: t.sort_values("context", ascending=False, kind="stable")],
+    [
+        lambda t: t.assign(session=t.session + 100),
+        lambda t: t[t.session < 10],
+        lambda t: t.sort_values("context", ascending=False, kind="stable"),
+    ],
     ids=["other sessions", "fewer sessions", "contexts in another order"],
 )
-def test_a_comparison_is_refused_or_right_when_router_and_control_stand_differently(control):
+def test_a_comparison_is_refused_or_right_when_router_and_control_stand_differently(
+    control,
+):
     whole = paired(np.random.default_rng(15))
     expected = statistics.comparisons(whole, ["router"], ["random"])
-    table = pd.concat([whole[whole.learner == "router"], control(whole[whole.learner == "random"])], ignore_index=True)
+    table = pd.concat(
+        [whole[whole.learner == "router"], control(whole[whole.learner == "random"])],
+        ignore_index=True,
+    )
     try:
         found = statistics.comparisons(table, ["router"], ["random"])
     except InputError:
         return
-    assert set(table[table.learner == "random"].session) == set(table[table.learner == "router"].session), "paired sessions that are not the same"
+    assert set(table[table.learner == "random"].session) == set(
+        table[table.learner == "router"].session
+    ), "paired sessions that are not the same"
     pd.testing.assert_frame_equal(found, expected)
 
 
 def holm(p):
     """Holm's step-down, by hand: the adjusted p-values in the order given."""
-    order, adjusted, largest = sorted(range(len(p)), key=p.__getitem__), [0.0] * len(p), 0.0
+    order, adjusted, largest = (
+        sorted(range(len(p)), key=p.__getitem__),
+        [0.0] * len(p),
+        0.0,
+    )
     for step, i in enumerate(order):
         largest = max(largest, min(1.0, (len(p) - step) * p[i]))
         adjusted[i] = largest
@@ -339,25 +505,41 @@ def test_comparisons_hold_every_pair_and_correct_over_the_rows_of_a_measure():
     assert len(found) == 2 * 2 * 4
     for measure, part in found.groupby("measure"):
         assert part.p_holm.tolist() == pytest.approx(holm(part.p.tolist()))
-        assert set(part.kind) == {"relative" if measure in ("cost_usd", "latency_ms") else "absolute"}
+        assert set(part.kind) == {
+            "relative" if measure in ("cost_usd", "latency_ms") else "absolute"
+        }
     for row in found.itertuples():
-        x, y = (table[(table.context == row.context) & (table.learner == name)][row.measure].to_numpy() for name in (row.learner, row.control))
+        x, y = (
+            table[(table.context == row.context) & (table.learner == name)][
+                row.measure
+            ].to_numpy()
+            for name in (row.learner, row.control)
+        )
         assert row.p == pytest.approx(stats.ttest_rel(x, y).pvalue)
-        assert row.change == pytest.approx(x.mean() / y.mean() - 1 if row.kind == "relative" else x.mean() - y.mean())
+        assert row.change == pytest.approx(
+            x.mean() / y.mean() - 1 if row.kind == "relative" else x.mean() - y.mean()
+        )
 
 
 # Groups and disguises
 
 
 def grouped(values, **options):
-    found = statistics.groups(sessions_table({name: {"reward": np.asarray(v, float)} for name, v in values.items()}), **options)
+    found = statistics.groups(
+        sessions_table(
+            {name: {"reward": np.asarray(v, float)} for name, v in values.items()}
+        ),
+        **options,
+    )
     return dict(zip(found.learner, found.group))
 
 
 def test_strategies_that_are_the_same_share_a_group_and_distinct_ones_do_not():
     base = np.random.default_rng(17).normal(size=50)
     noise = np.random.default_rng(18).normal(size=50)
-    found = grouped({"worst": base - 3 + 0.1 * noise, "twin": base, "best": base + 2, "one": base})
+    found = grouped(
+        {"worst": base - 3 + 0.1 * noise, "twin": base, "best": base + 2, "one": base}
+    )
     assert found == {"best": 1, "one": 2, "twin": 2, "worst": 3}
 
 
@@ -370,17 +552,33 @@ def test_strategies_within_noise_of_each_other_share_a_group():
 def test_where_less_is_better_the_groups_run_the_other_way():
     base = np.random.default_rng(20).normal(size=30)
     assert grouped({"low": base, "high": base + 1}) == {"high": 1, "low": 2}
-    assert grouped({"low": base, "high": base + 1}, larger_is_better=False) == {"low": 1, "high": 2}
+    assert grouped({"low": base, "high": base + 1}, larger_is_better=False) == {
+        "low": 1,
+        "high": 2,
+    }
 
 
 def test_groups_are_those_of_each_context_with_means_and_intervals():
     rng = np.random.default_rng(21)
     x = rng.normal(size=40)
-    table = sessions_table({"a": {"c": {"reward": x + 1}, "d": {"reward": x}}, "b": {"c": {"reward": x}, "d": {"reward": x + 1}}}, ("c", "d"))
+    table = sessions_table(
+        {
+            "a": {"c": {"reward": x + 1}, "d": {"reward": x}},
+            "b": {"c": {"reward": x}, "d": {"reward": x + 1}},
+        },
+        ("c", "d"),
+    )
     found = statistics.groups(table).set_index(["context", "learner"])
-    assert found.group.to_dict() == {("c", "a"): 1, ("c", "b"): 2, ("d", "b"): 1, ("d", "a"): 2}
+    assert found.group.to_dict() == {
+        ("c", "a"): 1,
+        ("c", "b"): 2,
+        ("d", "b"): 1,
+        ("d", "a"): 2,
+    }
     theirs = stats.ttest_1samp(x + 1, 0).confidence_interval(0.95)
-    assert tuple(found.loc[("c", "a"), ["low", "high"]]) == pytest.approx((theirs.low, theirs.high))
+    assert tuple(found.loc[("c", "a"), ["low", "high"]]) == pytest.approx(
+        (theirs.low, theirs.high)
+    )
 
 
 def test_a_groups_test_is_corrected_over_the_context():
@@ -388,25 +586,54 @@ def test_a_groups_test_is_corrected_over_the_context():
     rng = np.random.default_rng(23)
     y = x - 0.05 + rng.normal(0, 0.17, 60)
     p = stats.ttest_rel(x, y).pvalue
-    assert 0.05 / 6 < p < 0.05  # alone it would be told apart, among six tests it is not
+    assert (
+        0.05 / 6 < p < 0.05
+    )  # alone it would be told apart, among six tests it is not
     assert grouped({"x": x, "y": y}) == {"x": 1, "y": 2}
-    assert grouped({"x": x, "y": y, "x again": x, "y again": y}) == {"x": 1, "x again": 1, "y": 1, "y again": 1}
+    assert grouped({"x": x, "y": y, "x again": x, "y again": y}) == {
+        "x": 1,
+        "x again": 1,
+        "y": 1,
+        "y again": 1,
+    }
 
 
 @pytest.mark.parametrize(
     ("share", "gain", "warning"),
-    [(0.95, 0.0, True), (0.875, 0.0, True), (0.87, 0.0, False), (0.95, 0.5, False), (0.95, -0.5, True)],
-    ids=["almost always one LLM", "at the bound", "below it", "but better", "and worse"],
+    [
+        (0.95, 0.0, True),
+        (0.875, 0.0, True),
+        (0.87, 0.0, False),
+        (0.95, 0.5, False),
+        (0.95, -0.5, True),
+    ],
+    ids=[
+        "almost always one LLM",
+        "at the bound",
+        "below it",
+        "but better",
+        "and worse",
+    ],
 )
 def test_a_disguise_is_one_llm_asked_almost_always_and_not_beaten(share, gain, warning):
     x = np.random.default_rng(24).normal(size=20)
     learners = {
-        "router": {"reward": x + gain, "share:A": np.full(20, share), "share:B": np.full(20, 1 - share)},
+        "router": {
+            "reward": x + gain,
+            "share:A": np.full(20, share),
+            "share:B": np.full(20, 1 - share),
+        },
         "A": {"reward": x, "share:A": np.ones(20), "share:B": np.zeros(20)},
         "B": {"reward": x - 9, "share:A": np.zeros(20), "share:B": np.ones(20)},
     }
-    (row,) = statistics.disguises(sessions_table(learners), ["router"], ["A", "B"], share_of_queries=0.875).to_dict("records")
-    assert (row["model"], row["share"], row["warning"]) == ("A", pytest.approx(share), warning)
+    (row,) = statistics.disguises(
+        sessions_table(learners), ["router"], ["A", "B"], share_of_queries=0.875
+    ).to_dict("records")
+    assert (row["model"], row["share"], row["warning"]) == (
+        "A",
+        pytest.approx(share),
+        warning,
+    )
     assert row["change"] == pytest.approx(gain)
 
 
@@ -416,6 +643,15 @@ def test_a_disguise_is_looked_for_in_each_context_on_its_own():
     def shares(a):
         return {"reward": x, "share:A": np.full(10, a), "share:B": np.full(10, 1 - a)}
 
-    table = sessions_table({"router": {"c": shares(1.0), "d": shares(0.0), "e": shares(0.5)}, "A": shares(1.0), "B": shares(0.0)}, ("c", "d", "e"))
+    table = sessions_table(
+        {
+            "router": {"c": shares(1.0), "d": shares(0.0), "e": shares(0.5)},
+            "A": shares(1.0),
+            "B": shares(0.0),
+        },
+        ("c", "d", "e"),
+    )
     found = statistics.disguises(table, ["router"], ["A", "B"])
-    assert found.warning.tolist() == [True, True, False] and found.model.tolist()[:2] == ["A", "B"]
+    assert found.warning.tolist() == [True, True, False] and found.model.tolist()[
+        :2
+    ] == ["A", "B"]

@@ -15,7 +15,16 @@ from pickllm.traces.summary import GRID, VARIABLES
 
 POOLS = tuple(declared_pools())
 MAIN = POOLS[0]
-CONTEXTS = ("simple", "multiple", "parallel", "parallel_multiple", "relevance", "java_js", "executable", "rest")
+CONTEXTS = (
+    "simple",
+    "multiple",
+    "parallel",
+    "parallel_multiple",
+    "relevance",
+    "java_js",
+    "executable",
+    "rest",
+)
 
 
 def synthetic(n=300, accuracy=None, seed=0, contexts=("law",)):
@@ -28,9 +37,17 @@ def synthetic(n=300, accuracy=None, seed=0, contexts=("law",)):
         models=("gpt-4o-2024-05-13", "command-r-plus"),
         query_id=[f"q{i}" for i in range(size)],
         context=np.repeat(contexts, n),
-        accuracy=np.column_stack([hard > 0.3, hard + 0.2 * rng.random(size) > 0.6]).astype(float) if accuracy is None else accuracy,
+        accuracy=(
+            np.column_stack([hard > 0.3, hard + 0.2 * rng.random(size) > 0.6]).astype(
+                float
+            )
+            if accuracy is None
+            else accuracy
+        ),
         cost_usd=np.zeros((size, 2)),
-        latency_ms=np.column_stack([200 + tokens * rng.lognormal(1, 0.3, size), rng.lognormal(6.5, 0.5, size)]),
+        latency_ms=np.column_stack(
+            [200 + tokens * rng.lognormal(1, 0.3, size), rng.lognormal(6.5, 0.5, size)]
+        ),
         input_tokens=np.column_stack([tokens, tokens + 5]),
         output_tokens=np.rint(rng.gamma(2, 10, (size, 2))),
         prices=pk.read_prices(),
@@ -38,8 +55,20 @@ def synthetic(n=300, accuracy=None, seed=0, contexts=("law",)):
 
 
 def same(a, b):
-    arrays = ("query_id", "context", "accuracy", "cost_usd", "latency_ms", "input_tokens", "output_tokens")
-    return a.models == b.models and a.limits == b.limits and all(np.array_equal(getattr(a, f), getattr(b, f)) for f in arrays)
+    arrays = (
+        "query_id",
+        "context",
+        "accuracy",
+        "cost_usd",
+        "latency_ms",
+        "input_tokens",
+        "output_tokens",
+    )
+    return (
+        a.models == b.models
+        and a.limits == b.limits
+        and all(np.array_equal(getattr(a, f), getattr(b, f)) for f in arrays)
+    )
 
 
 def patterns(trace):
@@ -50,27 +79,48 @@ def patterns(trace):
 # A summary by itself
 
 
-def test_a_saved_summary_samples_the_same_trace_after_loading_as_after_saving_again(tmp_path):
+def test_a_saved_summary_samples_the_same_trace_after_loading_as_after_saving_again(
+    tmp_path,
+):
     pk.TraceSummary.of(synthetic(contexts=("law", "art"))).save(tmp_path / "a.json")
     loaded = pk.TraceSummary.load(tmp_path / "a.json")
     loaded.save(tmp_path / "b.json")
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
-    assert same(loaded.sample(700, seed=3), pk.TraceSummary.load(tmp_path / "b.json").sample(700, seed=3))
+    assert same(
+        loaded.sample(700, seed=3),
+        pk.TraceSummary.load(tmp_path / "b.json").sample(700, seed=3),
+    )
 
 
 def test_the_file_keeps_the_sample_but_for_the_digits_it_rounds(tmp_path):
     summary = pk.TraceSummary.of(synthetic())
     summary.save(tmp_path / "a.json")
-    a, b = summary.sample(500, seed=1), pk.TraceSummary.load(tmp_path / "a.json").sample(500, seed=1)
-    assert (a.accuracy == b.accuracy).all() and a.latency_ms == pytest.approx(b.latency_ms, rel=2e-3)
-    assert abs(a.input_tokens - b.input_tokens).max() <= 1 and abs(a.output_tokens - b.output_tokens).max() <= 1
+    a, b = (
+        summary.sample(500, seed=1),
+        pk.TraceSummary.load(tmp_path / "a.json").sample(500, seed=1),
+    )
+    assert (a.accuracy == b.accuracy).all() and a.latency_ms == pytest.approx(
+        b.latency_ms, rel=2e-3
+    )
+    assert (
+        abs(a.input_tokens - b.input_tokens).max() <= 1
+        and abs(a.output_tokens - b.output_tokens).max() <= 1
+    )
 
 
 def test_a_sample_is_reproducible_and_moves_with_its_seed():
     summary = bundled_summary(MAIN)
-    a, b, other = summary.sample(80, seed=5), summary.sample(80, seed=5), summary.sample(80, seed=6)
+    a, b, other = (
+        summary.sample(80, seed=5),
+        summary.sample(80, seed=5),
+        summary.sample(80, seed=6),
+    )
     assert same(a, b) and (a.latency_ms != other.latency_ms).mean() > 0.9
-    assert a.n_queries == 8 * 80 and a.contexts == CONTEXTS and len(set(a.query_id.tolist())) == a.n_queries
+    assert (
+        a.n_queries == 8 * 80
+        and a.contexts == CONTEXTS
+        and len(set(a.query_id.tolist())) == a.n_queries
+    )
 
 
 def test_the_bundled_trace_is_the_fixed_sample_of_5000_queries_a_context():
@@ -78,18 +128,28 @@ def test_the_bundled_trace_is_the_fixed_sample_of_5000_queries_a_context():
         trace = pk.load_trace(pool)
         assert Counter(trace.context.tolist()) == dict.fromkeys(CONTEXTS, 5000)
         assert list(trace.models) == declared_pools()[pool]["models"]
-        assert same(trace, pk.TraceSummary.load(home("data") / f"{pool}.summary.json").sample(5000, seed=0))
+        assert same(
+            trace,
+            pk.TraceSummary.load(home("data") / f"{pool}.summary.json").sample(
+                5000, seed=0
+            ),
+        )
 
 
 def test_a_summary_file_loads_as_the_trace_it_stands_for():
-    assert same(pk.load_trace(home("data") / f"{MAIN}.summary.json"), pk.load_trace(MAIN))
+    assert same(
+        pk.load_trace(home("data") / f"{MAIN}.summary.json"), pk.load_trace(MAIN)
+    )
 
 
 @pytest.mark.parametrize("n", [7, 300, 1000])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_joint_accuracy_patterns_are_sampled_within_one_of_their_share(n, seed):
     trace = synthetic(n=211)
-    shares, drawn = patterns(trace), patterns(pk.TraceSummary.of(trace).sample(n, seed=seed))
+    shares, drawn = (
+        patterns(trace),
+        patterns(pk.TraceSummary.of(trace).sample(n, seed=seed)),
+    )
     assert set(drawn) <= set(shares) and len(shares) > 2
     assert all(abs(drawn[p] - n * count / 211) <= 1 for p, count in shares.items())
 
@@ -98,7 +158,12 @@ def test_a_sample_of_many_seeds_has_the_pattern_shares_on_average():
     trace = synthetic(n=211)
     summary, shares = pk.TraceSummary.of(trace), patterns(trace)
     drawn = [patterns(summary.sample(10, seed=seed)) for seed in range(400)]
-    for p, count in shares.items():  # ten at a time, so that rounding to whole counts must be unbiased
+    for (
+        p,
+        count,
+    ) in (
+        shares.items()
+    ):  # ten at a time, so that rounding to whole counts must be unbiased
         counts = np.array([d[p] for d in drawn])
         assert abs(counts.mean() - 10 * count / 211) < 4 * max(counts.std(), 0.05) / 20
 
@@ -106,15 +171,24 @@ def test_a_sample_of_many_seeds_has_the_pattern_shares_on_average():
 def test_the_order_of_a_sample_says_nothing_of_its_patterns():
     sample = pk.TraceSummary.of(synthetic()).sample(3000, seed=1)
     for j in range(2):
-        assert abs(np.corrcoef(np.arange(3000), sample.accuracy[:, j])[0, 1]) < 4 / np.sqrt(3000)
+        assert abs(
+            np.corrcoef(np.arange(3000), sample.accuracy[:, j])[0, 1]
+        ) < 4 / np.sqrt(3000)
 
 
 def test_sampled_costs_are_the_prices_of_sampled_whole_tokens():
     trace = bundled_summary(MAIN).sample(50)
-    prices = [(0.25, 1.25), (0.7, 0.7), (3, 15), (10, 30)]  # US dollars per million tokens, in and out
+    prices = [
+        (0.25, 1.25),
+        (0.7, 0.7),
+        (3, 15),
+        (10, 30),
+    ]  # US dollars per million tokens, in and out
     assert (trace.input_tokens % 1 == 0).all() and (trace.output_tokens % 1 == 0).all()
     for j, (in_, out) in enumerate(prices):
-        assert trace.cost_usd[:, j] == pytest.approx((trace.input_tokens[:, j] * in_ + trace.output_tokens[:, j] * out) / 1e6)
+        assert trace.cost_usd[:, j] == pytest.approx(
+            (trace.input_tokens[:, j] * in_ + trace.output_tokens[:, j] * out) / 1e6
+        )
 
 
 def test_a_sample_stays_within_the_extremes_of_its_rows():
@@ -122,12 +196,16 @@ def test_a_sample_stays_within_the_extremes_of_its_rows():
     sample = pk.TraceSummary.of(trace).sample(4000)
     for v in VARIABLES:
         rows, drawn = getattr(trace, v), getattr(sample, v)
-        assert (drawn.min(axis=0) >= rows.min(axis=0)).all() and (drawn.max(axis=0) <= rows.max(axis=0)).all()
+        assert (drawn.min(axis=0) >= rows.min(axis=0)).all() and (
+            drawn.max(axis=0) <= rows.max(axis=0)
+        ).all()
 
 
 def test_at_most_eleven_accuracies_are_kept_and_more_are_binned_in_ten_equal_counts():
     rng = np.random.default_rng(2)
-    few = pk.TraceSummary.of(synthetic(accuracy=rng.integers(0, 11, (300, 2)) / 10)).contexts["law"]
+    few = pk.TraceSummary.of(
+        synthetic(accuracy=rng.integers(0, 11, (300, 2)) / 10)
+    ).contexts["law"]
     assert few["levels"] == pytest.approx(np.arange(11) / 10)
     accuracy = rng.random((300, 2)) ** 2
     many = pk.TraceSummary.of(synthetic(accuracy=accuracy))
@@ -138,7 +216,9 @@ def test_at_most_eleven_accuracies_are_kept_and_more_are_binned_in_ten_equal_cou
         sizes[a] += count
         sizes[b] += count
     assert sizes == dict.fromkeys(range(10), 60)
-    assert many.sample(3000).accuracy.mean(axis=0) == pytest.approx(accuracy.mean(axis=0), abs=0.02)
+    assert many.sample(3000).accuracy.mean(axis=0) == pytest.approx(
+        accuracy.mean(axis=0), abs=0.02
+    )
 
 
 def test_small_cells_hold_the_quantiles_of_all_answers_and_not_their_own_rows():
@@ -153,8 +233,12 @@ def test_small_cells_hold_the_quantiles_of_all_answers_and_not_their_own_rows():
         assert quantiles[GRID.index(0.5)] == pytest.approx(np.median(everything))
     held = {x for q in cells[0]["quantiles"] for x in q}
     assert not held & set(trace.latency_ms[:4, 0].tolist())
-    own = pk.TraceSummary.of(trace, min_cell=4).contexts["law"]["cells"]["gpt-4o-2024-05-13"][0]
-    assert own["quantiles"][2][0] == trace.latency_ms[:4, 0].min()  # with a lower limit they would
+    own = pk.TraceSummary.of(trace, min_cell=4).contexts["law"]["cells"][
+        "gpt-4o-2024-05-13"
+    ][0]
+    assert (
+        own["quantiles"][2][0] == trace.latency_ms[:4, 0].min()
+    )  # with a lower limit they would
 
 
 def test_a_context_too_small_to_hide_its_rows_is_not_summarised():
@@ -187,8 +271,14 @@ DAMAGED = {
     "no cells": lambda: damage(lambda c: c["contexts"]["rest"].pop("cells")),
     "no patterns": lambda: damage(lambda c: c["contexts"]["rest"].pop("patterns")),
     "no levels": lambda: damage(lambda c: c["contexts"]["rest"].pop("levels")),
-    "a level that is no number": lambda: damage(lambda c: c["contexts"]["rest"]["cells"]["command-r-plus"].update(x={})),
-    "short quantiles": lambda: damage(lambda c: c["contexts"]["rest"]["cells"]["command-r-plus"]["1"]["quantiles"][0].pop()),
+    "a level that is no number": lambda: damage(
+        lambda c: c["contexts"]["rest"]["cells"]["command-r-plus"].update(x={})
+    ),
+    "short quantiles": lambda: damage(
+        lambda c: c["contexts"]["rest"]["cells"]["command-r-plus"]["1"]["quantiles"][
+            0
+        ].pop()
+    ),
     "another model": lambda: damage(lambda c: c["models"].__setitem__(0, "other")),
     "no price": lambda: damage(lambda c: c["prices"].pop()),
     "wrong limits": lambda: damage(lambda c: c["limits"].update(max_cost_usd=-1)),
@@ -226,9 +316,21 @@ def test_a_sample_of_a_summary_has_the_marginals_and_rank_correlations_of_its_ro
     sample = pk.TraceSummary.of(trace).sample(4000, seed=9)
     for j in range(2):
         for v in VARIABLES:
-            assert stats.ks_2samp(getattr(trace, v)[:, j], getattr(sample, v)[:, j], method="asymp").pvalue > 1e-3
-        for a, b in (("input_tokens", "latency_ms"), ("output_tokens", "latency_ms"), ("input_tokens", "output_tokens")):
-            rho = [stats.spearmanr(getattr(t, a)[:, j], getattr(t, b)[:, j]).statistic for t in (trace, sample)]
+            assert (
+                stats.ks_2samp(
+                    getattr(trace, v)[:, j], getattr(sample, v)[:, j], method="asymp"
+                ).pvalue
+                > 1e-3
+            )
+        for a, b in (
+            ("input_tokens", "latency_ms"),
+            ("output_tokens", "latency_ms"),
+            ("input_tokens", "output_tokens"),
+        ):
+            rho = [
+                stats.spearmanr(getattr(t, a)[:, j], getattr(t, b)[:, j]).statistic
+                for t in (trace, sample)
+            ]
             assert rho[0] == pytest.approx(rho[1], abs=4 * np.sqrt(2 / 4000))
 
 
@@ -239,20 +341,32 @@ def outcomes(trace, context):
     """Accuracy, cost, latency and raw reward of each LLM on the queries of a context."""
     here = trace.select(context=context)
     reward = pk.Reward().raw(here.accuracy, here.cost_usd, here.latency_ms)
-    return {"accuracy": here.accuracy, "cost": here.cost_usd, "latency": here.latency_ms, "reward": reward}
+    return {
+        "accuracy": here.accuracy,
+        "cost": here.cost_usd,
+        "latency": here.latency_ms,
+        "reward": reward,
+    }
 
 
 @pytest.mark.parametrize("pool", POOLS)
 def test_the_shipped_summary_is_the_summary_of_the_measured_rows(rows, pool, tmp_path):
     pk.TraceSummary.of(rows[pool]).save(tmp_path / "again.json")
-    shipped, again = (json.loads(p.read_text("utf-8")) for p in (home("data") / f"{pool}.summary.json", tmp_path / "again.json"))
+    shipped, again = (
+        json.loads(p.read_text("utf-8"))
+        for p in (home("data") / f"{pool}.summary.json", tmp_path / "again.json")
+    )
 
     def agree(a, b):
         if isinstance(a, dict):
             return a.keys() == b.keys() and all(agree(a[k], b[k]) for k in a)
         if isinstance(a, list):
             return len(a) == len(b) and all(map(agree, a, b))
-        return abs(a - b) <= 1e-4 + 1e-5 * abs(a) if isinstance(a, (int, float)) else a == b
+        return (
+            abs(a - b) <= 1e-4 + 1e-5 * abs(a)
+            if isinstance(a, (int, float))
+            else a == b
+        )
 
     for part in ("format", "models", "limits", "prices", "grid", "contexts"):
         assert agree(shipped[part], again[part]), part
@@ -265,9 +379,13 @@ def test_every_outcome_of_the_bundled_trace_has_the_law_of_the_rows(rows, pool):
         measured, drawn = outcomes(rows[pool], context), outcomes(sample, context)
         for name in measured:
             for j, model in enumerate(sample.models):
-                found[context, name, model] = stats.ks_2samp(measured[name][:, j], drawn[name][:, j], method="asymp")
+                found[context, name, model] = stats.ks_2samp(
+                    measured[name][:, j], drawn[name][:, j], method="asymp"
+                )
     assert min(f.pvalue for f in found.values()) > 0.01 / len(found)  # Bonferroni
-    assert max(f.statistic for f in found.values()) < 0.15  # and nearer than a fresh sample of the rows' size need be
+    assert (
+        max(f.statistic for f in found.values()) < 0.15
+    )  # and nearer than a fresh sample of the rows' size need be
 
 
 @pytest.mark.parametrize("pool", POOLS)
@@ -275,19 +393,33 @@ def test_the_bundled_trace_has_the_means_of_the_rows(rows, pool):
     sample = pk.load_trace(pool)
     for context in CONTEXTS:
         measured, drawn = outcomes(rows[pool], context), outcomes(sample, context)
-        assert drawn["accuracy"].mean(axis=0) == pytest.approx(measured["accuracy"].mean(axis=0), abs=8 / 5000)  # each of some 14 patterns within one query
+        assert drawn["accuracy"].mean(axis=0) == pytest.approx(
+            measured["accuracy"].mean(axis=0), abs=8 / 5000
+        )  # each of some 14 patterns within one query
         for name in ("cost", "latency"):
-            assert drawn[name].mean(axis=0) == pytest.approx(measured[name].mean(axis=0), rel=0.05), (context, name)
+            assert drawn[name].mean(axis=0) == pytest.approx(
+                measured[name].mean(axis=0), rel=0.05
+            ), (context, name)
 
 
 @pytest.mark.parametrize("pool", POOLS)
 def test_the_bundled_trace_has_the_rank_correlations_of_the_rows(rows, pool):
     sample, gaps = pk.load_trace(pool), []
     for context in CONTEXTS:
-        measured, drawn = rows[pool].select(context=context), sample.select(context=context)
+        measured, drawn = (
+            rows[pool].select(context=context),
+            sample.select(context=context),
+        )
         for j in range(4):
-            for a, b in (("input_tokens", "output_tokens"), ("input_tokens", "latency_ms"), ("output_tokens", "latency_ms")):
-                rho = [stats.spearmanr(getattr(t, a)[:, j], getattr(t, b)[:, j]).statistic for t in (measured, drawn)]
+            for a, b in (
+                ("input_tokens", "output_tokens"),
+                ("input_tokens", "latency_ms"),
+                ("output_tokens", "latency_ms"),
+            ):
+                rho = [
+                    stats.spearmanr(getattr(t, a)[:, j], getattr(t, b)[:, j]).statistic
+                    for t in (measured, drawn)
+                ]
                 gaps.append(abs(rho[0] - rho[1]))
     assert max(gaps) < 0.1 and np.median(gaps) < 0.03
 
@@ -295,18 +427,34 @@ def test_the_bundled_trace_has_the_rank_correlations_of_the_rows(rows, pool):
 @pytest.mark.parametrize("pool", POOLS)
 def test_joint_accuracies_of_the_bundled_trace_have_the_shares_of_the_rows(rows, pool):
     for context in CONTEXTS:
-        measured, drawn = rows[pool].select(context=context), pk.load_trace(pool).select(context=context)
+        measured, drawn = (
+            rows[pool].select(context=context),
+            pk.load_trace(pool).select(context=context),
+        )
         counts = patterns(drawn)
         assert set(counts) == set(patterns(measured))
-        assert all(abs(counts[p] - 5000 * n / measured.n_queries) <= 1 for p, n in patterns(measured).items())
+        assert all(
+            abs(counts[p] - 5000 * n / measured.n_queries) <= 1
+            for p, n in patterns(measured).items()
+        )
 
 
 @pytest.mark.parametrize("context", CONTEXTS)
 def test_sessions_lock_alike_on_the_bundled_trace_and_on_the_rows(rows, context):
     def locks(trace, seed):
         here = trace.select(context=context)
-        s = pk.replay(here, pk.Reward(), pk.LinearRewardInaction(0.1), sessions=2000, queries=1200, seed=seed, checkpoints=2)
-        return np.bincount(s.locked_model + 1, minlength=5) / 2000, np.median(s.locked_at[s.locked_at > 0])
+        s = pk.replay(
+            here,
+            pk.Reward(),
+            pk.LinearRewardInaction(0.1),
+            sessions=2000,
+            queries=1200,
+            seed=seed,
+            checkpoints=2,
+        )
+        return np.bincount(s.locked_model + 1, minlength=5) / 2000, np.median(
+            s.locked_at[s.locked_at > 0]
+        )
 
     (a, time), (b, bundled_time) = locks(rows[MAIN], 1), locks(pk.load_trace(MAIN), 1)
     assert abs(a - b).max() < 0.04 and a[0] < 0.02
@@ -323,7 +471,9 @@ def awkward(kind, n=60, models=2, seed=4):
         "rare": (rng.random((n, models)) < 0.03).astype(float),
         "unique": rng.random((n, models)),
         "levels": rng.choice([0, 0.5, 1.0], (n, models), p=[0.5, 0.48, 0.02]),
-        "one odd": np.where(np.arange(n)[:, None] == 7, 0.37, 1.0) * np.ones((n, models)),
+        "one odd": (
+            np.where(np.arange(n)[:, None] == 7, 0.37, 1.0) * np.ones((n, models))
+        ),
     }[kind]
     tokens = rng.permutation(np.arange(1000, 1000 + n * models)).reshape(n, models)
     return pk.Trace(
@@ -335,24 +485,38 @@ def awkward(kind, n=60, models=2, seed=4):
         latency_ms=rng.permutation(rng.lognormal(7, 1, n * models)).reshape(n, models),
         input_tokens=tokens,
         output_tokens=tokens + 5000,
-        prices={f"m{j}": pk.Price(f"m{j}", "v", 1.0, 2.0, "2025-01-01", "list") for j in range(models)},
-    ).reprice({f"m{j}": pk.Price(f"m{j}", "v", 1.0, 2.0, "2025-01-01", "list") for j in range(models)})
+        prices={
+            f"m{j}": pk.Price(f"m{j}", "v", 1.0, 2.0, "2025-01-01", "list")
+            for j in range(models)
+        },
+    ).reprice(
+        {
+            f"m{j}": pk.Price(f"m{j}", "v", 1.0, 2.0, "2025-01-01", "list")
+            for j in range(models)
+        }
+    )
 
 
 KINDS = ("rare", "unique", "levels", "one odd")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("n", "models", "k"), [(60, 2, 5), (60, 7, 5), (12, 3, 5), (5, 2, 5), (200, 4, 20)])
+@pytest.mark.parametrize(
+    ("n", "models", "k"), [(60, 2, 5), (60, 7, 5), (12, 3, 5), (5, 2, 5), (200, 4, 20)]
+)
 def test_every_published_count_is_of_enough_queries(kind, n, models, k):
     trace = awkward(kind, n, models)
     here = pk.TraceSummary.of(trace, k, protect=True).contexts["law"]
     counts = [p[-1] for p in here["patterns"]]
     assert min(counts) >= k and sum(counts) == n
     for j, levels in enumerate(here["cells"].values()):
-        assert {level: cell["n"] for level, cell in levels.items()} == Counter(p[j] for p in here["patterns"] for _ in range(p[-1]))
+        assert {level: cell["n"] for level, cell in levels.items()} == Counter(
+            p[j] for p in here["patterns"] for _ in range(p[-1])
+        )
         assert min(cell["n"] for cell in levels.values()) >= k
-    assert sorted({code for p in here["patterns"] for code in p[:-1]}) == list(range(len(here["levels"])))  # no level that nobody has
+    assert sorted({code for p in here["patterns"] for code in p[:-1]}) == list(
+        range(len(here["levels"]))
+    )  # no level that nobody has
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -361,13 +525,20 @@ def test_no_published_quantile_is_one_query_s_own_value(kind, n, models, k):
     trace = awkward(kind, n, models)  # whose tokens and latencies are all different
     cells = pk.TraceSummary.of(trace, k, protect=True).contexts["law"]["cells"]
     open_cells = pk.TraceSummary.of(trace, k).contexts["law"]["cells"]
-    assert any(q[0] in getattr(trace, v) for v, q in zip(VARIABLES, open_cells["m0"][max(open_cells["m0"])]["quantiles"]))  # unprotected ones are
+    assert any(
+        q[0] in getattr(trace, v)
+        for v, q in zip(VARIABLES, open_cells["m0"][max(open_cells["m0"])]["quantiles"])
+    )  # unprotected ones are
     for j, levels in enumerate(cells.values()):
         for cell in levels.values():
             for v, q in zip(VARIABLES, cell["quantiles"]):
                 values = np.sort(getattr(trace, v)[:, j])
-                # no lower than the mean of the k smallest, no higher than that of the k largest, of all the LLM's answers
-                assert values[:k].mean() - 1e-9 <= q[0] and q[-1] <= values[-k:].mean() + 1e-9
+                # no lower than the mean of the k smallest, no higher than that of the k
+                # largest, of all the LLM's answers
+                assert (
+                    values[:k].mean() - 1e-9 <= q[0]
+                    and q[-1] <= values[-k:].mean() + 1e-9
+                )
                 assert v != "latency_ms" or not set(q) & set(values.tolist())
 
 
@@ -377,7 +548,10 @@ def test_changing_one_query_within_its_group_moves_no_quantile_by_more_than_its_
 
     latency = trace.latency_ms.copy()
     latency[latency[:, 0].argmax(), 0] *= 3  # the slowest answer, three times as slow
-    a, b = (pk.TraceSummary.of(t, k, protect=True).contexts["law"]["cells"]["m0"] for t in (trace, replace(trace, latency_ms=latency)))
+    a, b = (
+        pk.TraceSummary.of(t, k, protect=True).contexts["law"]["cells"]["m0"]
+        for t in (trace, replace(trace, latency_ms=latency))
+    )
     top = lambda cells: max(cell["quantiles"][2][-1] for cell in cells.values())  # noqa: E731
     assert 0 < top(b) - top(a) <= 2 * trace.latency_ms[:, 0].max() / k + 1e-9
 
@@ -385,29 +559,51 @@ def test_changing_one_query_within_its_group_moves_no_quantile_by_more_than_its_
 def test_levels_of_accuracy_that_one_query_has_are_not_published(tmp_path):
     summary = pk.TraceSummary.of(awkward("one odd"), protect=True)
     summary.save(tmp_path / "s.json")
-    assert summary.contexts["law"]["levels"] == [1.0] and "0.37" not in (tmp_path / "s.json").read_text()
+    assert (
+        summary.contexts["law"]["levels"] == [1.0]
+        and "0.37" not in (tmp_path / "s.json").read_text()
+    )
     assert 0.37 in pk.TraceSummary.of(awkward("one odd")).contexts["law"]["levels"]
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_each_published_level_is_the_own_accuracy_of_enough_queries_or_a_mean(seed):
     rng, k = np.random.default_rng(seed), 5
-    accuracy = rng.choice([0, 0.1, 0.2, 0.37, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0], (12, 3), p=[0.2, *[0.075] * 8, 0.2])  # nearly every pattern and level is rare
+    accuracy = rng.choice(
+        [0, 0.1, 0.2, 0.37, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0],
+        (12, 3),
+        p=[0.2, *[0.075] * 8, 0.2],
+    )  # nearly every pattern and level is rare
     from dataclasses import replace
 
-    here = pk.TraceSummary.of(replace(awkward("rare", 12, 3), accuracy=accuracy), k, protect=True).contexts["law"]
+    here = pk.TraceSummary.of(
+        replace(awkward("rare", 12, 3), accuracy=accuracy), k, protect=True
+    ).contexts["law"]
     for level in here["levels"]:
-        assert (accuracy == level).any(axis=1).sum() >= k or level not in accuracy or len(here["levels"]) == 1
+        assert (
+            (accuracy == level).any(axis=1).sum() >= k
+            or level not in accuracy
+            or len(here["levels"]) == 1
+        )
 
 
 def test_protection_keeps_means_and_leaves_common_patterns_as_they_are():
     trace = synthetic(n=400)
-    assert min(patterns(trace).values()) >= 5  # nothing rare: accuracy stays, query by query
-    open_one, protected = (pk.TraceSummary.of(trace, 5, protect=p).contexts["law"] for p in (False, True))
-    assert open_one["patterns"] == protected["patterns"] and open_one["rows"] == protected["rows"]
+    assert (
+        min(patterns(trace).values()) >= 5
+    )  # nothing rare: accuracy stays, query by query
+    open_one, protected = (
+        pk.TraceSummary.of(trace, 5, protect=p).contexts["law"] for p in (False, True)
+    )
+    assert (
+        open_one["patterns"] == protected["patterns"]
+        and open_one["rows"] == protected["rows"]
+    )
     sample = pk.TraceSummary.of(trace, 5, protect=True).sample(20_000)
     for v in VARIABLES:
-        assert getattr(sample, v).mean(axis=0) == pytest.approx(getattr(trace, v).mean(axis=0), rel=0.03)
+        assert getattr(sample, v).mean(axis=0) == pytest.approx(
+            getattr(trace, v).mean(axis=0), rel=0.03
+        )
 
 
 def test_a_protected_summary_loads_samples_and_says_what_it_discloses(tmp_path):
@@ -415,15 +611,29 @@ def test_a_protected_summary_loads_samples_and_says_what_it_discloses(tmp_path):
     summary = pk.TraceSummary.of(trace, 6, protect=True)
     summary.save(tmp_path / "s.json")
     again = pk.TraceSummary.load(tmp_path / "s.json")
-    assert again.sample(100).n_queries == 100 and "trace_sha256" not in (tmp_path / "s.json").read_text()
+    assert (
+        again.sample(100).n_queries == 100
+        and "trace_sha256" not in (tmp_path / "s.json").read_text()
+    )
     said = again.disclosed()
     rarest = min(p[-1] for p in summary.contexts["law"]["patterns"])
-    assert f"the rarest of {rarest} queries" in said[0] and "at least 6 queries" in said[-1] and "60 queries" in said[0]
+    assert (
+        f"the rarest of {rarest} queries" in said[0]
+        and "at least 6 queries" in said[-1]
+        and "60 queries" in said[0]
+    )
     assert "not protected" in pk.TraceSummary.of(trace).disclosed()[-1]
-    assert summary.shift(trace) == pytest.approx(np.abs(again.sample(6000).accuracy.mean(axis=0) - trace.accuracy.mean(axis=0)).max(), abs=0.01)
+    assert summary.shift(trace) == pytest.approx(
+        np.abs(
+            again.sample(6000).accuracy.mean(axis=0) - trace.accuracy.mean(axis=0)
+        ).max(),
+        abs=0.01,
+    )
 
 
-@pytest.mark.parametrize(("least", "protect"), [(1, True), (0, False), (-3, True), (2.5, True)])
+@pytest.mark.parametrize(
+    ("least", "protect"), [(1, True), (0, False), (-3, True), (2.5, True)]
+)
 def test_a_limit_that_hides_nothing_is_refused(least, protect):
     with pytest.raises(pk.InputError, match="min_cell must be a whole number"):
         pk.TraceSummary.of(awkward("rare"), least, protect=protect)
@@ -436,8 +646,13 @@ def test_costs_that_no_price_gives_back_are_summarised_as_they_are():
     own = replace(trace, cost_usd=trace.latency_ms * [[2e-6, 5e-6]], prices={})
     for summary in (pk.TraceSummary.of(own), pk.TraceSummary.of(own, protect=True)):
         sample = summary.sample(8000)
-        assert sample.prices == {} and sample.cost_usd.mean(axis=0) == pytest.approx(own.cost_usd.mean(axis=0), rel=0.05)
-        assert stats.spearmanr(sample.cost_usd[:, 0], sample.latency_ms[:, 0]).statistic > 0.95
+        assert sample.prices == {} and sample.cost_usd.mean(axis=0) == pytest.approx(
+            own.cost_usd.mean(axis=0), rel=0.05
+        )
+        assert (
+            stats.spearmanr(sample.cost_usd[:, 0], sample.latency_ms[:, 0]).statistic
+            > 0.95
+        )
         assert "cost" in summary.disclosed()[0]
     assert "cost" not in pk.TraceSummary.of(trace).disclosed()[0]
 
@@ -446,9 +661,42 @@ def test_summarise_protects_what_is_not_bundled(tmp_path, capsys):
     from pickllm.__main__ import main
 
     awkward("rare").save(tmp_path / "mine.csv")
-    assert main(["summarise", str(tmp_path / "mine.csv"), "--output", str(tmp_path / "s.json")]) == 0
+    assert (
+        main(
+            [
+                "summarise",
+                str(tmp_path / "mine.csv"),
+                "--output",
+                str(tmp_path / "s.json"),
+            ]
+        )
+        == 0
+    )
     out = capsys.readouterr().out
-    assert "Whoever reads it learns:" in out and "at least 5 queries" in out and "moved an LLM's mean accuracy" in out
-    assert pk.load_trace(tmp_path / "s.json").sample_of.provenance == {"trace": "mine", "min_cell": 5, "protected": True}
-    assert main(["summarise", str(tmp_path / "mine.csv"), "--min-cell", "61", "--output", str(tmp_path / "t.json")]) == 2
-    assert "must have at least 61 queries" in capsys.readouterr().err and not (tmp_path / "t.json").exists()
+    assert (
+        "Whoever reads it learns:" in out
+        and "at least 5 queries" in out
+        and "moved an LLM's mean accuracy" in out
+    )
+    assert pk.load_trace(tmp_path / "s.json").sample_of.provenance == {
+        "trace": "mine",
+        "min_cell": 5,
+        "protected": True,
+    }
+    assert (
+        main(
+            [
+                "summarise",
+                str(tmp_path / "mine.csv"),
+                "--min-cell",
+                "61",
+                "--output",
+                str(tmp_path / "t.json"),
+            ]
+        )
+        == 2
+    )
+    assert (
+        "must have at least 61 queries" in capsys.readouterr().err
+        and not (tmp_path / "t.json").exists()
+    )

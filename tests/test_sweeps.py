@@ -21,7 +21,11 @@ from pickllm.sweeps.store import Store
 from pickllm.sweeps.totals import merged, totals
 
 REWARDS = {"ratio": pk.Reward(), "linear": pk.Reward(form="linear")}
-LEARNERS = {"automaton": pk.LinearRewardInaction(0.3), "Q": pk.QLearning(0.2), "oracle": pk.Oracle()}
+LEARNERS = {
+    "automaton": pk.LinearRewardInaction(0.3),
+    "Q": pk.QLearning(0.2),
+    "oracle": pk.Oracle(),
+}
 
 
 @pytest.fixture(scope="module")
@@ -31,59 +35,153 @@ def trace():
 
 def files(folder):
     """Each result's bytes by its name."""
-    return {p.name: p.read_bytes() for p in sorted(pathlib.Path(folder).glob("*.parquet"))}
+    return {
+        p.name: p.read_bytes() for p in sorted(pathlib.Path(folder).glob("*.parquet"))
+    }
 
 
 def test_a_sweep_is_its_replays_one_after_the_other(trace):
-    table = pk.sweep(trace, REWARDS, LEARNERS, contexts=["simple", "rest"], sessions=7, queries=40, seed=3)
-    assert list(table.groupby(["context", "reward_form", "learner"], sort=False).size()) == [7] * 12
-    for (context, form, name), rows in table.groupby(["context", "reward_form", "learner"], sort=False):
-        alone = replay(trace.select(context=context), REWARDS[form], LEARNERS[name], sessions=7, queries=40, seed=3).table()
+    table = pk.sweep(
+        trace,
+        REWARDS,
+        LEARNERS,
+        contexts=["simple", "rest"],
+        sessions=7,
+        queries=40,
+        seed=3,
+    )
+    assert (
+        list(table.groupby(["context", "reward_form", "learner"], sort=False).size())
+        == [7] * 12
+    )
+    for (context, form, name), rows in table.groupby(
+        ["context", "reward_form", "learner"], sort=False
+    ):
+        alone = replay(
+            trace.select(context=context),
+            REWARDS[form],
+            LEARNERS[name],
+            sessions=7,
+            queries=40,
+            seed=3,
+        ).table()
         pd.testing.assert_frame_equal(rows[alone.columns].reset_index(drop=True), alone)
 
 
 @pytest.mark.parametrize("learner", LEARNERS)
 def test_chunks_and_threads_change_no_session(trace, learner, monkeypatch):
-    whole = pk.sweep(trace, pk.Reward(), LEARNERS[learner], contexts="rest", sessions=101, queries=30)
+    whole = pk.sweep(
+        trace, pk.Reward(), LEARNERS[learner], contexts="rest", sessions=101, queries=30
+    )
     monkeypatch.setattr(run, "TABULATED", 33 * 30)
     for n_jobs in (1, 3):
-        pd.testing.assert_frame_equal(pk.sweep(trace, pk.Reward(), LEARNERS[learner], contexts="rest", sessions=101, queries=30, n_jobs=n_jobs), whole, check_exact=True)
+        pd.testing.assert_frame_equal(
+            pk.sweep(
+                trace,
+                pk.Reward(),
+                LEARNERS[learner],
+                contexts="rest",
+                sessions=101,
+                queries=30,
+                n_jobs=n_jobs,
+            ),
+            whole,
+            check_exact=True,
+        )
 
 
 @pytest.mark.parametrize("order", ["bootstrap", "shuffle"])
 @pytest.mark.parametrize("engine", ["numpy", "compiled"])
 @pytest.mark.parametrize("learner", ["automaton", "Q"])
-def test_a_reduced_row_is_the_statistics_of_the_sessions_table(trace, learner, engine, order, monkeypatch):
+def test_a_reduced_row_is_the_statistics_of_the_sessions_table(
+    trace, learner, engine, order, monkeypatch
+):
     monkeypatch.setattr(run, "REDUCED", 64 * 120)  # several chunks, merged
-    options = {"sessions": 500, "queries": 120, "seed": 8, "order": order, "checkpoints": 9}
-    (row,) = pk.sweep(trace, pk.Reward(), LEARNERS[learner], contexts="java_js", reduce=True, engine=engine, **options).to_dict("records")
-    s = replay(trace.select(context="java_js"), pk.Reward(), LEARNERS[learner], engine="numpy", **options)
+    options = {
+        "sessions": 500,
+        "queries": 120,
+        "seed": 8,
+        "order": order,
+        "checkpoints": 9,
+    }
+    (row,) = pk.sweep(
+        trace,
+        pk.Reward(),
+        LEARNERS[learner],
+        contexts="java_js",
+        reduce=True,
+        engine=engine,
+        **options,
+    ).to_dict("records")
+    s = replay(
+        trace.select(context="java_js"),
+        pk.Reward(),
+        LEARNERS[learner],
+        engine="numpy",
+        **options,
+    )
     table = s.table()
     assert row["sessions"] == 500 and row["queries"] == 120
     for name in ("cost_usd", "latency_ms", "accuracy", "reward", "regret", "clipped"):
-        np.testing.assert_allclose([row[name], row[f"{name}_sd"]], [table[name].mean(), table[name].std()], rtol=1e-9, atol=1e-12)
-    assert row["locked"] == (table.locked_at >= 0).sum() and row["locked_on_best"] == table.locked_on_best.fillna(False).sum()
+        np.testing.assert_allclose(
+            [row[name], row[f"{name}_sd"]],
+            [table[name].mean(), table[name].std()],
+            rtol=1e-9,
+            atol=1e-12,
+        )
+    assert (
+        row["locked"] == (table.locked_at >= 0).sum()
+        and row["locked_on_best"] == table.locked_on_best.fillna(False).sum()
+    )
     ranked = np.sort(np.where(s.locked_at < 0, np.inf, s.locked_at))
     for q in (0.1, 0.25, 0.5, 0.75, 0.9):
         expected = ranked[int(np.ceil(q * 500)) - 1]
-        assert row[f"locked_at_q{100 * q:.0f}"] == (expected if np.isfinite(expected) else None)
+        assert row[f"locked_at_q{100 * q:.0f}"] == (
+            expected if np.isfinite(expected) else None
+        )
     for j, model in enumerate(trace.models):
-        assert row[f"share:{model}"] == pytest.approx((s.choices == j).mean()) and row[f"locked_on:{model}"] == (s.locked_model == j).sum()
-        np.testing.assert_allclose(row[f"probability:{model}"], s.probabilities[..., j].mean(axis=0), rtol=1e-9)
-        np.testing.assert_allclose(row[f"probability_sd:{model}"], s.probabilities[..., j].std(axis=0), atol=1e-7)
-        np.testing.assert_allclose(row[f"selection:{model}"], s.selection()[..., j].mean(axis=0), rtol=1e-9, atol=1e-15)
+        assert (
+            row[f"share:{model}"] == pytest.approx((s.choices == j).mean())
+            and row[f"locked_on:{model}"] == (s.locked_model == j).sum()
+        )
+        np.testing.assert_allclose(
+            row[f"probability:{model}"], s.probabilities[..., j].mean(axis=0), rtol=1e-9
+        )
+        np.testing.assert_allclose(
+            row[f"probability_sd:{model}"],
+            s.probabilities[..., j].std(axis=0),
+            atol=1e-7,
+        )
+        np.testing.assert_allclose(
+            row[f"selection:{model}"],
+            s.selection()[..., j].mean(axis=0),
+            rtol=1e-9,
+            atol=1e-15,
+        )
     assert row["checkpoint"] == s.checkpoints.tolist()
-    assert {at: n for at, n in enumerate(row["locked_at"]) if n} == table.locked_at[table.locked_at >= 0].value_counts().to_dict()
+    assert {at: n for at, n in enumerate(row["locked_at"]) if n} == table.locked_at[
+        table.locked_at >= 0
+    ].value_counts().to_dict()
 
 
 def test_totals_add_up_in_any_grouping(trace):
     here, options = trace.select(context="rest"), {"queries": 50, "seed": 1}
-    parts = [totals(here, pk.Reward(), LEARNERS["automaton"], first=first, sessions=n, **options) for first, n in ((0, 5), (5, 1), (6, 60))]
-    a, b = merged(merged(parts[0], parts[1]), parts[2]), merged(parts[0], merged(parts[1], parts[2]))
+    parts = [
+        totals(
+            here, pk.Reward(), LEARNERS["automaton"], first=first, sessions=n, **options
+        )
+        for first, n in ((0, 5), (5, 1), (6, 60))
+    ]
+    a, b = (
+        merged(merged(parts[0], parts[1]), parts[2]),
+        merged(parts[0], merged(parts[1], parts[2])),
+    )
     whole = totals(here, pk.Reward(), LEARNERS["automaton"], sessions=66, **options)
     for t in (a, b):
         for name in ("mean", "squares", "moments"):
-            np.testing.assert_allclose(getattr(t, name), getattr(whole, name), rtol=1e-9, atol=1e-15)
+            np.testing.assert_allclose(
+                getattr(t, name), getattr(whole, name), rtol=1e-9, atol=1e-15
+            )
         for name in ("sessions", "asked", "locked_on", "locked_at"):
             np.testing.assert_array_equal(getattr(t, name), getattr(whole, name))
 
@@ -112,12 +210,24 @@ def test_finished_settings_are_reused_and_give_the_same_table(trace, tmp_path):
     assert counts == {"computed": 0, "reused": 12, "set_aside": []}
     for a, b in zip(first, again):
         scalars = [name for name in a if a[name].map(np.ndim).eq(0).all()]
-        pd.testing.assert_frame_equal(a[scalars], b[scalars], check_exact=True, check_dtype=False)
-    assert swept(trace, tmp_path, seed=1)[1]["computed"] == 12  # another seed is another setting, beside the others
+        pd.testing.assert_frame_equal(
+            a[scalars], b[scalars], check_exact=True, check_dtype=False
+        )
+    assert (
+        swept(trace, tmp_path, seed=1)[1]["computed"] == 12
+    )  # another seed is another setting, beside the others
     assert swept(trace, tmp_path)[1]["reused"] == 12
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[:-100], lambda b: b"", lambda b: b[:200] + bytes([b[200] ^ 255]) + b[201:], lambda b: b"not parquet"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda b: b[:-100],
+        lambda b: b"",
+        lambda b: b[:200] + bytes([b[200] ^ 255]) + b[201:],
+        lambda b: b"not parquet",
+    ],
+)
 def test_a_damaged_file_is_named_set_aside_and_computed_again(trace, tmp_path, damage):
     swept(trace, tmp_path)
     before = files(tmp_path)
@@ -127,20 +237,34 @@ def test_a_damaged_file_is_named_set_aside_and_computed_again(trace, tmp_path, d
     assert counts["computed"] == 1 and counts["reused"] == 11
     (line,) = counts["set_aside"]
     assert name in line and "damaged" in line and "\n" not in line
-    assert len(list((tmp_path / "_set-aside").iterdir())) == 1 and files(tmp_path) == before
+    assert (
+        len(list((tmp_path / "_set-aside").iterdir())) == 1
+        and files(tmp_path) == before
+    )
 
 
 def test_results_of_other_code_are_set_aside(trace, tmp_path, monkeypatch):
     swept(trace, tmp_path)
     monkeypatch.setattr(run, "code", lambda *_: "other")
     _, counts = swept(trace, tmp_path)
-    assert counts["computed"] == 12 and all("superseded (made by version 0" in line for line in counts["set_aside"])
+    assert counts["computed"] == 12 and all(
+        "superseded (made by version 0" in line for line in counts["set_aside"]
+    )
 
 
 def test_a_learners_own_code_is_an_input(trace, tmp_path):
-    one, two = (type("Mine", (pk.LinearRewardInaction,), {"__module__": name})(0.3) for name in ("first", "second"))
-    settings = [run.settings(trace, pk.Reward(), {"mine": learner}, "rest")[0] for learner in (one, two)]
-    assert settings[0].identity() == settings[1].identity() and settings[0].inputs() != settings[1].inputs()
+    one, two = (
+        type("Mine", (pk.LinearRewardInaction,), {"__module__": name})(0.3)
+        for name in ("first", "second")
+    )
+    settings = [
+        run.settings(trace, pk.Reward(), {"mine": learner}, "rest")[0]
+        for learner in (one, two)
+    ]
+    assert (
+        settings[0].identity() == settings[1].identity()
+        and settings[0].inputs() != settings[1].inputs()
+    )
 
 
 def test_a_file_in_place_of_the_folder_is_one_line(trace, tmp_path):
@@ -149,11 +273,30 @@ def test_a_file_in_place_of_the_folder_is_one_line(trace, tmp_path):
         swept(trace, tmp_path / "taken")
 
 
-GRID = ["-s", "context=simple,rest", "-s", "learning_rate=0.05,0.1,0.2,0.3,0.5,0.7", "-s", "sessions=2000", "-s", "reduce=false"]
+GRID = [
+    "-s",
+    "context=simple,rest",
+    "-s",
+    "learning_rate=0.05,0.1,0.2,0.3,0.5,0.7",
+    "-s",
+    "sessions=2000",
+    "-s",
+    "reduce=false",
+]
 
 
 def command(folder):
-    return [sys.executable, "-m", "pickllm", "sweep", *GRID, "--jobs", "1", "--folder", str(folder)]
+    return [
+        sys.executable,
+        "-m",
+        "pickllm",
+        "sweep",
+        *GRID,
+        "--jobs",
+        "1",
+        "--folder",
+        str(folder),
+    ]
 
 
 def interruptible():
@@ -171,15 +314,26 @@ def undisturbed(tmp_path_factory):
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_sweep_that_was_stopped_goes_on_where_it_was(tmp_path, undisturbed, how):
-    process = subprocess.Popen(command(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=interruptible)
+    process = subprocess.Popen(
+        command(tmp_path),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=interruptible,
+    )
     while len(files(tmp_path)) < 3 and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(how)
     _, error = process.communicate()
     here = files(tmp_path)
-    assert 3 <= len(here) < 24 and process.returncode == (130 if how == signal.SIGINT else -how)
+    assert 3 <= len(here) < 24 and process.returncode == (
+        130 if how == signal.SIGINT else -how
+    )
     if how == signal.SIGINT:
-        assert "interrupted; what was finished is kept" in error and "Traceback" not in error
+        assert (
+            "interrupted; what was finished is kept" in error
+            and "Traceback" not in error
+        )
     assert all(undisturbed[name] == content for name, content in here.items())
     done = subprocess.run(command(tmp_path), capture_output=True, text=True, check=True)
     assert f"{24 - len(here)} settings computed, {len(here)} reused" in done.stdout
@@ -190,23 +344,42 @@ def test_a_sweep_that_was_stopped_goes_on_where_it_was(tmp_path, undisturbed, ho
 
 
 def test_a_grid_is_the_product_of_its_axes_without_what_a_learner_ignores():
-    plan = grid({"context": ["simple", "rest"], "learning_rate": [0.1, 0.2], "epsilon": [0.1, 0.3], "w_cost": [0, 0.5], "sessions": 5})
+    plan = grid(
+        {
+            "context": ["simple", "rest"],
+            "learning_rate": [0.1, 0.2],
+            "epsilon": [0.1, 0.3],
+            "w_cost": [0, 0.5],
+            "sessions": 5,
+        }
+    )
     assert len(plan) == 2 * 2 * (2 + 2 * 2)  # epsilon is not the automaton's
-    assert {s.labels["reward_form"] for s in plan} == {"ratio w_cost=0", "ratio w_cost=0.5"}
-    assert {s.labels["learner"] for s in plan} == {"automaton", "qlearning"} and {s.options["sessions"] for s in plan} == {5}
+    assert {s.labels["reward_form"] for s in plan} == {
+        "ratio w_cost=0",
+        "ratio w_cost=0.5",
+    }
+    assert {s.labels["learner"] for s in plan} == {"automaton", "qlearning"} and {
+        s.options["sessions"] for s in plan
+    } == {5}
 
 
 @pytest.mark.parametrize(
     "values, text",
     [
-        ({"learning_rat": 1}, "unknown key 'learning_rat'; did you mean 'learning_rate'"),
+        (
+            {"learning_rat": 1},
+            "unknown key 'learning_rat'; did you mean 'learning_rate'",
+        ),
         ({"epsilon": []}, "the axis 'epsilon' is empty"),
         ({"context": []}, "the axis 'context' is empty"),
         ({"sessions": [1, 2]}, "sessions takes one value"),
         ({"order": "random"}, "unknown order 'random'"),
         ({"seed": -1}, r"seed must be a whole number in \[0, 2\*\*63\), got -1"),
         ({"queries": 0}, "queries must be a whole number >= 1, got 0"),
-        ({"learner": "automaton2"}, "unknown learner 'automaton2'; did you mean 'automaton'"),
+        (
+            {"learner": "automaton2"},
+            "unknown learner 'automaton2'; did you mean 'automaton'",
+        ),
         ({"learning_rate": [0.1, 7]}, r"learning_rate must be in \(0, 1\], got 7"),
         ({"form": "quotient"}, "quotient"),
         ({"context": "simpel"}, "simpel"),
@@ -223,8 +396,14 @@ def test_a_wrong_grid_is_one_line_before_anything_runs(values, text):
 def test_a_grid_file_is_read_and_its_mistakes_are_told(tmp_path):
     from pickllm.sweeps.grid import read_grid
 
-    (tmp_path / "g.yaml").write_text("learning_rate: [0.1, 0.2]\ncontext: rest\nreduce: false\n")
-    assert read_grid(tmp_path / "g.yaml") == {"learning_rate": [0.1, 0.2], "context": "rest", "reduce": False}
+    (tmp_path / "g.yaml").write_text(
+        "learning_rate: [0.1, 0.2]\ncontext: rest\nreduce: false\n"
+    )
+    assert read_grid(tmp_path / "g.yaml") == {
+        "learning_rate": [0.1, 0.2],
+        "context": "rest",
+        "reduce": False,
+    }
     (tmp_path / "bad.yaml").write_text("learning_rate: [0.1\ncontext: rest")
     with pytest.raises(pk.InputError, match="bad.yaml is not YAML"):
         read_grid(tmp_path / "bad.yaml")
@@ -242,10 +421,39 @@ def test_a_grid_file_is_read_and_its_mistakes_are_told(tmp_path):
 def processes(folder, n_workers):
     """A Dask scheduler and some workers, each a process, over loopback: the scheduler's address, and the workers."""
     file = folder / "scheduler.json"
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder, "env": os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}}
+    quiet = {
+        "stdout": subprocess.DEVNULL,
+        "stderr": subprocess.DEVNULL,
+        "cwd": folder,
+        "env": os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    }
     dask = [sys.executable, "-m", "dask"]
-    scheduler = subprocess.Popen([*dask, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file)], **quiet)
-    worker = [*dask, "worker", "--scheduler-file", str(file), "--nthreads", "1", "--no-nanny", "--no-dashboard", "--memory-limit", "0"]
+    scheduler = subprocess.Popen(
+        [
+            *dask,
+            "scheduler",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--no-dashboard",
+            "--scheduler-file",
+            str(file),
+        ],
+        **quiet,
+    )
+    worker = [
+        *dask,
+        "worker",
+        "--scheduler-file",
+        str(file),
+        "--nthreads",
+        "1",
+        "--no-nanny",
+        "--no-dashboard",
+        "--memory-limit",
+        "0",
+    ]
     workers = []
     try:
         while not (file.exists() and file.read_text().endswith("}")):
@@ -264,12 +472,25 @@ def dask_cluster(tmp_path_factory):
         yield cluster_
 
 
-def test_a_cluster_that_loses_a_worker_gives_the_bytes_of_one_process(trace, dask_cluster, tmp_path):
+def test_a_cluster_that_loses_a_worker_gives_the_bytes_of_one_process(
+    trace, dask_cluster, tmp_path
+):
     from distributed import Client
 
     address, started = dask_cluster
-    rates = {f"b={rate}": pk.LinearRewardInaction(rate) for rate in np.linspace(0.05, 0.6, 12).round(3).tolist()}
-    plan = run.settings(trace, pk.Reward(), rates, ["simple", "rest"], sessions=1000, queries=600, engine="numpy")
+    rates = {
+        f"b={rate}": pk.LinearRewardInaction(rate)
+        for rate in np.linspace(0.05, 0.6, 12).round(3).tolist()
+    }
+    plan = run.settings(
+        trace,
+        pk.Reward(),
+        rates,
+        ["simple", "rest"],
+        sessions=1000,
+        queries=600,
+        engine="numpy",
+    )
     run.execute(plan, tmp_path / "here")
     with Client(address) as client:  # as from a notebook
         client.wait_for_workers(3)
@@ -280,24 +501,47 @@ def test_a_cluster_that_loses_a_worker_gives_the_bytes_of_one_process(trace, das
             if i == 2:
                 started[0].kill()  # with work in its hands
         assert len(client.scheduler_info()["workers"]) == 2
-    assert len(files(tmp_path / "here")) == 24 and files(tmp_path / "here") == files(tmp_path / "there")
+    assert len(files(tmp_path / "here")) == 24 and files(tmp_path / "here") == files(
+        tmp_path / "there"
+    )
 
 
 def test_an_address_is_enough(trace, dask_cluster):
     options = {"contexts": "rest", "sessions": 30, "queries": 40, "reduce": True}
     there = pk.sweep(trace, pk.Reward(), LEARNERS, scheduler=dask_cluster[0], **options)
-    pd.testing.assert_frame_equal(there, pk.sweep(trace, pk.Reward(), LEARNERS, **options), check_exact=True)
+    pd.testing.assert_frame_equal(
+        there, pk.sweep(trace, pk.Reward(), LEARNERS, **options), check_exact=True
+    )
 
 
 def test_workers_of_another_version_are_refused(trace, dask_cluster, monkeypatch):
     monkeypatch.setattr(run, "code", lambda *_: "other")  # here alone
-    with pytest.raises(pk.InputError, match="the worker tcp://.* runs other code than this process; install the same version"):
-        pk.sweep(trace, pk.Reward(), LEARNERS["Q"], contexts="rest", sessions=3, queries=4, scheduler=dask_cluster[0])
+    with pytest.raises(
+        pk.InputError,
+        match=(
+            "the worker tcp://.* runs other code than this process; install the same"
+            " version"
+        ),
+    ):
+        pk.sweep(
+            trace,
+            pk.Reward(),
+            LEARNERS["Q"],
+            contexts="rest",
+            sessions=3,
+            queries=4,
+            scheduler=dask_cluster[0],
+        )
 
 
 def test_a_scheduler_that_does_not_answer_is_one_line(trace, monkeypatch):
     monkeypatch.setattr(workers, "PATIENCE", 1)
-    with pytest.raises(pk.InputError, match=r"no answer from the scheduler tcp://127.0.0.1:9 within 1 s.*dask scheduler") as caught:
+    with pytest.raises(
+        pk.InputError,
+        match=(
+            r"no answer from the scheduler tcp://127.0.0.1:9 within 1 s.*dask scheduler"
+        ),
+    ) as caught:
         pk.sweep(trace, pk.Reward(), LEARNERS["Q"], scheduler="tcp://127.0.0.1:9")
     assert "\n" not in str(caught.value)
     with pytest.raises(pk.InputError, match="no scheduler of the kind 5"):
@@ -306,5 +550,10 @@ def test_a_scheduler_that_does_not_answer_is_one_line(trace, monkeypatch):
 
 def test_a_scheduler_without_workers_is_one_line(trace, tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "PATIENCE", 1)
-    with processes(tmp_path, 0) as (address, _), pytest.raises(pk.InputError, match="has no worker after 3 s; start some with `dask worker"):
+    with (
+        processes(tmp_path, 0) as (address, _),
+        pytest.raises(
+            pk.InputError, match="has no worker after 3 s; start some with `dask worker"
+        ),
+    ):
         pk.sweep(trace, pk.Reward(), LEARNERS["Q"], scheduler=address)

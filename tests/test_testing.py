@@ -25,7 +25,13 @@ SOUND = [
 @pytest.mark.parametrize("learner", SOUND, ids=lambda x: type(x).__name__)
 @pytest.mark.parametrize("n_models", [2, 5])
 def test_every_learner_of_the_kit_is_sound(learner, n_models):
-    assert check_learner(pk.Always("llm-1") if isinstance(learner, pk.Always) else learner, n_models=n_models) == []
+    assert (
+        check_learner(
+            pk.Always("llm-1") if isinstance(learner, pk.Always) else learner,
+            n_models=n_models,
+        )
+        == []
+    )
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,9 @@ class ClipsItsReward(Sound):
 
 class Draws(Sound):
     def update(self, state, arm, reward):
-        return super().update(state, arm, reward * np.random.default_rng().random(len(reward)))
+        return super().update(
+            state, arm, reward * np.random.default_rng().random(len(reward))
+        )
 
 
 class Remembers(Sound):
@@ -142,7 +150,9 @@ class Grows(Sound):
         return state[0]
 
     def update(self, state, arm, reward):
-        return super().update(state[0], arm, reward), np.column_stack([state[1], reward])
+        return super().update(state[0], arm, reward), np.column_stack(
+            [state[1], reward]
+        )
 
 
 class Raises(Sound):
@@ -187,7 +197,9 @@ def test_the_learner_they_are_made_from_is_sound():
     assert check_learner(Sound()) == []
 
 
-@pytest.mark.parametrize(("learner", "message"), BROKEN, ids=[k.__name__ for k, _ in BROKEN])
+@pytest.mark.parametrize(
+    ("learner", "message"), BROKEN, ids=[k.__name__ for k, _ in BROKEN]
+)
 def test_a_broken_law_is_named_with_what_to_do(learner, message):
     import re
 
@@ -196,7 +208,18 @@ def test_a_broken_law_is_named_with_what_to_do(learner, message):
     assert all("\n" not in line and ";" in line for line in found)
 
 
-@pytest.mark.parametrize("learner", [InPlace, ClipsItsReward, Remembers, AcrossSessions, LovesTheFirst, OneLessThanMany, LocksOnce])
+@pytest.mark.parametrize(
+    "learner",
+    [
+        InPlace,
+        ClipsItsReward,
+        Remembers,
+        AcrossSessions,
+        LovesTheFirst,
+        OneLessThanMany,
+        LocksOnce,
+    ],
+)
 def test_what_is_broken_alone_is_named_alone(learner):
     assert len(check_learner(learner())) == 1
 
@@ -206,4 +229,6 @@ def test_a_control_that_chooses_outside_the_pool_is_named():
         def choose(self, raw):
             return np.full(len(raw), raw.shape[1])
 
-    assert check_learner(Beyond())[0].startswith("control: choose must give one position in [0, 3] a query")
+    assert check_learner(Beyond())[0].startswith(
+        "control: choose must give one position in [0, 3] a query"
+    )

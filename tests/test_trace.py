@@ -11,7 +11,10 @@ import pickllm as pk
 from pickllm.files import written
 from pickllm.core.trace import COLUMNS, find_problems
 
-GPT, CMD = "gpt-4o-2024-05-13", "command-r-plus"  # 5 / 15 and 3 / 15 US dollars per million tokens
+GPT, CMD = (
+    "gpt-4o-2024-05-13",
+    "command-r-plus",
+)  # 5 / 15 and 3 / 15 US dollars per million tokens
 OUTCOMES = ("accuracy", "cost_usd", "latency_ms", "input_tokens", "output_tokens")
 
 
@@ -39,8 +42,16 @@ def refused(call, kind=pk.InputError):
 
 def same(a, b):
     """Whether two traces hold the same rows."""
-    arrays = all(np.array_equal(getattr(a, f), getattr(b, f)) for f in (*OUTCOMES, "query_id", "context"))
-    return arrays and a.models == b.models and a.extra.keys() == b.extra.keys() and all((a.extra[c] == b.extra[c]).all() for c in a.extra)
+    arrays = all(
+        np.array_equal(getattr(a, f), getattr(b, f))
+        for f in (*OUTCOMES, "query_id", "context")
+    )
+    return (
+        arrays
+        and a.models == b.models
+        and a.extra.keys() == b.extra.keys()
+        and all((a.extra[c] == b.extra[c]).all() for c in a.extra)
+    )
 
 
 def wrote(folder, content, name="trace.csv"):
@@ -54,27 +65,62 @@ def wrote(folder, content, name="trace.csv"):
 
 def test_a_table_becomes_matrices_of_query_by_model():
     trace = pk.Trace.from_frame(table())
-    assert (trace.models, trace.contexts, trace.n_queries) == ((GPT, CMD), ("maths", "law"), 3)
-    assert trace.context.tolist() == ["maths", "law", "maths"] and trace.query_id.tolist() == ["q1", "q2", "q3"]
-    assert trace.latency_ms.tolist() == [[812.5, 512.25], [1 / 3 * 1e4, 640.0], [100.1, 2.0000000000000004]]
+    assert (trace.models, trace.contexts, trace.n_queries) == (
+        (GPT, CMD),
+        ("maths", "law"),
+        3,
+    )
+    assert trace.context.tolist() == [
+        "maths",
+        "law",
+        "maths",
+    ] and trace.query_id.tolist() == ["q1", "q2", "q3"]
+    assert trace.latency_ms.tolist() == [
+        [812.5, 512.25],
+        [1 / 3 * 1e4, 640.0],
+        [100.1, 2.0000000000000004],
+    ]
     assert trace.accuracy.tolist() == [[1, 0], [0.25, 0.1 + 0.2], [1, 0.5]]
-    assert trace.input_tokens.tolist() == [[100, 110], [200, 210], [0, 1]] and trace.output_tokens.tolist() == [[10, 0], [20, 21], [1, 2]]
-    assert trace.extra["note"].tolist() == [["x", "y"], ["z", "z"], ["x", ""]] and trace.extra["attempt"].tolist() == [[1, 2], [3, 4], [5, 6]]
+    assert trace.input_tokens.tolist() == [
+        [100, 110],
+        [200, 210],
+        [0, 1],
+    ] and trace.output_tokens.tolist() == [[10, 0], [20, 21], [1, 2]]
+    assert trace.extra["note"].tolist() == [
+        ["x", "y"],
+        ["z", "z"],
+        ["x", ""],
+    ] and trace.extra["attempt"].tolist() == [[1, 2], [3, 4], [5, 6]]
 
 
 def test_tokens_are_priced_by_the_dated_list():
-    usd = [[100 * 5 + 10 * 15, 110 * 3 + 0], [200 * 5 + 20 * 15, 210 * 3 + 21 * 15], [15, 3 + 2 * 15]]  # per million
-    assert pk.Trace.from_frame(table()).cost_usd == pytest.approx(np.array(usd) / 1e6, rel=1e-12)
+    usd = [
+        [100 * 5 + 10 * 15, 110 * 3 + 0],
+        [200 * 5 + 20 * 15, 210 * 3 + 21 * 15],
+        [15, 3 + 2 * 15],
+    ]  # per million
+    assert pk.Trace.from_frame(table()).cost_usd == pytest.approx(
+        np.array(usd) / 1e6, rel=1e-12
+    )
 
 
 def test_a_cost_column_stands_over_any_price():
-    trace = pk.Trace.from_frame(table().assign(cost_usd=[0.1, 0.2, 0.3, 0.4, 0.5, 0.0]).replace(GPT, "mine"))
-    assert trace.cost_usd.tolist() == [[0.1, 0.2], [0.3, 0.4], [0.5, 0.0]] and trace.models == ("mine", CMD)
+    trace = pk.Trace.from_frame(
+        table().assign(cost_usd=[0.1, 0.2, 0.3, 0.4, 0.5, 0.0]).replace(GPT, "mine")
+    )
+    assert trace.cost_usd.tolist() == [
+        [0.1, 0.2],
+        [0.3, 0.4],
+        [0.5, 0.0],
+    ] and trace.models == ("mine", CMD)
 
 
 def test_repricing_changes_costs_and_nothing_else():
     trace = pk.Trace.from_frame(table())
-    free, dear = pk.Price(GPT, "v", 0.0, 0.0, "2025-01-01", "list"), pk.Price(CMD, "v", 1e6, 2e6, "2025-01-01", "list")
+    free, dear = (
+        pk.Price(GPT, "v", 0.0, 0.0, "2025-01-01", "list"),
+        pk.Price(CMD, "v", 1e6, 2e6, "2025-01-01", "list"),
+    )
     again = trace.reprice({GPT: free, CMD: dear})
     assert again.cost_usd.tolist() == [[0, 110], [0, 210 + 2 * 21], [0, 1 + 2 * 2]]
     assert same(again.reprice(trace.prices), trace)
@@ -102,7 +148,13 @@ def test_outcomes_are_read_only_and_apart_from_their_source():
 
 @pytest.mark.parametrize(
     "index",
-    [[5, 3, 0, 1, 4, 2], [0, 1, 2, 0, 1, 2], [0] * 6, list("fedcba"), pd.MultiIndex.from_product([[1, 2], list("abc")])],
+    [
+        [5, 3, 0, 1, 4, 2],
+        [0, 1, 2, 0, 1, 2],
+        [0] * 6,
+        list("fedcba"),
+        pd.MultiIndex.from_product([[1, 2], list("abc")]),
+    ],
     ids=["shuffled", "duplicated", "constant", "letters", "two levels"],
 )
 def test_the_index_of_a_table_means_nothing(index):
@@ -122,13 +174,30 @@ def test_the_order_of_rows_sets_the_order_of_queries_and_models_alone():
     moved = pk.Trace.from_frame(frame)
     assert moved.models == (CMD, GPT) and moved.query_id.tolist() == ["q2", "q3", "q1"]
     assert (moved.latency_ms == trace.latency_ms[[1, 2, 0]][:, [1, 0]]).all()
-    assert (pk.Trace.from_frame(frame, models=[GPT, CMD]).latency_ms == trace.latency_ms[[1, 2, 0]]).all()
+    assert (
+        pk.Trace.from_frame(frame, models=[GPT, CMD]).latency_ms
+        == trace.latency_ms[[1, 2, 0]]
+    ).all()
 
 
 def test_ids_are_names_whatever_their_type():
-    assert pk.Trace.from_frame(table().assign(query_id=[1, 1, 2, 2, 3, 3])).query_id.tolist() == ["1", "2", "3"]
-    assert pk.Trace.from_frame(table().astype({"query_id": "category", "model": "category", "context": "category"})).n_queries == 3
-    assert pk.Trace.from_frame(table().assign(query_id=pd.Series([1, "1", 2, 2, 3, 3], dtype=object))).n_queries == 3
+    assert pk.Trace.from_frame(
+        table().assign(query_id=[1, 1, 2, 2, 3, 3])
+    ).query_id.tolist() == ["1", "2", "3"]
+    assert (
+        pk.Trace.from_frame(
+            table().astype(
+                {"query_id": "category", "model": "category", "context": "category"}
+            )
+        ).n_queries
+        == 3
+    )
+    assert (
+        pk.Trace.from_frame(
+            table().assign(query_id=pd.Series([1, "1", 2, 2, 3, 3], dtype=object))
+        ).n_queries
+        == 3
+    )
 
 
 # What comes out
@@ -162,13 +231,18 @@ def test_a_file_round_trips_to_the_last_bit(tmp_path, ending):
     assert same(pk.load_trace(tmp_path / f"t{ending}"), trace)
 
 
-@pytest.mark.parametrize("name", ["007", "1e3", "é", "a,b", 'say "x"', "NA", "None", "null", "nan"])
+@pytest.mark.parametrize(
+    "name", ["007", "1e3", "é", "a,b", 'say "x"', "NA", "None", "null", "nan"]
+)
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
 def test_a_file_keeps_names_as_they_are(tmp_path, ending, name):
     trace = pk.Trace.from_frame(table().replace({"q2": name, "law": name}))
     trace.save(tmp_path / f"t{ending}")
     back = pk.load_trace(tmp_path / f"t{ending}")
-    assert back.query_id.tolist() == ["q1", name, "q3"] and back.contexts == ("maths", name)
+    assert back.query_id.tolist() == ["q1", name, "q3"] and back.contexts == (
+        "maths",
+        name,
+    )
 
 
 def test_a_saved_trace_has_the_limits_and_so_the_rewards_of_the_one_in_memory(tmp_path):
@@ -180,18 +254,28 @@ def test_a_saved_trace_has_the_limits_and_so_the_rewards_of_the_one_in_memory(tm
 def test_a_csv_saved_by_a_spreadsheet_with_a_byte_order_mark_is_read(tmp_path):
     path = wrote(tmp_path, table().to_csv(index=False).encode("utf-8-sig"))
     trace = pk.load_trace(path)
-    assert trace.query_id.tolist() == ["q1", "q2", "q3"] and list(trace.extra) == ["note", "attempt"]
+    assert trace.query_id.tolist() == ["q1", "q2", "q3"] and list(trace.extra) == [
+        "note",
+        "attempt",
+    ]
 
 
 def test_a_selection_is_the_rows_and_columns_asked_for():
     trace = pk.Trace.from_frame(table())
     part = trace.select(context="maths", models=[CMD])
-    assert part.query_id.tolist() == ["q1", "q3"] and part.models == (CMD,) and part.contexts == ("maths",)
+    assert (
+        part.query_id.tolist() == ["q1", "q3"]
+        and part.models == (CMD,)
+        and part.contexts == ("maths",)
+    )
     for f in OUTCOMES:
         assert (getattr(part, f) == getattr(trace, f)[[0, 2]][:, [1]]).all()
     assert part.extra["note"].tolist() == [["y"], [""]] and part.limits == trace.limits
     swapped = trace.select(models=[CMD, GPT])
-    assert swapped.models == (CMD, GPT) and (swapped.cost_usd == trace.cost_usd[:, ::-1]).all()
+    assert (
+        swapped.models == (CMD, GPT)
+        and (swapped.cost_usd == trace.cost_usd[:, ::-1]).all()
+    )
     assert same(trace.select(context=["law", "maths"]), trace)
 
 
@@ -200,7 +284,10 @@ def test_a_selection_is_the_rows_and_columns_asked_for():
     [
         ({"context": "math"}, "unknown context 'math' in frame; did you mean 'maths'"),
         ({"context": ["law", "x"]}, "unknown context 'x' in frame; known: maths, law"),
-        ({"models": ["command-r"]}, f"unknown model 'command-r' in frame; did you mean '{CMD}'"),
+        (
+            {"models": ["command-r"]},
+            f"unknown model 'command-r' in frame; did you mean '{CMD}'",
+        ),
         ({"models": [GPT, GPT]}, "must name each LLM once"),
         ({"models": []}, "must name each LLM once, got []"),
     ],
@@ -214,10 +301,16 @@ def test_the_fingerprint_moves_with_anything_a_result_depends_on():
 
     trace = pk.Trace.from_frame(table())
     others = [replace(trace, **{f: getattr(trace, f) + 1e-9}) for f in OUTCOMES]
-    others += [replace(trace, limits=pk.Limits(1, 200, 10000)), replace(trace, context=list("aba"))]
+    others += [
+        replace(trace, limits=pk.Limits(1, 200, 10000)),
+        replace(trace, context=list("aba")),
+    ]
     others += [trace.select(models=[CMD, GPT]), trace.select(context="law")]
     prints = [t.fingerprint() for t in (trace, *others)]
-    assert len(set(prints)) == len(prints) and pk.Trace.from_frame(table()).fingerprint() == prints[0]
+    assert (
+        len(set(prints)) == len(prints)
+        and pk.Trace.from_frame(table()).fingerprint() == prints[0]
+    )
 
 
 # What is refused
@@ -257,17 +350,34 @@ def with_cell(column, value, row=4):
 
 
 @pytest.mark.parametrize(("column", "value", "shown", "remedy"), CELLS)
-def test_a_wrong_cell_is_named_with_row_column_value_and_remedy(tmp_path, column, value, shown, remedy):
+def test_a_wrong_cell_is_named_with_row_column_value_and_remedy(
+    tmp_path, column, value, shown, remedy
+):
     frame = with_cell(column, value)
     path = wrote(tmp_path, frame.to_csv(index=False))
-    for message, row in ((refused(lambda: pk.Trace.from_frame(frame)), 4), (refused(lambda: pk.load_trace(path)), 5)):
-        assert re.search(rf"(^|: )row {row}, column '{column}': must be [^,]+.*, got {re.escape(shown)}(\.0)?; .*{remedy}", message)
+    for message, row in (
+        (refused(lambda: pk.Trace.from_frame(frame)), 4),
+        (refused(lambda: pk.load_trace(path)), 5),
+    ):
+        assert re.search(
+            rf"(^|: )row {row}, column '{column}': must be [^,]+.*, got"
+            rf" {re.escape(shown)}(\.0)?; .*{remedy}",
+            message,
+        )
     assert message.startswith(f"{path}: ")
 
 
 STRUCTURE = {
-    "second row for a pair": (lambda f: f.iloc[[0, 1, 2, 3, 3, 4, 5]], 5, ["query 'q2'", f"model '{CMD}'", "second row", "keep one row"]),
-    "missing pair": (lambda f: f.drop(index=3), 3, ["query 'q2'", f"model '{CMD}'", "no row", "add the row or drop the query"]),
+    "second row for a pair": (
+        lambda f: f.iloc[[0, 1, 2, 3, 3, 4, 5]],
+        5,
+        ["query 'q2'", f"model '{CMD}'", "second row", "keep one row"],
+    ),
+    "missing pair": (
+        lambda f: f.drop(index=3),
+        3,
+        ["query 'q2'", f"model '{CMD}'", "no row", "add the row or drop the query"],
+    ),
     "two contexts": (
         lambda f: f.assign(context=["maths", "maths", "law", "art", "maths", "maths"]),
         4,
@@ -276,7 +386,12 @@ STRUCTURE = {
     "no price": (
         lambda f: f.replace(CMD, "command-r-pluss"),
         2,
-        ["column 'model'", "'command-r-pluss' has no price", "price file", f"did you mean '{CMD}'"],
+        [
+            "column 'model'",
+            "'command-r-pluss' has no price",
+            "price file",
+            f"did you mean '{CMD}'",
+        ],
     ),
 }
 
@@ -286,24 +401,45 @@ def test_a_table_that_is_no_full_matrix_is_refused_at_the_row(tmp_path, case):
     change, row, parts = STRUCTURE[case]
     frame = change(table())
     path = wrote(tmp_path, frame.to_csv(index=False))
-    for message, place in ((refused(lambda: pk.Trace.from_frame(frame)), row), (refused(lambda: pk.load_trace(path)), row + 1)):
+    for message, place in (
+        (refused(lambda: pk.Trace.from_frame(frame)), row),
+        (refused(lambda: pk.load_trace(path)), row + 1),
+    ):
         assert re.search(rf"(^|: )row {place}[:,]", message)
         assert [part for part in parts if part not in message] == []
 
 
-@pytest.mark.parametrize(("column", "value"), [("model", np.nan), ("model", "command-r-pluss"), ("query_id", np.nan)])
-def test_a_single_wrong_name_is_laid_at_its_own_row_not_at_those_that_it_leaves_incomplete(column, value):
-    assert refused(lambda: pk.Trace.from_frame(with_cell(column, value, row=6))).startswith(f"row 6, column '{column}'")
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("model", np.nan), ("model", "command-r-pluss"), ("query_id", np.nan)],
+)
+def test_a_single_wrong_name_is_laid_at_its_own_row_not_at_those_that_it_leaves_incomplete(
+    column, value
+):
+    assert refused(
+        lambda: pk.Trace.from_frame(with_cell(column, value, row=6))
+    ).startswith(f"row 6, column '{column}'")
 
 
 def test_a_model_outside_the_pool_given_is_refused():
     message = refused(lambda: pk.Trace.from_frame(table(), models=[GPT]))
-    assert message.startswith(f"row 2, column 'model': unknown model '{CMD}'") and f"known: {GPT}" in message and "and 2 more" in message
+    assert (
+        message.startswith(f"row 2, column 'model': unknown model '{CMD}'")
+        and f"known: {GPT}" in message
+        and "and 2 more" in message
+    )
 
 
 def test_a_pool_larger_than_the_table_is_refused():
-    message = refused(lambda: pk.Trace.from_frame(table(), models=[GPT, CMD, "gpt-3.5-turbo-0125"]))
-    assert message.startswith("row 1: query 'q1' has no row for model 'gpt-3.5-turbo-0125'") and "and 2 more" in message
+    message = refused(
+        lambda: pk.Trace.from_frame(table(), models=[GPT, CMD, "gpt-3.5-turbo-0125"])
+    )
+    assert (
+        message.startswith(
+            "row 1: query 'q1' has no row for model 'gpt-3.5-turbo-0125'"
+        )
+        and "and 2 more" in message
+    )
 
 
 def test_a_pool_that_names_an_llm_twice_is_refused():
@@ -314,18 +450,31 @@ def test_a_pool_that_names_an_llm_twice_is_refused():
 def test_a_missing_column_is_named_with_all_that_are_needed(tmp_path, column):
     frame = table().drop(columns=column)
     path = wrote(tmp_path, frame.to_csv(index=False))
-    for message in (refused(lambda: pk.Trace.from_frame(frame)), refused(lambda: pk.load_trace(path))):
-        assert f"column '{column}' is missing" in message and ", ".join(COLUMNS) in message
+    for message in (
+        refused(lambda: pk.Trace.from_frame(frame)),
+        refused(lambda: pk.load_trace(path)),
+    ):
+        assert (
+            f"column '{column}' is missing" in message and ", ".join(COLUMNS) in message
+        )
 
 
 def test_a_column_that_stands_twice_is_refused():
-    assert "accuracy" in refused(lambda: pk.Trace.from_frame(pd.concat([table(), table()[["accuracy"]]], axis=1)))
+    assert "accuracy" in refused(
+        lambda: pk.Trace.from_frame(pd.concat([table(), table()[["accuracy"]]], axis=1))
+    )
 
 
 def test_of_several_wrong_rows_the_first_is_named_and_the_rest_counted():
-    frame = table().assign(accuracy=[1, 1, 7, 1, 8, 1], latency_ms=[1, 1, 1, 1, -1, 0], output_tokens=[1, -1, 1, 1, 1, 1])
+    frame = table().assign(
+        accuracy=[1, 1, 7, 1, 8, 1],
+        latency_ms=[1, 1, 1, 1, -1, 0],
+        output_tokens=[1, -1, 1, 1, 1, 1],
+    )
     message = refused(lambda: pk.Trace.from_frame(frame))
-    assert message.startswith("row 2, column 'output_tokens'") and "(and 4 more" in message
+    assert (
+        message.startswith("row 2, column 'output_tokens'") and "(and 4 more" in message
+    )
     lines = find_problems(frame)
     assert [int(re.match(r"row (\d+),", line)[1]) for line in lines] == [2, 3, 5, 5, 6]
 
@@ -335,7 +484,11 @@ def test_a_single_wrong_row_has_no_count():
 
 
 def test_a_right_table_has_no_problems():
-    assert find_problems(table()) == [] == find_problems(table().assign(cost_usd=0.0).replace(GPT, "mine"))
+    assert (
+        find_problems(table())
+        == []
+        == find_problems(table().assign(cost_usd=0.0).replace(GPT, "mine"))
+    )
 
 
 @pytest.mark.parametrize(
@@ -347,7 +500,11 @@ def test_a_right_table_has_no_problems():
         (b"\x00\xff\xfe\x00", "t.csv", "UTF-8"),
         (b"not parquet", "t.parquet", "cannot be read as parquet"),
         (b"", "t.parquet", "cannot be read as parquet"),
-        (table().to_csv(index=False) + "q4,maths,m,1,2,3,4,5,6,7,8\n", "t.csv", "line 8"),
+        (
+            table().to_csv(index=False) + "q4,maths,m,1,2,3,4,5,6,7,8\n",
+            "t.csv",
+            "line 8",
+        ),
         (table().to_csv(index=False), "t.txt", "ends in .csv or .parquet"),
         (table().to_csv(index=False), "t.CSVX", "ends in .csv or .parquet"),
     ],
@@ -375,18 +532,35 @@ def test_the_line_named_is_the_line_of_the_file_even_after_a_blank_one(tmp_path)
 def test_a_missing_file_is_named_with_the_next_move(tmp_path):
     said = refused(lambda: pk.load_trace(tmp_path / "none.csv"), FileNotFoundError)
     assert str(tmp_path / "none.csv") in said and "check the path" in said
-    assert str(tmp_path / "p.csv") in refused(lambda: pk.Trace.from_frame(table(), prices=tmp_path / "p.csv"), FileNotFoundError)
+    assert str(tmp_path / "p.csv") in refused(
+        lambda: pk.Trace.from_frame(table(), prices=tmp_path / "p.csv"),
+        FileNotFoundError,
+    )
 
 
 def test_an_unknown_name_is_refused_with_the_likeliest():
-    assert "did you mean 'bfcl-2024-08-11'" in refused(lambda: pk.load_trace("bfcl-2024-08"))
+    assert "did you mean 'bfcl-2024-08-11'" in refused(
+        lambda: pk.load_trace("bfcl-2024-08")
+    )
 
 
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("a,v,-1,2,2024-01-01,list", "row 3, column 'usd_per_million_input_tokens': a price is a number >= 0, got -1"),
-        ("a,v,1,,2024-01-01,list", "row 3, column 'usd_per_million_output_tokens': a price is a number >= 0, got nan"),
+        (
+            "a,v,-1,2,2024-01-01,list",
+            (
+                "row 3, column 'usd_per_million_input_tokens': a price is a number >="
+                " 0, got -1"
+            ),
+        ),
+        (
+            "a,v,1,,2024-01-01,list",
+            (
+                "row 3, column 'usd_per_million_output_tokens': a price is a number >="
+                " 0, got nan"
+            ),
+        ),
         ("m,v,1,2,2024-01-01,list", "row 3: model 'm' has a second price"),
     ],
 )
@@ -394,7 +568,9 @@ def test_a_wrong_price_is_refused_at_its_line(tmp_path, row, message):
     head = "model,vendor,usd_per_million_input_tokens,usd_per_million_output_tokens,as_of,source\nm,v,1,2,2024-01-01,list\n"
     path = wrote(tmp_path, head + row + "\n", "prices.csv")
     assert message in refused(lambda: pk.read_prices(path))
-    assert pk.read_prices(wrote(tmp_path, head, "right.csv"))["m"].cost_usd(3, 4) == pytest.approx((3 * 1 + 4 * 2) / 1e6)
+    assert pk.read_prices(wrote(tmp_path, head, "right.csv"))["m"].cost_usd(
+        3, 4
+    ) == pytest.approx((3 * 1 + 4 * 2) / 1e6)
 
 
 # Writing
@@ -419,7 +595,9 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path, endin
     trace = pk.load_trace("bfcl-2024-08-11").select(context="simple")
     path = wrote(tmp_path, "old", f"t{ending}")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))  # no file may grow past it: the system refuses, as a full disk does
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (20_000, hard)
+    )  # no file may grow past it: the system refuses, as a full disk does
     try:
         said = refused(lambda: trace.save(path))
     finally:
@@ -429,22 +607,33 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path, endin
 
 
 @pytest.mark.parametrize("place", ["file/t.csv", "folder.csv"])
-def test_a_target_that_cannot_be_written_is_one_line_and_leaves_nothing(tmp_path, place):
+def test_a_target_that_cannot_be_written_is_one_line_and_leaves_nothing(
+    tmp_path, place
+):
     (tmp_path / "file").write_text("in the way")
     (tmp_path / "folder.csv").mkdir()
-    assert f"cannot write {tmp_path / place}" in refused(lambda: pk.Trace.from_frame(table()).save(tmp_path / place))
+    assert f"cannot write {tmp_path / place}" in refused(
+        lambda: pk.Trace.from_frame(table()).save(tmp_path / place)
+    )
     assert sorted(os.listdir(tmp_path)) == ["file", "folder.csv"]
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may write anywhere: run as another user")
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0,
+    reason="the superuser may write anywhere: run as another user",
+)
 def test_a_folder_without_permission_is_one_line(tmp_path):
     tmp_path.chmod(0o500)
-    assert "cannot write" in refused(lambda: pk.Trace.from_frame(table()).save(tmp_path / "t.csv"))
+    assert "cannot write" in refused(
+        lambda: pk.Trace.from_frame(table()).save(tmp_path / "t.csv")
+    )
     tmp_path.chmod(0o700)
 
 
 def test_a_trace_is_written_as_csv_or_parquet_only(tmp_path):
-    assert "written as .csv or .parquet, got '.xlsx'" in refused(lambda: pk.Trace.from_frame(table()).save(tmp_path / "t.xlsx"))
+    assert "written as .csv or .parquet, got '.xlsx'" in refused(
+        lambda: pk.Trace.from_frame(table()).save(tmp_path / "t.xlsx")
+    )
     assert os.listdir(tmp_path) == []
 
 
@@ -452,22 +641,50 @@ def test_a_trace_is_written_as_csv_or_parquet_only(tmp_path):
 
 
 def test_a_column_that_stands_twice_in_a_file_is_refused(tmp_path):
-    path = wrote(tmp_path, f"{','.join(COLUMNS)},accuracy\nq1,law,{GPT},1,10,10,500,0\n")
+    path = wrote(
+        tmp_path, f"{','.join(COLUMNS)},accuracy\nq1,law,{GPT},1,10,10,500,0\n"
+    )
     assert "column 'accuracy' stands twice" in refused(lambda: pk.load_trace(path))
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"input_tokens": pd.array([1, 2, 3, None, 5, 6], dtype="Int64")}, "row 4, column 'input_tokens'.*got <NA>"),
-        ({"latency_ms": pd.to_timedelta([500] * 6, unit="ms")}, "row 1, column 'latency_ms'.*got Timedelta"),
-        ({"latency_ms": pd.to_datetime(["2025-01-01"] * 6)}, "row 1, column 'latency_ms'"),
-        ({"input_tokens": [1, 2, 1e23, 4, 5, 6]}, "row 3, column 'input_tokens'.*got 1e\\+23"),
-        ({"output_tokens": [1, 2, 3, 4, 5, np.inf]}, "row 6, column 'output_tokens'.*got inf"),
-        ({"accuracy": ["x" * 500, 1, 1, 1, 1, 1]}, r"row 1, column 'accuracy'.{0,140}$"),
+        (
+            {"input_tokens": pd.array([1, 2, 3, None, 5, 6], dtype="Int64")},
+            "row 4, column 'input_tokens'.*got <NA>",
+        ),
+        (
+            {"latency_ms": pd.to_timedelta([500] * 6, unit="ms")},
+            "row 1, column 'latency_ms'.*got Timedelta",
+        ),
+        (
+            {"latency_ms": pd.to_datetime(["2025-01-01"] * 6)},
+            "row 1, column 'latency_ms'",
+        ),
+        (
+            {"input_tokens": [1, 2, 1e23, 4, 5, 6]},
+            "row 3, column 'input_tokens'.*got 1e\\+23",
+        ),
+        (
+            {"output_tokens": [1, 2, 3, 4, 5, np.inf]},
+            "row 6, column 'output_tokens'.*got inf",
+        ),
+        (
+            {"accuracy": ["x" * 500, 1, 1, 1, 1, 1]},
+            r"row 1, column 'accuracy'.{0,140}$",
+        ),
         ({"query_id": ["a\nb", "a\nb", "c", "c", "a\nb", "a\nb"]}, "has a second row"),
     ],
-    ids=["nullable", "time span", "date", "beyond counting", "infinite", "a page of text", "two lines"],
+    ids=[
+        "nullable",
+        "time span",
+        "date",
+        "beyond counting",
+        "infinite",
+        "a page of text",
+        "two lines",
+    ],
 )
 def test_awkward_values_are_named_on_one_line(change, says):
     message = refused(lambda: pk.Trace.from_frame(table().assign(**change)))
@@ -477,22 +694,42 @@ def test_awkward_values_are_named_on_one_line(change, says):
 @pytest.mark.parametrize("kind", ["float32", "float16", "Float64", "Int64", "string"])
 def test_any_type_of_number_is_read_as_the_number_it_is(kind, tmp_path):
     plain = table()[list(COLUMNS)].assign(accuracy=[1, 0, 1, 0, 1, 1])
-    plain.astype({"accuracy": kind, "input_tokens": kind}).to_parquet(tmp_path / "t.parquet")
+    plain.astype({"accuracy": kind, "input_tokens": kind}).to_parquet(
+        tmp_path / "t.parquet"
+    )
     assert same(pk.load_trace(tmp_path / "t.parquet"), pk.Trace.from_frame(plain))
 
 
 def test_a_pool_that_costs_nothing_has_bounds_and_a_reward():
-    free = {m: pk.Price(m, "here", 0.0, 0.0, "2025-01-01", "own machine") for m in (GPT, CMD)}
+    free = {
+        m: pk.Price(m, "here", 0.0, 0.0, "2025-01-01", "own machine")
+        for m in (GPT, CMD)
+    }
     trace = pk.Trace.from_frame(table(), prices=free)
     assert (trace.cost_usd == 0).all() and trace.limits.max_cost_usd > 0
-    unit = pk.Reward(w_cost=0.5).within(trace.limits).unit(trace.accuracy, trace.cost_usd, trace.latency_ms)
-    assert unit == pytest.approx(pk.Reward(w_cost=0.0).within(trace.limits).unit(trace.accuracy, trace.cost_usd, trace.latency_ms), abs=1e-6)
+    unit = (
+        pk.Reward(w_cost=0.5)
+        .within(trace.limits)
+        .unit(trace.accuracy, trace.cost_usd, trace.latency_ms)
+    )
+    assert unit == pytest.approx(
+        pk.Reward(w_cost=0.0)
+        .within(trace.limits)
+        .unit(trace.accuracy, trace.cost_usd, trace.latency_ms),
+        abs=1e-6,
+    )
 
 
 def test_check_wonders_about_seconds(tmp_path, capsys):
     from pickllm.__main__ import main
 
     table().assign(latency_ms=0.8).to_csv(tmp_path / "t.csv", index=False)
-    assert main(["check", str(tmp_path / "t.csv")]) == 0 and "are these seconds?" in capsys.readouterr().out
+    assert (
+        main(["check", str(tmp_path / "t.csv")]) == 0
+        and "are these seconds?" in capsys.readouterr().out
+    )
     table().to_csv(tmp_path / "t.csv", index=False)
-    assert main(["check", str(tmp_path / "t.csv")]) == 0 and "seconds" not in capsys.readouterr().out
+    assert (
+        main(["check", str(tmp_path / "t.csv")]) == 0
+        and "seconds" not in capsys.readouterr().out
+    )

@@ -21,21 +21,42 @@ N = 160
 def checkout(tmp_path):
     """A copy of the checkout, with a user's two files in it."""
     for name in ("pickllm", "data", "notebooks"):
-        shutil.copytree(root() / name, tmp_path / name, ignore=shutil.ignore_patterns(".ipynb_checkpoints", "variants"))
+        shutil.copytree(
+            root() / name,
+            tmp_path / name,
+            ignore=shutil.ignore_patterns(".ipynb_checkpoints", "variants"),
+        )
     for path in root().iterdir():
         if path.suffix in (".toml", ".md", ".cff", ".lock"):
             shutil.copy(path, tmp_path)
-    rows = [(f"q{i:03d}", ("sums", "spelling")[i % 2], f"please say {i}", str(i)) for i in range(N)]
-    pd.DataFrame(rows, columns=["query_id", "context", "prompt", "reference"]).to_csv(tmp_path / "queries.csv", index=False)
+    rows = [
+        (f"q{i:03d}", ("sums", "spelling")[i % 2], f"please say {i}", str(i))
+        for i in range(N)
+    ]
+    pd.DataFrame(rows, columns=["query_id", "context", "prompt", "reference"]).to_csv(
+        tmp_path / "queries.csv", index=False
+    )
     return tmp_path
 
 
 @pytest.mark.xdist_group("notebooks")
 def test_from_queries_to_a_shared_dataset(checkout):
-    places = {"HF_HOME": str(checkout / "hf"), "HF_TOKEN": "hf_ada_writes", "HF_HUB_DISABLE_XET": "1", "PYTHONPATH": str(checkout), "MY_KEY": "sk-of-my-own"}
+    places = {
+        "HF_HOME": str(checkout / "hf"),
+        "HF_TOKEN": "hf_ada_writes",
+        "HF_HUB_DISABLE_XET": "1",
+        "PYTHONPATH": str(checkout),
+        "MY_KEY": "sk-of-my-own",
+    }
 
     def pickllm(*arguments, **further):
-        done = subprocess.run([sys.executable, "-m", "pickllm", *arguments], cwd=checkout, env=os.environ | places | further, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "pickllm", *arguments],
+            cwd=checkout,
+            env=os.environ | places | further,
+            capture_output=True,
+            text=True,
+        )
         assert done.returncode == 0, done.stderr[-2000:]
         return done.stdout
 
@@ -45,28 +66,86 @@ def test_from_queries_to_a_shared_dataset(checkout):
         stand_in.running() as (_, address),
     ):
         said = {
-            name: {"model": name, "base_url": stub.base_url, "key_env": "MY_KEY", "max_tokens": 50, "usd_per_million_input_tokens": usd, "usd_per_million_output_tokens": usd}
+            name: {
+                "model": name,
+                "base_url": stub.base_url,
+                "key_env": "MY_KEY",
+                "max_tokens": 50,
+                "usd_per_million_input_tokens": usd,
+                "usd_per_million_output_tokens": usd,
+            }
             for name, stub, usd in (("bad", bad, 20.0), ("good", good, 1.0))
         }
         (checkout / "models.yaml").write_text(yaml.safe_dump(said))
-        assert f"{2 * N} calls" in pickllm("record", "queries.csv", "--models", "models.yaml", "--dry-run") and not good.requests
-        assert f"{2 * N} calls answered" in pickllm("record", "queries.csv", "--models", "models.yaml", "--budget", "5")
-        assert "mine.csv" in pickllm("score", "queries.jsonl", "--scorer", "exact_match", "--output", "mine.csv")
+        assert (
+            f"{2 * N} calls"
+            in pickllm("record", "queries.csv", "--models", "models.yaml", "--dry-run")
+            and not good.requests
+        )
+        assert f"{2 * N} calls answered" in pickllm(
+            "record", "queries.csv", "--models", "models.yaml", "--budget", "5"
+        )
+        assert "mine.csv" in pickllm(
+            "score", "queries.jsonl", "--scorer", "exact_match", "--output", "mine.csv"
+        )
         pickllm("check", "mine.csv", "--prices", "queries.prices.csv")
-        pickllm("run", "study", "--trace", "mine.csv", "--prices", "queries.prices.csv", "--size", "smoke", "--jobs", "2")
-        live = ["queries=queries.csv", "models=models.yaml", "latency_floor_ms=2", "latency_ceiling_ms=1000", "learning_rate=0.3", "every=80", "result=live/live.json", "figures=live"]
-        pickllm("run", "live", "--force", *(part for value in live for part in ("-p", value)))
-        pushed = pickllm("push", "mine.csv", "ada/mine", "--prices", "queries.prices.csv", HF_ENDPOINT=address).splitlines()[-1]
+        pickllm(
+            "run",
+            "study",
+            "--trace",
+            "mine.csv",
+            "--prices",
+            "queries.prices.csv",
+            "--size",
+            "smoke",
+            "--jobs",
+            "2",
+        )
+        live = [
+            "queries=queries.csv",
+            "models=models.yaml",
+            "latency_floor_ms=2",
+            "latency_ceiling_ms=1000",
+            "learning_rate=0.3",
+            "every=80",
+            "result=live/live.json",
+            "figures=live",
+        ]
+        pickllm(
+            "run",
+            "live",
+            "--force",
+            *(part for value in live for part in ("-p", value)),
+        )
+        pushed = pickllm(
+            "push",
+            "mine.csv",
+            "ada/mine",
+            "--prices",
+            "queries.prices.csv",
+            HF_ENDPOINT=address,
+        ).splitlines()[-1]
         checked = pickllm("check", pushed, HF_ENDPOINT=address)
 
-    rows = pk.load_trace(checkout / "mine.csv", checkout / "queries.prices.csv").to_frame()
+    rows = pk.load_trace(
+        checkout / "mine.csv", checkout / "queries.prices.csv"
+    ).to_frame()
     quality = {"good": ("g", 0.95), "bad": ("b", 0.3)}
-    expected = [float(is_right(quality[m][0], f"please say {int(q[1:])}", quality[m][1])) for q, m in zip(rows.query_id, rows.model)]
+    expected = [
+        float(is_right(quality[m][0], f"please say {int(q[1:])}", quality[m][1]))
+        for q, m in zip(rows.query_id, rows.model)
+    ]
     assert rows.accuracy.tolist() == expected and len(rows) == 2 * N
     (report,) = (p for p in (checkout / "build").rglob("report/index.html"))
-    assert "sums" in report.read_text("utf-8") and "spelling" in report.read_text("utf-8")
+    assert "sums" in report.read_text("utf-8") and "spelling" in report.read_text(
+        "utf-8"
+    )
     (session,) = checkout.rglob("live.session.parquet")
     assert pd.read_parquet(session).locked.iloc[-1] == "good"
     assert str(N) in checked and len(pushed.rpartition("@")[2]) == 40
-    everything = [p.read_bytes() for p in checkout.rglob("*") if p.is_file() and "pickllm/" not in str(p)]
+    everything = [
+        p.read_bytes()
+        for p in checkout.rglob("*")
+        if p.is_file() and "pickllm/" not in str(p)
+    ]
     assert not any(b"sk-of-my-own" in data for data in everything)

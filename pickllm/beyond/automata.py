@@ -105,7 +105,9 @@ class LinearRewardEpsilonPenalty:
 
     def update(self, state, arm, reward):
         """One step of the equation of `LinearRewardPenalty`."""
-        return _penalised(state, arm, reward, self.learning_rate, self.epsilon * self.learning_rate)
+        return _penalised(
+            state, arm, reward, self.learning_rate, self.epsilon * self.learning_rate
+        )
 
 
 class Pursued(NamedTuple):
@@ -128,14 +130,21 @@ def _after(learner, state, arm, reward):
     total[rows, arm] += reward
     count[rows, arm] += 1.0
     ready = count.min(axis=1) >= learner.trials
-    p = np.where(ready[:, None], learner._step(state.p, total / np.maximum(count, 1.0), arm), state.p)
+    p = np.where(
+        ready[:, None],
+        learner._step(state.p, total / np.maximum(count, 1.0), arm),
+        state.p,
+    )
     return Pursued(p, total, count)
 
 
 def _whole(learner, name):
     value = getattr(learner, name)
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise InputError(f"{type(learner).__name__}: {name} must be a whole number >= 1, got {value!r}; choose one")
+        raise InputError(
+            f"{type(learner).__name__}: {name} must be a whole number >= 1, got"
+            f" {value!r}; choose one"
+        )
 
 
 @dataclass(frozen=True)

@@ -69,9 +69,9 @@ class DecayingEpsilon:
 
         epsilon_t = epsilon / (1 + decay t)
 
-    (the schedule of order 1/t of Auer, Cesa-Bianchi and Fischer 2002, *Machine Learning* 47,
-    235-256). At decay 0 it is `QLearning`. An optimistic start is `QLearning(epsilon=0, initial_value=1)` (Sutton and
-    Barto 2018, 2.6).
+    (the schedule of order 1/t of Auer, Cesa-Bianchi and Fischer 2002, *Machine
+    Learning* 47, 235-256). At decay 0 it is `QLearning`. An optimistic start is
+    `QLearning(epsilon=0, initial_value=1)` (Sutton and Barto 2018, 2.6).
 
     Parameters
     ----------
@@ -103,7 +103,10 @@ class DecayingEpsilon:
 
     def start(self, n_sessions, n_models):
         """Q of every LLM at `initial_value`, no answer yet."""
-        return Values(np.full((n_sessions, n_models), float(self.initial_value)), np.zeros(n_sessions))
+        return Values(
+            np.full((n_sessions, n_models), float(self.initial_value)),
+            np.zeros(n_sessions),
+        )
 
     def probabilities(self, state):
         """epsilon_t-greedy on Q, (n_sessions, n_models); ties go to the first LLM."""
@@ -133,7 +136,8 @@ class Softmax:
     learning_rate : float
         In (0, 1].
     temperature : float
-        tau, in (0, 100]; rewards are in [0, 1], so 0.01 is nearly greedy and 10 nearly uniform.
+        tau, in (0, 100]; rewards are in [0, 1], so 0.01 is nearly greedy and 10 nearly
+        uniform.
     initial_value : float
         Q before the first answer, in [0, 1].
     """
@@ -173,8 +177,8 @@ class Preferences(NamedTuple):
 class GradientBandit:
     """The gradient bandit: stochastic ascent of the expected reward over preferences H.
 
-    With p = softmax(H), alpha the learning rate and b the mean reward before this answer (r itself at
-    the first one),
+    With p = softmax(H), alpha the learning rate and b the mean reward before this
+    answer (r itself at the first one),
 
         H_j <- H_j + alpha (r - b) ([j = i] - p_j)
 
@@ -201,7 +205,9 @@ class GradientBandit:
 
     def start(self, n_sessions, n_models):
         """No preference."""
-        return Preferences(np.zeros((n_sessions, n_models)), np.zeros(n_sessions), np.zeros(n_sessions))
+        return Preferences(
+            np.zeros((n_sessions, n_models)), np.zeros(n_sessions), np.zeros(n_sessions)
+        )
 
     def probabilities(self, state):
         """softmax(H), (n_sessions, n_models)."""
@@ -244,7 +250,9 @@ class UCB1:
     def index(self, state):
         """The index above, (n_sessions, n_models); infinite for an LLM not asked yet."""
         t, count = state.count.sum(axis=1, keepdims=True), np.maximum(state.count, 1.0)
-        bound = state.total / count + self.width * np.sqrt(np.log(np.maximum(t, 1.0)) / count)
+        bound = state.total / count + self.width * np.sqrt(
+            np.log(np.maximum(t, 1.0)) / count
+        )
         return np.where(state.count > 0, bound, np.inf)
 
     def probabilities(self, state):
@@ -264,8 +272,8 @@ class KLUCB:
 
         max {q in [m_j, 1]: N_j kl(m_j, q) <= ln t + c ln ln t},
 
-    kl being the divergence between two coins (Garivier and Cappe 2011, *COLT*, algorithm 1; they
-    advise c = 0 in practice).
+    kl being the divergence between two coins (Garivier and Cappe 2011, *COLT*,
+    algorithm 1; they advise c = 0 in practice).
 
     Parameters
     ----------
@@ -285,7 +293,10 @@ class KLUCB:
 
     def index(self, state):
         """The index above, (n_sessions, n_models); infinite for an LLM not asked yet."""
-        t, count = np.maximum(state.count.sum(axis=1, keepdims=True), 1.0), np.maximum(state.count, 1.0)
+        t, count = (
+            np.maximum(state.count.sum(axis=1, keepdims=True), 1.0),
+            np.maximum(state.count, 1.0),
+        )
         level = (np.log(t) + self.c * np.log(np.maximum(np.log(t), 1.0))) / count
         return np.where(state.count > 0, kl_upper(state.total / count, level), np.inf)
 
@@ -301,8 +312,9 @@ class KLUCB:
 def kl_upper(mean, level, steps=14):
     """The largest q with kl(mean, q) <= level, for coins; arrays broadcast.
 
-    On the scale y = log(q / (1 - q)) the divergence is log(1 + e^y) - mean y up to a constant, which is
-    convex, so that Newton's steps from above come down to the root and never pass it.
+    On the scale y = log(q / (1 - q)) the divergence is log(1 + e^y) - mean y up to a
+    constant, which is convex, so that Newton's steps from above come down to the root
+    and never pass it.
 
     Examples
     --------
@@ -317,7 +329,11 @@ def kl_upper(mean, level, steps=14):
     y = target / (1.0 - m)  # log(1 + e^y) >= y puts the root below
     for _ in range(steps):
         slope = expit(y) - m
-        y = y - np.where(slope > 1e-12, (np.logaddexp(0.0, y) - m * y - target) / np.maximum(slope, 1e-12), 0.0)
+        y = y - np.where(
+            slope > 1e-12,
+            (np.logaddexp(0.0, y) - m * y - target) / np.maximum(slope, 1e-12),
+            0.0,
+        )
     return np.clip(np.where(mean >= 1.0, 1.0, expit(y)), mean, 1.0)
 
 
@@ -360,7 +376,9 @@ class ThompsonGaussian:
     def posterior(self, state):
         """Mean and spread of each LLM's posterior, each (n_sessions, n_models)."""
         precision = 1.0 / self.prior_spread**2 + state.count / self.noise**2
-        mean = (self.prior_mean / self.prior_spread**2 + state.total / self.noise**2) / precision
+        mean = (
+            self.prior_mean / self.prior_spread**2 + state.total / self.noise**2
+        ) / precision
         return mean, 1.0 / np.sqrt(precision)
 
     def probabilities(self, state):
@@ -376,10 +394,11 @@ class ThompsonGaussian:
 class ThompsonBeta:
     """Thompson sampling for rewards in [0, 1] with Beta posteriors.
 
-    From the prior Beta(a, b), an answer of reward r adds r successes and 1 - r failures, so that LLM
-    j has Beta(a + N_j m_j, b + N_j (1 - m_j)); p_j is the probability that a draw from j's posterior is
-    the largest, by quadrature to about 2e-4 (Thompson 1933; Agrawal and Goyal 2012, *COLT*, who toss a coin of
-    chance r instead of adding r, at the cost of one more draw).
+    From the prior Beta(a, b), an answer of reward r adds r successes and 1 - r
+    failures, so that LLM j has Beta(a + N_j m_j, b + N_j (1 - m_j)); p_j is the
+    probability that a draw from j's posterior is the largest, by quadrature to about
+    2e-4 (Thompson 1933; Agrawal and Goyal 2012, *COLT*, who toss a coin of chance r
+    instead of adding r, at the cost of one more draw).
 
     Parameters
     ----------
@@ -401,7 +420,9 @@ class ThompsonBeta:
 
     def probabilities(self, state):
         """Probability of each LLM to be sampled as the best, (n_sessions, n_models)."""
-        return chance_of_largest_beta(self.successes + state.total, self.failures + state.count - state.total)
+        return chance_of_largest_beta(
+            self.successes + state.total, self.failures + state.count - state.total
+        )
 
     def update(self, state, arm, reward):
         """The answer counted."""
@@ -427,7 +448,9 @@ def chance_of_largest_normal(mean, spread, nodes=96):
     from scipy.special import ndtr
 
     low, high = (mean - 6.0 * spread).max(axis=1), (mean + 6.0 * spread).max(axis=1)
-    x = low[:, None] + (high - low)[:, None] * (np.arange(nodes) + 0.5) / nodes  # (n, nodes)
+    x = (
+        low[:, None] + (high - low)[:, None] * (np.arange(nodes) + 0.5) / nodes
+    )  # (n, nodes)
     z = (x[:, None, :] - mean[:, :, None]) / spread[:, :, None]  # (n, n_models, nodes)
     return _chance_of_largest(np.exp(-0.5 * z * z) / spread[:, :, None], ndtr(z))
 
@@ -435,8 +458,8 @@ def chance_of_largest_normal(mean, spread, nodes=96):
 def chance_of_largest_beta(a, b, nodes=192):
     """P(X_j is the largest) for independent X_j ~ Beta(a_j, b_j), each row by itself.
 
-    On the angle theta with x = sin(theta)^2, where the spread of a Beta hardly depends on its mean;
-    distribution functions are running sums of the densities there.
+    On the angle theta with x = sin(theta)^2, where the spread of a Beta hardly depends
+    on its mean; distribution functions are running sums of the densities there.
 
     Parameters
     ----------
@@ -450,10 +473,15 @@ def chance_of_largest_beta(a, b, nodes=192):
     """
     centre = np.arcsin(np.sqrt(a / (a + b)))
     reach = 3.6 / np.sqrt(a + b)  # some seven spreads, each about 1 / (2 sqrt(a + b))
-    low, high = np.maximum((centre - reach).max(axis=1), 0.0), np.minimum((centre + reach).max(axis=1), np.pi / 2)
+    low, high = (
+        np.maximum((centre - reach).max(axis=1), 0.0),
+        np.minimum((centre + reach).max(axis=1), np.pi / 2),
+    )
     theta = low[:, None] + (high - low)[:, None] * (np.arange(nodes) + 0.5) / nodes
     log_sin, log_cos = np.log(np.sin(theta))[:, None], np.log(np.cos(theta))[:, None]
-    shape = (2.0 * a - 1.0)[:, :, None] * log_sin + (2.0 * b - 1.0)[:, :, None] * log_cos
+    shape = (2.0 * a - 1.0)[:, :, None] * log_sin + (2.0 * b - 1.0)[
+        :, :, None
+    ] * log_cos
     return _chance_of_largest(*_beta_parts(shape, a, b, low, (high - low) / nodes))
 
 
@@ -464,13 +492,23 @@ def _beta_parts(shape, a, b, low, step):
     density = np.exp(shape + np.log(2.0) - betaln(a, b)[:, :, None])
     mass = density * step[:, None, None]
     below = betainc(a, b, (np.sin(low) ** 2)[:, None])  # what lies left of the grid
-    return density, np.clip(below[:, :, None] + np.cumsum(mass, axis=2) - 0.5 * mass, 0.0, 1.0)
+    return density, np.clip(
+        below[:, :, None] + np.cumsum(mass, axis=2) - 0.5 * mass, 0.0, 1.0
+    )
 
 
 def _chance_of_largest(density, distribution):
     """Sums over nodes of each density times the others' distribution functions, scaled to 1."""
     n = density.shape[1]
-    p = np.stack([(density[:, j] * np.prod(np.delete(distribution, j, axis=1), axis=1)).sum(axis=1) for j in range(n)], axis=1)
+    p = np.stack(
+        [
+            (density[:, j] * np.prod(np.delete(distribution, j, axis=1), axis=1)).sum(
+                axis=1
+            )
+            for j in range(n)
+        ],
+        axis=1,
+    )
     return p / p.sum(axis=1, keepdims=True)
 
 
@@ -480,7 +518,8 @@ class Exp3:
 
     With weights w_j and mixing gamma,
 
-        p_j = (1 - gamma) w_j / sum_k w_k + gamma / n,    w_i <- w_i exp(gamma r / (n p_i))
+        p_j = (1 - gamma) w_j / sum_k w_k + gamma / n,    w_i <- w_i exp(gamma r / (n
+        p_i))
 
     (Auer, Cesa-Bianchi, Freund and Schapire 2002, *SIAM J. Computing* 32, 48-77).
 
@@ -514,5 +553,9 @@ class Exp3:
         """One step of the equation above, on log w."""
         rows = np.arange(len(state))
         after = state.copy()
-        after[rows, arm] += self.gamma * reward / (state.shape[1] * self.probabilities(state)[rows, arm])
+        after[rows, arm] += (
+            self.gamma
+            * reward
+            / (state.shape[1] * self.probabilities(state)[rows, arm])
+        )
         return after

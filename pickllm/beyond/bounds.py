@@ -1,9 +1,9 @@
 """What no learner can beat: the least regret, and the least time to tell the best LLM.
 
-Both bounds rest on one divergence: how many nats an answer gives, on average, against the claim that an
-LLM's mean reward lies on the other side of x, when of the rewards nothing is known but that they are in
-[0, 1]. They hold for learners that do well in every pool; one that is lucky in this pool may come in
-below.
+Both bounds rest on one divergence: how many nats an answer gives, on average, against
+the claim that an LLM's mean reward lies on the other side of x, when of the rewards
+nothing is known but that they are in [0, 1]. They hold for learners that do well in
+every pool; one that is lucky in this pool may come in below.
 """
 
 import numpy as np
@@ -42,7 +42,10 @@ def divergence(rewards, x, weights=None):
     """
     rewards, x = np.asarray(rewards, float), np.atleast_1d(np.asarray(x, float))
     if (rewards < 0).any() or (rewards > 1).any():
-        raise InputError(f"bounds: rewards must be in [0, 1], got {rewards.min():g} to {rewards.max():g}; give unit rewards")
+        raise InputError(
+            f"bounds: rewards must be in [0, 1], got {rewards.min():g} to"
+            f" {rewards.max():g}; give unit rewards"
+        )
     weights = np.full(len(rewards), 1.0 / len(rewards)) if weights is None else weights
     off = rewards - x[:, None]  # (k, n)
     top = 1.0 / np.maximum(1.0 - x, 1e-12)
@@ -51,13 +54,21 @@ def divergence(rewards, x, weights=None):
         middle = 0.5 * (low + high)
         rising = (-off / (1.0 - middle[:, None] * off)) @ weights > 0
         low, high = np.where(rising, middle, low), np.where(rising, high, middle)
-    return np.where(x > rewards @ weights, np.maximum(np.log1p(-low[:, None] * off) @ weights, 0.0), 0.0)
+    return np.where(
+        x > rewards @ weights,
+        np.maximum(np.log1p(-low[:, None] * off) @ weights, 0.0),
+        0.0,
+    )
 
 
 def _atoms(rewards):
     """Equal-count cells by their means, and each one's share."""
-    cells = np.array_split(np.sort(np.asarray(rewards, float)), min(ATOMS, len(rewards)))
-    return np.array([cell.mean() for cell in cells]), np.array([len(cell) for cell in cells]) / len(rewards)
+    cells = np.array_split(
+        np.sort(np.asarray(rewards, float)), min(ATOMS, len(rewards))
+    )
+    return np.array([cell.mean() for cell in cells]), np.array(
+        [len(cell) for cell in cells]
+    ) / len(rewards)
 
 
 def regret_rate(unit):
@@ -65,8 +76,9 @@ def regret_rate(unit):
 
         liminf R(T) / ln T >= sum over j with gap D_j > 0 of D_j / K_j
 
-    with K_j the `divergence` of LLM j's rewards from the best mean (Lai and Robbins 1985, *Advances in Applied
-    Mathematics* 6, 4-22; without a parametric family Burnetas and Katehakis 1996, *ibid.* 17, 122-142).
+    with K_j the `divergence` of LLM j's rewards from the best mean (Lai and Robbins
+    1985, *Advances in Applied Mathematics* 6, 4-22; without a parametric family
+    Burnetas and Katehakis 1996, *ibid.* 17, 122-142).
 
     Parameters
     ----------
@@ -81,7 +93,12 @@ def regret_rate(unit):
     mean = unit.mean(axis=0)
     gap = mean.max() - mean
     near = [_atoms(rewards) for rewards in unit.T]
-    return float(sum(gap[j] / divergence(near[j][0], mean.max(), near[j][1])[0] for j in np.flatnonzero(gap > 0)))
+    return float(
+        sum(
+            gap[j] / divergence(near[j][0], mean.max(), near[j][1])[0]
+            for j in np.flatnonzero(gap > 0)
+        )
+    )
 
 
 def identification_time(unit):
@@ -118,7 +135,14 @@ def identification_time(unit):
         row[:, j] = -divergence(atoms[j][0], x, atoms[j][1])
         row[:, m] = 1.0  # z <= w_h K_h + w_j K_j
         rows.append(row)
-    found = linprog(-np.eye(m + 1)[m], A_ub=np.vstack(rows), b_ub=np.zeros(GRID * len(rivals)), A_eq=[[1.0] * m + [0.0]], b_eq=[1.0], method="highs")
+    found = linprog(
+        -np.eye(m + 1)[m],
+        A_ub=np.vstack(rows),
+        b_ub=np.zeros(GRID * len(rivals)),
+        A_eq=[[1.0] * m + [0.0]],
+        b_eq=[1.0],
+        method="highs",
+    )
     return float(1.0 / found.x[m]), found.x[:m]
 
 
@@ -132,5 +156,7 @@ def least_time(t_star, error):
     """
     error = np.asarray(error, float)
     with np.errstate(divide="ignore", invalid="ignore"):
-        nats = np.where(error > 0, (1.0 - 2.0 * error) * np.log((1.0 - error) / error), np.inf)
+        nats = np.where(
+            error > 0, (1.0 - 2.0 * error) * np.log((1.0 - error) / error), np.inf
+        )
     return t_star * np.where(error < 0.5, nats, 0.0)

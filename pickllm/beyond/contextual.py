@@ -2,11 +2,12 @@
 
 Two functions beside the three of `learners`:
 
-    describe(trace) -> (n_queries, ...), what may be known of each query before it is answered
-    observe(state, seen) -> state, with the next query of each session, seen of shape (n_sessions, ...)
+    describe(trace) -> (n_queries, ...), what may be known of each query before it is
+    answered observe(state, seen) -> state, with the next query of each session, seen of
+    shape (n_sessions, ...)
 
-so that probabilities(state) is about the query just seen. No session as a whole locks on one LLM
-here, where different contexts have different best ones.
+so that probabilities(state) is about the query just seen. No session as a whole locks
+on one LLM here, where different contexts have different best ones.
 """
 
 from collections.abc import Callable
@@ -23,7 +24,8 @@ from ..core.locking import MaxProbability
 
 class Contexts(NamedTuple):
     """State of `PerContext`: the learner's state and its lock rule's, each array (n_sessions, n_contexts, ...);
-    the LLM that each context has locked on, -1 = none; and the context of the query just seen, (n_sessions,)."""
+    the LLM that each context has locked on, -1 = none; and the context of the query just seen, (n_sessions,).
+    """
 
     state: object
     watch: object
@@ -69,9 +71,13 @@ class PerContext:
 
     def __post_init__(self):
         kind = type(self.learner).__name__
-        if not all(callable(getattr(self.learner, name, None)) for name in ("start", "probabilities", "update")) or hasattr(self.learner, "describe"):
+        if not all(
+            callable(getattr(self.learner, name, None))
+            for name in ("start", "probabilities", "update")
+        ) or hasattr(self.learner, "describe"):
             raise InputError(
-                f"PerContext: takes a learner with start, probabilities and update that sees no queries itself, got {kind}; give another"
+                "PerContext: takes a learner with start, probabilities and update that"
+                f" sees no queries itself, got {kind}; give another"
             )
 
     @property
@@ -81,30 +87,53 @@ class PerContext:
 
     @property
     def _rule(self):
-        return getattr(self.learner, "lock_rule", MaxProbability()) if self.lock else None
+        return (
+            getattr(self.learner, "lock_rule", MaxProbability()) if self.lock else None
+        )
 
     def bind(self, trace, reward):
         """With the trace's contexts, and the learner as the pool makes it."""
-        learner = self.learner.bind(trace, reward) if hasattr(self.learner, "bind") else self.learner
-        return replace(self, learner=learner, contexts=tuple(self.contexts or trace.contexts))
+        learner = (
+            self.learner.bind(trace, reward)
+            if hasattr(self.learner, "bind")
+            else self.learner
+        )
+        return replace(
+            self, learner=learner, contexts=tuple(self.contexts or trace.contexts)
+        )
 
     def describe(self, trace):
         """Each query's context as a position in `contexts`, (n_queries,)."""
         unknown = sorted(set(trace.contexts) - set(self.contexts))
         if unknown:
-            raise InputError(f"PerContext: unknown context {unknown[0]!r}; {nearest(unknown[0], self.contexts)}")
+            raise InputError(
+                f"PerContext: unknown context {unknown[0]!r};"
+                f" {nearest(unknown[0], self.contexts)}"
+            )
         position = {c: i for i, c in enumerate(self.contexts)}
         return np.array([position[c] for c in trace.context.tolist()], dtype=np.int64)
 
     def start(self, n_sessions, n_models):
         """Every context as the learner starts."""
         if self.contexts is None:
-            raise InputError("PerContext does not know the contexts yet; call bind(trace, reward), as replay does, or give contexts=")
+            raise InputError(
+                "PerContext does not know the contexts yet; call bind(trace, reward),"
+                " as replay does, or give contexts="
+            )
         shape = n_sessions, len(self.contexts)
         state = self.learner.start(shape[0] * shape[1], n_models)
-        watch = self._rule.start(self.learner.probabilities(state)) if self._rule else np.zeros(shape[0] * shape[1])
+        watch = (
+            self._rule.start(self.learner.probabilities(state))
+            if self._rule
+            else np.zeros(shape[0] * shape[1])
+        )
         split = lambda a: a.reshape(*shape, *a.shape[1:])  # noqa: E731
-        return Contexts(_each(split, state), _each(split, watch), np.full(shape, -1), np.zeros(n_sessions, dtype=np.int64))
+        return Contexts(
+            _each(split, state),
+            _each(split, watch),
+            np.full(shape, -1),
+            np.zeros(n_sessions, dtype=np.int64),
+        )
 
     def observe(self, state, seen):
         """The context of the query at hand."""
@@ -124,14 +153,21 @@ class PerContext:
         if not len(free):
             return state
         at = free, state.now[free]
-        mine = self.learner.update(_each(lambda a: a[at], state.state), arm[free], reward[free])
-        after = state._replace(state=_each(lambda a, new: _with(a, at, new), state.state, mine))
+        mine = self.learner.update(
+            _each(lambda a: a[at], state.state), arm[free], reward[free]
+        )
+        after = state._replace(
+            state=_each(lambda a, new: _with(a, at, new), state.state, mine)
+        )
         if not self._rule:
             return after
         p = self.learner.probabilities(mine)
         watch, done = self._rule.step(_each(lambda a: a[at], state.watch), p)
         locked = _with(state.locked, at, np.where(done, p.argmax(axis=1), -1))
-        return after._replace(watch=_each(lambda a, new: _with(a, at, new), state.watch, watch), locked=locked)
+        return after._replace(
+            watch=_each(lambda a, new: _with(a, at, new), state.watch, watch),
+            locked=locked,
+        )
 
 
 def _each(function, state, *others):
@@ -159,7 +195,9 @@ def context_and_length(trace):
     ndarray, (n_queries, n_contexts + 1)
     """
     one_hot = trace.context[:, None] == np.array(trace.contexts)
-    return np.column_stack([one_hot, np.log10(np.maximum(trace.input_tokens.mean(axis=1), 1.0)) / 4.0])
+    return np.column_stack(
+        [one_hot, np.log10(np.maximum(trace.input_tokens.mean(axis=1), 1.0)) / 4.0]
+    )
 
 
 class Ridge(NamedTuple):
@@ -198,7 +236,10 @@ class LinUCB:
     def __post_init__(self):
         _in_range(self, "alpha", 0, 10)
         if not callable(self.features):
-            raise InputError(f"LinUCB: features must be a function of a trace, got {self.features!r}; see context_and_length")
+            raise InputError(
+                "LinUCB: features must be a function of a trace, got"
+                f" {self.features!r}; see context_and_length"
+            )
 
     def bind(self, trace, reward):
         """With the number of features d."""
@@ -208,15 +249,25 @@ class LinUCB:
         """The features of each query, (n_queries, d)."""
         x = np.asarray(self.features(trace), dtype=float)
         if x.ndim != 2 or len(x) != trace.n_queries or not np.isfinite(x).all():
-            raise InputError(f"LinUCB: features must give finite numbers of shape ({trace.n_queries}, d), got shape {x.shape}; one row a query")
+            raise InputError(
+                "LinUCB: features must give finite numbers of shape"
+                f" ({trace.n_queries}, d), got shape {x.shape}; one row a query"
+            )
         return x
 
     def start(self, n_sessions, n_models):
         """Nothing known: A = I, b = 0."""
         if self.size is None:
-            raise InputError("LinUCB does not know its features yet; call bind(trace, reward), as replay does")
+            raise InputError(
+                "LinUCB does not know its features yet; call bind(trace, reward), as"
+                " replay does"
+            )
         d = self.size
-        return Ridge(np.tile(np.eye(d), (n_sessions, n_models, 1, 1)), np.zeros((n_sessions, n_models, d)), np.zeros((n_sessions, d)))
+        return Ridge(
+            np.tile(np.eye(d), (n_sessions, n_models, 1, 1)),
+            np.zeros((n_sessions, n_models, d)),
+            np.zeros((n_sessions, d)),
+        )
 
     def observe(self, state, seen):
         """The features of the query at hand."""
@@ -238,6 +289,8 @@ class LinUCB:
         inverse, b = state.inverse.copy(), state.b.copy()
         inner = np.einsum("sde,se->sd", inverse[rows, arm], state.x)
         scale = 1.0 + np.einsum("sd,sd->s", inner, state.x)
-        inverse[rows, arm] -= inner[:, :, None] * inner[:, None, :] / scale[:, None, None]
+        inverse[rows, arm] -= (
+            inner[:, :, None] * inner[:, None, :] / scale[:, None, None]
+        )
         b[rows, arm] += reward[:, None] * state.x
         return Ridge(inverse, b, state.x)

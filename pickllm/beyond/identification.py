@@ -1,13 +1,15 @@
 """Best-arm identification at fixed confidence: learners that know when they may lock.
 
-Locking on one LLM is the problem of naming the best of n arms from as few answers as possible, wrongly
-in at most a share delta of sessions. Each learner here has its own stopping rule: until it fires, a share
-`REST` of probability stays with the other LLMs, however certain the next choice is; then the LLM found best
-has probability 1, on which the session locks. With `replay(lock=False)` nothing is frozen and a session may
-change its mind.
+Locking on one LLM is the problem of naming the best of n arms from as few answers as
+possible, wrongly in at most a share delta of sessions. Each learner here has its own
+stopping rule: until it fires, a share `REST` of probability stays with the other LLMs,
+however certain the next choice is; then the LLM found best has probability 1, on which
+the session locks. With `replay(lock=False)` nothing is frozen and a session may change
+its mind.
 
-`noise` is the scale sigma of the rewards: an answer less its mean is sigma-sub-Gaussian. 0.5 holds for
-anything in [0, 1] (Hoeffding 1963); the promise on delta holds at a smaller one only if the rewards keep to it.
+`noise` is the scale sigma of the rewards: an answer less its mean is
+sigma-sub-Gaussian. 0.5 holds for anything in [0, 1] (Hoeffding 1963); the promise on
+delta holds at a smaller one only if the rewards keep to it.
 """
 
 from dataclasses import dataclass
@@ -70,7 +72,10 @@ class SuccessiveElimination:
 
     def start(self, n_sessions, n_models):
         """Nothing known, every LLM a candidate."""
-        return Candidates(*nothing_known(n_sessions, n_models), np.ones((n_sessions, n_models), dtype=bool))
+        return Candidates(
+            *nothing_known(n_sessions, n_models),
+            np.ones((n_sessions, n_models), dtype=bool),
+        )
 
     def probabilities(self, state):
         """The candidate with the fewest answers, ties to the first; certain once it is alone."""
@@ -83,7 +88,11 @@ class SuccessiveElimination:
         """The answer counted, and who is surely worse dropped."""
         total, count = counted(state, arm, reward)
         asked = np.maximum(count, 1.0)
-        width = self.noise * np.sqrt(2.0 * np.log(np.pi**2 * count.shape[1] * asked**2 / (3.0 * self.delta)) / asked)
+        width = self.noise * np.sqrt(
+            2.0
+            * np.log(np.pi**2 * count.shape[1] * asked**2 / (3.0 * self.delta))
+            / asked
+        )
         width = np.where(count > 0, width, np.inf)
         lower, upper = total / asked - width, total / asked + width
         floor = np.where(state.inside, lower, -np.inf).max(axis=1, keepdims=True)
@@ -94,12 +103,14 @@ class SuccessiveElimination:
 class LUCB:
     """Ask the leader and its most hopeful rival until they no longer overlap.
 
-    With h the LLM of the highest mean, and l the one of the highest m_j + u_j among the others,
+    With h the LLM of the highest mean, and l the one of the highest m_j + u_j among the
+    others,
 
         u_j = sigma sqrt(2 ln(5 n t^4 / (4 delta)) / N_j);
 
-    stop when m_l + u_l < m_h - u_h (Kalyanakrishnan, Tewari, Auer and Stone 2012, *ICML*: LUCB1). There a round
-    asks both; here each query goes to one of them, either with probability 1/2, after every LLM once.
+    stop when m_l + u_l < m_h - u_h (Kalyanakrishnan, Tewari, Auer and Stone 2012,
+    *ICML*: LUCB1). There a round asks both; here each query goes to one of them, either
+    with probability 1/2, after every LLM once.
 
     Parameters
     ----------
@@ -123,8 +134,14 @@ class LUCB:
     def probabilities(self, state):
         """One half each for leader and rival; certain once they are apart."""
         n, rows = state.count.shape[1], np.arange(len(state.count))
-        t, asked = np.maximum(state.count.sum(axis=1, keepdims=True), 1.0), np.maximum(state.count, 1.0)
-        mean, width = _mean(state), self.noise * np.sqrt(2.0 * np.log(1.25 * n * t**4 / self.delta) / asked)
+        t, asked = (
+            np.maximum(state.count.sum(axis=1, keepdims=True), 1.0),
+            np.maximum(state.count, 1.0),
+        )
+        mean, width = (
+            _mean(state),
+            self.noise * np.sqrt(2.0 * np.log(1.25 * n * t**4 / self.delta) / asked),
+        )
         leader = mean.argmax(axis=1)
         if n == 1:
             return certain(leader, n)
@@ -132,7 +149,11 @@ class LUCB:
         upper[rows, leader] = -np.inf
         rival = upper.argmax(axis=1)
         apart = upper[rows, rival] < mean[rows, leader] - width[rows, leader]
-        p = np.where(apart[:, None], certain(leader, n), 0.5 * (certain(leader, n) + certain(rival, n)))
+        p = np.where(
+            apart[:, None],
+            certain(leader, n),
+            0.5 * (certain(leader, n) + certain(rival, n)),
+        )
         fewest = state.count.argmin(axis=1)
         return np.where((state.count.min(axis=1) > 0)[:, None], p, _asking(fewest, n))
 
@@ -180,8 +201,14 @@ class TrackAndStop:
         mean, fewest = _mean(state), state.count.argmin(axis=1)
         few = state.count.min(axis=1) < np.maximum(np.sqrt(t[:, 0]) - n / 2.0, 1.0)
         behind = (t * optimal_weights(mean) - state.count).argmax(axis=1)
-        stopped = self.evidence(state) > np.log(2.0 * np.maximum(t[:, 0], 1.0) * max(n - 1, 1) / self.delta)
-        return np.where(stopped[:, None], certain(mean.argmax(axis=1), n), _asking(np.where(few, fewest, behind), n))
+        stopped = self.evidence(state) > np.log(
+            2.0 * np.maximum(t[:, 0], 1.0) * max(n - 1, 1) / self.delta
+        )
+        return np.where(
+            stopped[:, None],
+            certain(mean.argmax(axis=1), n),
+            _asking(np.where(few, fewest, behind), n),
+        )
 
     def evidence(self, state):
         """The smallest Z_j, (n_sessions,): 0 while an LLM has no answer."""
@@ -189,7 +216,9 @@ class TrackAndStop:
         leader = mean.argmax(axis=1)
         with np.errstate(divide="ignore"):
             one_over = 1.0 / state.count
-        z = (mean[rows, leader][:, None] - mean) ** 2 / (2.0 * self.noise**2 * (one_over[rows, leader][:, None] + one_over))
+        z = (mean[rows, leader][:, None] - mean) ** 2 / (
+            2.0 * self.noise**2 * (one_over[rows, leader][:, None] + one_over)
+        )
         z[rows, leader] = np.inf
         return z.min(axis=1)
 
@@ -224,14 +253,20 @@ def optimal_weights(mean, steps=8):
     rows, best = np.arange(len(mean)), mean.argmax(axis=1)
     if mean.shape[1] == 1:
         return np.ones_like(mean)
-    gap = np.maximum(mean[rows, best][:, None] - mean, 1e-9)  # equal means count as if so far apart
+    gap = np.maximum(
+        mean[rows, best][:, None] - mean, 1e-9
+    )  # equal means count as if so far apart
     gap[rows, best] = np.inf
-    inverse = (gap.min(axis=1, keepdims=True) / gap) ** 2  # 0 for the best, 1 for the nearest rival
+    inverse = (
+        gap.min(axis=1, keepdims=True) / gap
+    ) ** 2  # 0 for the best, 1 for the nearest rival
     y = np.full((len(mean), 1), 0.5)  # in units of the smallest squared gap
     for _ in range(steps):
         share = 1.0 / (1.0 - y * inverse)
         x = y * inverse * share
-        y = y - ((x * x).sum(axis=1, keepdims=True) - 1.0) / (2.0 * x * inverse * share * share).sum(axis=1, keepdims=True)
+        y = y - ((x * x).sum(axis=1, keepdims=True) - 1.0) / (
+            2.0 * x * inverse * share * share
+        ).sum(axis=1, keepdims=True)
     x = y * inverse / (1.0 - y * inverse)
     x[rows, best] = 1.0
     return x / x.sum(axis=1, keepdims=True)

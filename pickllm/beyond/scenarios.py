@@ -20,7 +20,8 @@ from .contextual import _each, _with
 from ..errors import InputError, nearest
 from ..core.locking import MaxProbability
 
-#: Columns of `Trace.extra` that `Hindered` heeds, each (n_queries, n_models) of 0 or 1; without them all are 1.
+#: Columns of `Trace.extra` that `Hindered` heeds, each (n_queries, n_models) of 0 or 1;
+#: without them all are 1.
 AVAILABLE, FEEDBACK = "available", "feedback"
 
 
@@ -46,7 +47,10 @@ class Schedule:
     def place(self, u):
         """Positions in the joined trace for uniform draws of shape (n_sessions, queries)."""
         if self.starts[-1] >= u.shape[1]:
-            raise InputError(f"schedule: its last phase starts at query {self.starts[-1]}, but sessions have {u.shape[1]}; make them longer")
+            raise InputError(
+                f"schedule: its last phase starts at query {self.starts[-1]}, but"
+                f" sessions have {u.shape[1]}; make them longer"
+            )
         first, size = np.append(0, np.cumsum(self.sizes))[:-1], np.array(self.sizes)
         phase = self.phase(u.shape[1])
         return ((u * size[phase]).astype(np.int32) + first[phase]).astype(np.int32)
@@ -58,13 +62,15 @@ def schedule(phases):
     Parameters
     ----------
     phases : dict of int to Trace
-        The query at which each begins, from 0 up. All of one pool; limits and name are the first one's.
+        The query at which each begins, from 0 up. All of one pool; limits and name are
+        the first one's.
 
     Returns
     -------
     Trace, Schedule
-        All rows, phase after phase, and the order for `replay`. `Sessions.table` compares with the LLM
-        that is best over all rows; `by_phase` with the best one of each phase.
+        All rows, phase after phase, and the order for `replay`. `Sessions.table`
+        compares with the LLM that is best over all rows; `by_phase` with the best one
+        of each phase.
 
     Raises
     ------
@@ -80,22 +86,47 @@ def schedule(phases):
     (['simple'], ['rest'])
     """
     starts = sorted(phases)
-    if not starts or starts[0] != 0 or not all(isinstance(s, (int, np.integer)) for s in starts):
-        raise InputError(f"schedule: phases begin at whole numbers of queries, the first at 0, got {starts}; give {{0: trace, ...}}")
+    if (
+        not starts
+        or starts[0] != 0
+        or not all(isinstance(s, (int, np.integer)) for s in starts)
+    ):
+        raise InputError(
+            "schedule: phases begin at whole numbers of queries, the first at 0, got"
+            f" {starts}; give {{0: trace, ...}}"
+        )
     traces = [phases[s] for s in starts]
     for trace in traces[1:]:
         if trace.models != traces[0].models:
             raise InputError(
-                f"schedule: all phases need one pool in one order, got {list(trace.models)} after {list(traces[0].models)}; select(models=...)"
+                "schedule: all phases need one pool in one order, got"
+                f" {list(trace.models)} after {list(traces[0].models)};"
+                " select(models=...)"
             )
     together = lambda name: np.concatenate([getattr(t, name) for t in traces])  # noqa: E731
     names = {AVAILABLE, FEEDBACK} & {name for t in traces for name in t.extra}
     joined = replace(
         traces[0],
-        extra={name: np.concatenate([_flags(t, name) for t in traces]) for name in sorted(names)},
-        **{name: together(name) for name in ("query_id", "context", "accuracy", "cost_usd", "latency_ms", "input_tokens", "output_tokens")},
+        extra={
+            name: np.concatenate([_flags(t, name) for t in traces])
+            for name in sorted(names)
+        },
+        **{
+            name: together(name)
+            for name in (
+                "query_id",
+                "context",
+                "accuracy",
+                "cost_usd",
+                "latency_ms",
+                "input_tokens",
+                "output_tokens",
+            )
+        },
     )
-    return joined, Schedule(tuple(int(s) for s in starts), tuple(t.n_queries for t in traces))
+    return joined, Schedule(
+        tuple(int(s) for s in starts), tuple(t.n_queries for t in traces)
+    )
 
 
 def _flags(trace, name):
@@ -104,7 +135,9 @@ def _flags(trace, name):
 
 def _column(trace, model):
     if model not in trace.models:
-        raise InputError(f"scenario: unknown model {model!r}; {nearest(model, trace.models)}")
+        raise InputError(
+            f"scenario: unknown model {model!r}; {nearest(model, trace.models)}"
+        )
     return trace.models.index(model)
 
 
@@ -118,8 +151,15 @@ def _changed(trace, model, **columns):
 
 
 def _factor(value):
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not np.isfinite(value) or value <= 0:
-        raise InputError(f"scenario: a factor must be a number > 0, got {value!r}; 2 doubles")
+    if (
+        not isinstance(value, (int, float))
+        or isinstance(value, bool)
+        or not np.isfinite(value)
+        or value <= 0
+    ):
+        raise InputError(
+            f"scenario: a factor must be a number > 0, got {value!r}; 2 doubles"
+        )
     return value
 
 
@@ -138,7 +178,13 @@ def dearer(trace, model, factor):
 def failing(trace, model):
     """One LLM is down: no right answer, no cost, and the caller waits for the declared ceiling of latency."""
     down = trace.limits.latency_ceiling_ms
-    return _changed(trace, model, accuracy=np.zeros_like, cost_usd=np.zeros_like, latency_ms=lambda v: np.full_like(v, down))
+    return _changed(
+        trace,
+        model,
+        accuracy=np.zeros_like,
+        cost_usd=np.zeros_like,
+        latency_ms=lambda v: np.full_like(v, down),
+    )
 
 
 def absent(trace, model):
@@ -152,15 +198,25 @@ def absent(trace, model):
 
 def unanswered(trace, share, seed=0):
     """A share of answers gets no feedback, at random (for `Hindered` learners)."""
-    if not isinstance(share, (int, float)) or isinstance(share, bool) or not 0 <= share <= 1:
-        raise InputError(f"scenario: share must be in [0, 1], got {share!r}; choose one in that range")
+    if (
+        not isinstance(share, (int, float))
+        or isinstance(share, bool)
+        or not 0 <= share <= 1
+    ):
+        raise InputError(
+            f"scenario: share must be in [0, 1], got {share!r}; choose one in that"
+            " range"
+        )
     drawn = np.random.default_rng(seed).random(trace.accuracy.shape) >= share
-    return replace(trace, extra=trace.extra | {FEEDBACK: _flags(trace, FEEDBACK) * drawn})
+    return replace(
+        trace, extra=trace.extra | {FEEDBACK: _flags(trace, FEEDBACK) * drawn}
+    )
 
 
 class Field(NamedTuple):
     """State of `Hindered`: the learner's; arms and rewards under way, each (n_sessions, delay + 1), NaN where none
-    will come; what is available and gets feedback at the query just seen, (n_sessions, 2, n_models)."""
+    will come; what is available and gets feedback at the query just seen, (n_sessions, 2, n_models).
+    """
 
     state: object
     arms: np.ndarray
@@ -172,9 +228,10 @@ class Field(NamedTuple):
 class Hindered:
     """Any learner where feedback is late or missing, and LLMs may be away.
 
-    An LLM that is not available has probability 0, and the others keep their proportions (alike where
-    these are 0); an answer without feedback teaches nothing; feedback comes `delay` queries later than it could.
-    With none of these it is the learner itself.
+    An LLM that is not available has probability 0, and the others keep their
+    proportions (alike where these are 0); an answer without feedback teaches nothing;
+    feedback comes `delay` queries later than it could. With none of these it is the
+    learner itself.
 
     Parameters
     ----------
@@ -193,10 +250,23 @@ class Hindered:
 
     def __post_init__(self):
         kind = type(self.learner).__name__
-        if not all(callable(getattr(self.learner, name, None)) for name in ("start", "probabilities", "update")) or hasattr(self.learner, "describe"):
-            raise InputError(f"Hindered: takes a learner with start, probabilities and update that sees no queries itself, got {kind}; give another")
-        if isinstance(self.delay, bool) or not isinstance(self.delay, (int, np.integer)) or self.delay < 0:
-            raise InputError(f"Hindered: delay must be a whole number of queries >= 0, got {self.delay!r}; choose one")
+        if not all(
+            callable(getattr(self.learner, name, None))
+            for name in ("start", "probabilities", "update")
+        ) or hasattr(self.learner, "describe"):
+            raise InputError(
+                "Hindered: takes a learner with start, probabilities and update that"
+                f" sees no queries itself, got {kind}; give another"
+            )
+        if (
+            isinstance(self.delay, bool)
+            or not isinstance(self.delay, (int, np.integer))
+            or self.delay < 0
+        ):
+            raise InputError(
+                "Hindered: delay must be a whole number of queries >= 0, got"
+                f" {self.delay!r}; choose one"
+            )
 
     @property
     def lock_rule(self):
@@ -205,7 +275,11 @@ class Hindered:
 
     def bind(self, trace, reward):
         """With the learner as the pool makes it."""
-        return replace(self, learner=self.learner.bind(trace, reward)) if hasattr(self.learner, "bind") else self
+        return (
+            replace(self, learner=self.learner.bind(trace, reward))
+            if hasattr(self.learner, "bind")
+            else self
+        )
 
     def describe(self, trace):
         """Who can be asked, and whose answer would get feedback, (n_queries, 2, n_models)."""
@@ -215,7 +289,12 @@ class Hindered:
         """As the learner starts, nothing under way."""
         under_way = n_sessions, self.delay + 1
         seen = np.ones((n_sessions, 2, n_models), dtype=bool)
-        return Field(self.learner.start(n_sessions, n_models), np.zeros(under_way, dtype=np.int64), np.full(under_way, np.nan), seen)
+        return Field(
+            self.learner.start(n_sessions, n_models),
+            np.zeros(under_way, dtype=np.int64),
+            np.full(under_way, np.nan),
+            seen,
+        )
 
     def observe(self, state, seen):
         """What holds for the query at hand."""
@@ -226,19 +305,32 @@ class Hindered:
         p, here = self.learner.probabilities(state.state), state.seen[:, 0]
         left = p * here
         total = left.sum(axis=1, keepdims=True)
-        among = np.where(total > 0, left / np.where(total > 0, total, 1.0), here / here.sum(axis=1, keepdims=True))
+        among = np.where(
+            total > 0,
+            left / np.where(total > 0, total, 1.0),
+            here / here.sum(axis=1, keepdims=True),
+        )
         return np.where(here.all(axis=1, keepdims=True), p, among)
 
     def update(self, state, arm, reward):
         """This answer on its way, and the learner's step for the one whose feedback is due."""
         told = state.seen[np.arange(len(arm)), 1, arm]
         arms = np.column_stack([state.arms[:, 1:], arm])
-        rewards = np.column_stack([state.rewards[:, 1:], np.where(told, reward, np.nan)])
+        rewards = np.column_stack(
+            [state.rewards[:, 1:], np.where(told, reward, np.nan)]
+        )
         due = np.flatnonzero(~np.isnan(rewards[:, 0]))
         if not len(due):
             return Field(state.state, arms, rewards, state.seen)
-        learned = self.learner.update(_each(lambda a: a[due], state.state), arms[due, 0], rewards[due, 0])
-        return Field(_each(lambda a, new: _with(a, due, new), state.state, learned), arms, rewards, state.seen)
+        learned = self.learner.update(
+            _each(lambda a: a[due], state.state), arms[due, 0], rewards[due, 0]
+        )
+        return Field(
+            _each(lambda a, new: _with(a, due, new), state.state, learned),
+            arms,
+            rewards,
+            state.seen,
+        )
 
 
 def by_phase(sessions, order):
@@ -254,9 +346,10 @@ def by_phase(sessions, order):
     Returns
     -------
     pandas.DataFrame
-        ``session``, ``phase``, ``best`` (the LLM with the highest mean raw reward over the phase's queries,
-        among those available), ``share_best`` (of the phase's queries), ``reward`` (mean raw), ``regret`` (mean raw
-        reward lost against that LLM on the same queries), ``cost_usd``, ``latency_ms`` and ``accuracy`` (means).
+        ``session``, ``phase``, ``best`` (the LLM with the highest mean raw reward over
+        the phase's queries, among those available), ``share_best`` (of the phase's
+        queries), ``reward`` (mean raw), ``regret`` (mean raw reward lost against that
+        LLM on the same queries), ``cost_usd``, ``latency_ms`` and ``accuracy`` (means).
     """
     import pandas as pd
 
@@ -267,11 +360,29 @@ def by_phase(sessions, order):
     outcome = {name: sessions.outcome(name) for name in names}
     for k, (low, high) in enumerate(zip(edges, edges[1:])):
         here = phase == k
-        best = int(np.where(_flags(trace, AVAILABLE)[low:high].all(axis=0), raw[low:high].mean(axis=0), -np.inf).argmax())
+        best = int(
+            np.where(
+                _flags(trace, AVAILABLE)[low:high].all(axis=0),
+                raw[low:high].mean(axis=0),
+                -np.inf,
+            ).argmax()
+        )
         means = {name: outcome[name][:, here].mean(axis=1) for name in names}
-        frame = pd.DataFrame({"session": np.arange(len(sessions.choices)), "phase": k, "best": trace.models[best]})
+        frame = pd.DataFrame(
+            {
+                "session": np.arange(len(sessions.choices)),
+                "phase": k,
+                "best": trace.models[best],
+            }
+        )
         regret = raw[sessions.queries[:, here], best].mean(axis=1) - means["reward"]
-        parts.append(frame.assign(share_best=(sessions.choices[:, here] == best).mean(axis=1), regret=regret, **means))
+        parts.append(
+            frame.assign(
+                share_best=(sessions.choices[:, here] == best).mean(axis=1),
+                regret=regret,
+                **means,
+            )
+        )
     return pd.concat(parts, ignore_index=True)
 
 
@@ -283,6 +394,11 @@ def describe(frame):
     after = frame[(frame.measure == "regret") & (frame.phase == 1)]
     sentences = []
     for scenario, part in after.groupby("scenario", sort=False):
-        ranked = "; ".join(f"{r.learner} {r.value:.3f} ({r.low:.3f} to {r.high:.3f})" for r in part.sort_values("value", kind="stable").itertuples())
-        sentences.append(f"{scenario}: regret per query in the second half, least first: {ranked}.")
+        ranked = "; ".join(
+            f"{r.learner} {r.value:.3f} ({r.low:.3f} to {r.high:.3f})"
+            for r in part.sort_values("value", kind="stable").itertuples()
+        )
+        sentences.append(
+            f"{scenario}: regret per query in the second half, least first: {ranked}."
+        )
     return sentences

@@ -1,17 +1,18 @@
 """The two learners of the paper, and the controls.
 
-A learner is a frozen dataclass of its parameters with three pure functions over a leading session
-axis; it never draws, and it learns from the unit reward:
+A learner is a frozen dataclass of its parameters with three pure functions over a
+leading session axis; it never draws, and it learns from the unit reward:
 
-    start(n_sessions, n_models) -> state
-    probabilities(state) -> (n_sessions, n_models), the chance of each LLM at the next query
-    update(state, arm, reward) -> state, with arm and reward of shape (n_sessions,)
+    start(n_sessions, n_models) -> state probabilities(state) -> (n_sessions, n_models),
+    the chance of each LLM at the next query update(state, arm, reward) -> state, with
+    arm and reward of shape (n_sessions,)
 
-A state is an ndarray, or a tuple of them, whose first axis is the session. `lock_rule` says when a
-session has converged (see `locking`); a learner without one locks at max p >= 0.99. `bind(trace,
-reward)` is optional: it returns the learner as the pool makes it. A control whose choice depends on the
-query alone has `choose(raw)` in place of the three functions; a learner that sees each query before it
-chooses has `describe(trace)` and `observe(state, seen)` besides (see `contextual`).
+A state is an ndarray, or a tuple of them, whose first axis is the session. `lock_rule`
+says when a session has converged (see `locking`); a learner without one locks at max p
+>= 0.99. `bind(trace, reward)` is optional: it returns the learner as the pool makes it.
+A control whose choice depends on the query alone has `choose(raw)` in place of the
+three functions; a learner that sees each query before it chooses has `describe(trace)`
+and `observe(state, seen)` besides (see `contextual`).
 """
 
 from dataclasses import dataclass
@@ -25,10 +26,17 @@ from .locking import GreedyUnchanged, MaxProbability
 
 def _in_range(learner, name, low, high, low_open=False):
     value = getattr(learner, name)
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and np.isfinite(value)
+    number = (
+        isinstance(value, (int, float, np.number))
+        and not isinstance(value, bool)
+        and np.isfinite(value)
+    )
     if not number or value < low or value > high or (low_open and value == low):
         rule = f"in {'(' if low_open else '['}{low:g}, {high:g}]"
-        raise InputError(f"{type(learner).__name__}: {name} must be {rule}, got {value!r}; choose one in that range")
+        raise InputError(
+            f"{type(learner).__name__}: {name} must be {rule}, got {value!r}; choose"
+            " one in that range"
+        )
 
 
 @dataclass(frozen=True)
@@ -84,9 +92,9 @@ class QLearning:
 
         Q_i <- Q_i + alpha (r - Q_i);
 
-    the LLM of the largest Q is chosen with probability 1 - epsilon + epsilon / n, each other one with
-    epsilon / n (abstract of the paper; Sutton and Barto 2018, *Reinforcement Learning*, 2.5). Ties go
-    to the first LLM of the pool.
+    the LLM of the largest Q is chosen with probability 1 - epsilon + epsilon / n, each
+    other one with epsilon / n (abstract of the paper; Sutton and Barto 2018,
+    *Reinforcement Learning*, 2.5). Ties go to the first LLM of the pool.
 
     Parameters
     ----------
@@ -122,7 +130,9 @@ class QLearning:
         n_sessions, n_models = state.shape
         p = np.empty_like(state)
         p.fill(self.epsilon / n_models)
-        p[np.arange(n_sessions), state.argmax(axis=1)] = 1.0 - self.epsilon + self.epsilon / n_models
+        p[np.arange(n_sessions), state.argmax(axis=1)] = (
+            1.0 - self.epsilon + self.epsilon / n_models
+        )
         return p
 
     def update(self, state, arm, reward):
@@ -169,13 +179,19 @@ class Always:
     def bind(self, trace, reward):
         """The control with its LLM's place in the pool."""
         if self.model not in trace.models:
-            raise InputError(f"Always: unknown model {self.model!r}; {nearest(self.model, trace.models)}")
+            raise InputError(
+                f"Always: unknown model {self.model!r};"
+                f" {nearest(self.model, trace.models)}"
+            )
         return Always(self.model, trace.models.index(self.model))
 
     def choose(self, raw):
         """Its place, for each query of raw rewards of shape (n_queries, n_models)."""
         if self.index is None:
-            raise InputError(f"Always({self.model!r}) does not know the pool yet; call bind(trace, reward), as replay does")
+            raise InputError(
+                f"Always({self.model!r}) does not know the pool yet; call bind(trace,"
+                " reward), as replay does"
+            )
         return np.full(len(raw), self.index)
 
 
@@ -185,7 +201,9 @@ class Cheapest:
 
     def bind(self, trace, reward):
         """`Always` that LLM."""
-        return Always(trace.models[trace.cost_usd.mean(axis=0).argmin()]).bind(trace, reward)
+        return Always(trace.models[trace.cost_usd.mean(axis=0).argmin()]).bind(
+            trace, reward
+        )
 
 
 @dataclass(frozen=True)
@@ -194,7 +212,9 @@ class MostExpensive:
 
     def bind(self, trace, reward):
         """`Always` that LLM."""
-        return Always(trace.models[trace.cost_usd.mean(axis=0).argmax()]).bind(trace, reward)
+        return Always(trace.models[trace.cost_usd.mean(axis=0).argmax()]).bind(
+            trace, reward
+        )
 
 
 @dataclass(frozen=True)

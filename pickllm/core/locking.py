@@ -36,7 +36,10 @@ class MaxProbability:
 
     def __post_init__(self):
         if not 0 < self.threshold <= 1:
-            raise InputError(f"MaxProbability: threshold must be in (0, 1], got {self.threshold!r}; 0.99 is the study's")
+            raise InputError(
+                f"MaxProbability: threshold must be in (0, 1], got {self.threshold!r};"
+                " 0.99 is the study's"
+            )
 
     def start(self, probabilities):
         """No memory: one zero a session."""
@@ -61,11 +64,16 @@ class GreedyUnchanged:
 
     def __post_init__(self):
         if not self.queries >= 1:
-            raise InputError(f"GreedyUnchanged: queries must be at least 1, got {self.queries!r}; 100 is the study's")
+            raise InputError(
+                f"GreedyUnchanged: queries must be at least 1, got {self.queries!r};"
+                " 100 is the study's"
+            )
 
     def start(self, probabilities):
         """The most probable LLM before the first query, and a run of 0."""
-        return np.column_stack([probabilities.argmax(axis=1), np.zeros(len(probabilities), dtype=np.int64)])
+        return np.column_stack(
+            [probabilities.argmax(axis=1), np.zeros(len(probabilities), dtype=np.int64)]
+        )
 
     def step(self, state, probabilities):
         """True where the run of one most probable LLM has reached its length."""

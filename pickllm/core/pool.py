@@ -11,7 +11,14 @@ from ..errors import InputError, MissingFileError, nearest
 from ..files import home
 
 _NOTHING = 1e-9  # US dollars: the bound of a pool that is free, where any one above 0 does the same
-PRICE_COLUMNS = ("model", "vendor", "usd_per_million_input_tokens", "usd_per_million_output_tokens", "as_of", "source")
+PRICE_COLUMNS = (
+    "model",
+    "vendor",
+    "usd_per_million_input_tokens",
+    "usd_per_million_output_tokens",
+    "as_of",
+    "source",
+)
 
 
 @dataclass(frozen=True)
@@ -65,11 +72,15 @@ class Limits:
 
     def __post_init__(self):
         if not (np.isfinite(self.max_cost_usd) and self.max_cost_usd > 0):
-            raise InputError(f"limits: max_cost_usd must be positive, got {self.max_cost_usd}; declare a larger one")
+            raise InputError(
+                f"limits: max_cost_usd must be positive, got {self.max_cost_usd};"
+                " declare a larger one"
+            )
         if not 1 < self.latency_floor_ms < self.latency_ceiling_ms < np.inf:
             raise InputError(
-                "limits: need 1 < latency_floor_ms < latency_ceiling_ms, got "
-                f"{self.latency_floor_ms} and {self.latency_ceiling_ms}; declare both in milliseconds"
+                "limits: need 1 < latency_floor_ms < latency_ceiling_ms, got"
+                f" {self.latency_floor_ms} and {self.latency_ceiling_ms}; declare both"
+                " in milliseconds"
             )
 
 
@@ -102,24 +113,54 @@ def read_prices(path=None):
 
     path = home("data") / "prices.csv" if path is None else pathlib.Path(path)
     if not path.exists():
-        raise MissingFileError(f"no price file {path}; give a CSV with the columns {', '.join(PRICE_COLUMNS)}")
+        raise MissingFileError(
+            f"no price file {path}; give a CSV with the columns"
+            f" {', '.join(PRICE_COLUMNS)}"
+        )
     try:
-        frame = pd.read_csv(path, dtype={"model": str, "vendor": str, "as_of": str, "source": str})
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise InputError(f"{path}: not a UTF-8 CSV table ({error}); save it again as CSV, UTF-8") from error
+        frame = pd.read_csv(
+            path, dtype={"model": str, "vendor": str, "as_of": str, "source": str}
+        )
+    except (
+        UnicodeDecodeError,
+        pd.errors.ParserError,
+        pd.errors.EmptyDataError,
+    ) as error:
+        raise InputError(
+            f"{path}: not a UTF-8 CSV table ({error}); save it again as CSV, UTF-8"
+        ) from error
     for column in PRICE_COLUMNS[:1] + PRICE_COLUMNS[2:4]:
         if column not in frame:
-            raise InputError(f"{path}: column '{column}' is missing; a price file has {', '.join(PRICE_COLUMNS)}")
+            raise InputError(
+                f"{path}: column '{column}' is missing; a price file has"
+                f" {', '.join(PRICE_COLUMNS)}"
+            )
     prices = {}
     for number, row in enumerate(frame.to_dict("records"), start=2):
         for column in PRICE_COLUMNS[2:4]:
             value = row[column]
-            if not isinstance(value, (int, float)) or not np.isfinite(value) or value < 0:
-                raise InputError(f"{path}, row {number}, column '{column}': a price is a number >= 0, got {value!r}; correct it")
+            if (
+                not isinstance(value, (int, float))
+                or not np.isfinite(value)
+                or value < 0
+            ):
+                raise InputError(
+                    f"{path}, row {number}, column '{column}': a price is a number >="
+                    f" 0, got {value!r}; correct it"
+                )
         if row["model"] in prices:
-            raise InputError(f"{path}, row {number}: model '{row['model']}' has a second price; keep one row a model")
+            raise InputError(
+                f"{path}, row {number}: model '{row['model']}' has a second price; keep"
+                " one row a model"
+            )
         extra = [str(row.get(column, "")) for column in ("vendor", "as_of", "source")]
-        prices[row["model"]] = Price(row["model"], extra[0], float(row[PRICE_COLUMNS[2]]), float(row[PRICE_COLUMNS[3]]), *extra[1:])
+        prices[row["model"]] = Price(
+            row["model"],
+            extra[0],
+            float(row[PRICE_COLUMNS[2]]),
+            float(row[PRICE_COLUMNS[3]]),
+            *extra[1:],
+        )
     return prices
 
 
@@ -132,7 +173,10 @@ def price_of(model, prices):
         No row for the model.
     """
     if model not in prices:
-        raise InputError(f"model '{model}' has no price; add its row to the price file or give prices= ({nearest(model, prices)})")
+        raise InputError(
+            f"model '{model}' has no price; add its row to the price file or give"
+            f" prices= ({nearest(model, prices)})"
+        )
     return prices[model]
 
 
@@ -153,8 +197,15 @@ def declare_limits(models, prices, pool=None):
     0.019
     """
     caps = _declared()["default_limits"] if pool is None else pool
-    dearest = max(price_of(m, prices).cost_usd(caps["max_input_tokens"], caps["max_output_tokens"]) for m in models)
-    return Limits(dearest or _NOTHING, caps["latency_floor_ms"], caps["latency_ceiling_ms"])
+    dearest = max(
+        price_of(m, prices).cost_usd(
+            caps["max_input_tokens"], caps["max_output_tokens"]
+        )
+        for m in models
+    )
+    return Limits(
+        dearest or _NOTHING, caps["latency_floor_ms"], caps["latency_ceiling_ms"]
+    )
 
 
 @functools.cache

@@ -44,16 +44,19 @@ class Reward:
     w_accuracy, w_cost, w_latency : float
         Weights, finite and >= 0; in the ratio `w_latency` > 0.
     t_scaling : float
-        Scale of the latency term, > 0. 3 = log10(1000 ms), so that one second counts as 1.
+        Scale of the latency term, > 0. 3 = log10(1000 ms), so that one second counts as
+        1.
     bounds : (float, float), optional
         The raw rewards mapped to 0 and 1. Without them they are those of `limits`.
     limits : Limits, optional
-        Declared for the pool; by default those of the trace replayed, or of the study's main pool.
+        Declared for the pool; by default those of the trace replayed, or of the study's
+        main pool.
 
     Raises
     ------
     InputError
-        An unknown reading, a weight that is negative or not finite, bounds that are not ordered.
+        An unknown reading, a weight that is negative or not finite, bounds that are not
+        ordered.
 
     Examples
     --------
@@ -72,24 +75,51 @@ class Reward:
 
     def __post_init__(self):
         if self.form not in FORMS:
-            raise InputError(f"reward: unknown reading {self.form!r}; {nearest(self.form, FORMS)}")
+            raise InputError(
+                f"reward: unknown reading {self.form!r}; {nearest(self.form, FORMS)}"
+            )
         for name in ("w_accuracy", "w_cost", "w_latency", "t_scaling"):
             value = getattr(self, name)
-            if not isinstance(value, (int, float, np.number)) or isinstance(value, bool) or not np.isfinite(value) or value < 0:
-                raise InputError(f"reward: {name} must be a finite number >= 0, got {value!r}; correct it")
+            if (
+                not isinstance(value, (int, float, np.number))
+                or isinstance(value, bool)
+                or not np.isfinite(value)
+                or value < 0
+            ):
+                raise InputError(
+                    f"reward: {name} must be a finite number >= 0, got {value!r};"
+                    " correct it"
+                )
         if self.t_scaling == 0 or (self.form == "ratio" and self.w_latency == 0):
             zero = "t_scaling" if self.t_scaling == 0 else "w_latency"
-            raise InputError(f"reward: {zero} must be > 0 in the reading '{self.form}', got 0; the equation divides by it")
-        terms = {"ratio": (self.w_accuracy, self.w_cost), "product": (self.w_accuracy, self.w_cost * self.w_latency)}
-        if not any(terms.get(self.form, (self.w_accuracy, self.w_cost, self.w_latency))):
-            raise InputError("reward: all weights are 0, so every answer scores the same; set one above 0")
+            raise InputError(
+                f"reward: {zero} must be > 0 in the reading '{self.form}', got 0; the"
+                " equation divides by it"
+            )
+        terms = {
+            "ratio": (self.w_accuracy, self.w_cost),
+            "product": (self.w_accuracy, self.w_cost * self.w_latency),
+        }
+        if not any(
+            terms.get(self.form, (self.w_accuracy, self.w_cost, self.w_latency))
+        ):
+            raise InputError(
+                "reward: all weights are 0, so every answer scores the same; set one"
+                " above 0"
+            )
         if self.bounds is not None:
             try:
                 low, high = (float(b) for b in self.bounds)
             except (TypeError, ValueError):
-                raise InputError(f"reward: bounds must be two numbers (low, high), got {self.bounds!r}; give both") from None
+                raise InputError(
+                    "reward: bounds must be two numbers (low, high), got"
+                    f" {self.bounds!r}; give both"
+                ) from None
             if not (np.isfinite(low) and np.isfinite(high) and low < high):
-                raise InputError(f"reward: bounds must be finite with low < high, got ({low}, {high}); give raw rewards in order")
+                raise InputError(
+                    f"reward: bounds must be finite with low < high, got ({low},"
+                    f" {high}); give raw rewards in order"
+                )
             object.__setattr__(self, "bounds", (low, high))
 
     def raw(self, accuracy, cost_usd, latency_ms):
@@ -100,7 +130,8 @@ class Reward:
         accuracy : array_like
             In [0, 1].
         cost_usd : array_like
-            US dollars per query; the equation takes them in US cents (READINGS.md, "units").
+            US dollars per query; the equation takes them in US cents (READINGS.md,
+            "units").
         latency_ms : array_like
             Milliseconds; > 1 in the ratio, whose denominator is 0 at 1 ms.
 
@@ -113,15 +144,24 @@ class Reward:
         InputError
             A latency that is not positive, or at most 1 ms in the ratio.
         """
-        # [()] makes a number of an array without axes, which is worth a microsecond to a live session
-        a, c, l = np.asarray(accuracy, float)[()], 100.0 * np.asarray(cost_usd, float)[()], np.asarray(latency_ms, float)[()]
+        # [()] makes a number of an array without axes, which is worth a microsecond to
+        # a live session
+        a, c, l = (
+            np.asarray(accuracy, float)[()],
+            100.0 * np.asarray(cost_usd, float)[()],
+            np.asarray(latency_ms, float)[()],
+        )
         floor = 1.0 if self.form == "ratio" else 0.0
         if l.size and not (l if l.ndim == 0 else l.min()) > floor:
             raise InputError(
-                f"reward: latency_ms must be > {floor:g} in the reading '{self.form}', got {l.min():g}"
-                f"{'; log10(1 ms) = 0 divides by zero' if floor else ''}: give milliseconds, or another reading"
+                f"reward: latency_ms must be > {floor:g} in the reading '{self.form}',"
+                " got"
+                f" {l.min():g}{'; log10(1 ms) = 0 divides by zero' if floor else ''}:"
+                " give milliseconds, or another reading"
             )
-        return FORMS[self.form](a, c, l, self.w_accuracy, self.w_cost, self.w_latency, self.t_scaling)
+        return FORMS[self.form](
+            a, c, l, self.w_accuracy, self.w_cost, self.w_latency, self.t_scaling
+        )
 
     def declared_bounds(self):
         """(low, high) of the raw reward: those given, else its extremes over the declared limits.
@@ -143,7 +183,9 @@ class Reward:
         """
         low, high = self.declared_bounds()
         unit = (self.raw(accuracy, cost_usd, latency_ms) - low) / (high - low)
-        if isinstance(unit, float) and abs(unit) < 1000:  # one answer of a live session: the same rounding, at a fifth of its price
+        if (
+            isinstance(unit, float) and abs(unit) < 1000
+        ):  # one answer of a live session: the same rounding, at a fifth of its price
             return np.float64(min(max(0.0, round(unit * 1e12) / 1e12), 1.0))
         return unit.round(12).clip(0.0, 1.0)
 
@@ -155,12 +197,24 @@ class Reward:
 
     def within(self, limits):
         """This reward with its bounds taken from the given limits, unless bounds or limits are set."""
-        return self if self.bounds is not None or self.limits is not None else replace(self, limits=limits)
+        return (
+            self
+            if self.bounds is not None or self.limits is not None
+            else replace(self, limits=limits)
+        )
 
     @property
     def label(self):
         """A short name: the reading and the weights that differ from 1."""
-        weights = [f"{s}={v:g}" for s, v in (("w_a", self.w_accuracy), ("w_c", self.w_cost), ("w_l", self.w_latency)) if s == "w_c" or v != 1]
+        weights = [
+            f"{s}={v:g}"
+            for s, v in (
+                ("w_a", self.w_accuracy),
+                ("w_c", self.w_cost),
+                ("w_l", self.w_latency),
+            )
+            if s == "w_c" or v != 1
+        ]
         return f"{self.form} {' '.join(weights)}"
 
 
@@ -168,6 +222,12 @@ class Reward:
 def _extremes(reward):
     """(low, high) of a reward over its limits' corners; kept, as a live router asks for them at every answer."""
     box = reward.limits or default_limits()
-    corners = list(every_corner((0.0, 1.0), (0.0, box.max_cost_usd), (box.latency_floor_ms, box.latency_ceiling_ms)))
+    corners = list(
+        every_corner(
+            (0.0, 1.0),
+            (0.0, box.max_cost_usd),
+            (box.latency_floor_ms, box.latency_ceiling_ms),
+        )
+    )
     values = reward.raw(*np.array(corners).T)
     return float(values.min()), float(values.max())

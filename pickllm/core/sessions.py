@@ -18,7 +18,13 @@ ORDERS = ("bootstrap", "shuffle")
 ENGINES = ("auto", "numpy", "compiled")
 
 #: What `kernels` compiles; a subclass may mean anything and stays with NumPy.
-KERNELS = (LinearRewardInaction, QLearning, UniformRandom), (MaxProbability, GreedyUnchanged)
+KERNELS = (
+    (LinearRewardInaction, QLearning, UniformRandom),
+    (
+        MaxProbability,
+        GreedyUnchanged,
+    ),
+)
 #: Decisions above which 'auto' compiles: about what NumPy does while numba is loaded.
 WORTHWHILE = 200_000
 
@@ -39,11 +45,13 @@ class Sessions:
     queries : ndarray of int, (n_sessions, n_queries)
         Position in the trace of each query.
     checkpoints : ndarray of int, (n_checkpoints,)
-        Numbers of answered queries at which probabilities were recorded; the first is 0.
+        Numbers of answered queries at which probabilities were recorded; the first is
+        0.
     probabilities : ndarray, (n_sessions, n_checkpoints, n_models)
         The learner's selection probabilities; after a lock its frozen state's.
     locked_at : ndarray of int, (n_sessions,)
-        Queries answered when the session locked; -1 = never (censored at the session's end).
+        Queries answered when the session locked; -1 = never (censored at the session's
+        end).
     locked_model : ndarray of int, (n_sessions,)
         Position of the LLM it locked on; -1 = never.
     """
@@ -71,7 +79,11 @@ class Sessions:
 
     def _table(self, name):
         t = self.trace
-        return self.reward.raw(t.accuracy, t.cost_usd, t.latency_ms) if name == "reward" else getattr(t, name)
+        return (
+            self.reward.raw(t.accuracy, t.cost_usd, t.latency_ms)
+            if name == "reward"
+            else getattr(t, name)
+        )
 
     @property
     def best(self):
@@ -81,7 +93,9 @@ class Sessions:
     def selection(self):
         """Probabilities at the checkpoints with each locked session on its LLM alone, as it then routes."""
         p = self.probabilities.copy()
-        locked = (self.locked_at >= 0)[:, None] & (self.checkpoints >= np.maximum(self.locked_at, 0)[:, None])
+        locked = (self.locked_at >= 0)[:, None] & (
+            self.checkpoints >= np.maximum(self.locked_at, 0)[:, None]
+        )
         p[locked] = np.eye(p.shape[-1])[self.locked_model[np.nonzero(locked)[0]]]
         return p
 
@@ -91,21 +105,28 @@ class Sessions:
         Returns
         -------
         pandas.DataFrame
-            ``session``; ``cost_usd`` (sum), ``latency_ms`` (mean), ``accuracy`` (mean), ``reward`` (mean
-            raw), ``regret`` (sum of raw reward lost against always asking the best LLM, same queries),
-            ``clipped`` (share of rewards outside the bounds), ``locked_at`` (-1 = never),
-            ``locked_model`` (name or NA), ``locked_on_best`` (bool or NA), ``top_model`` and
-            ``top_share`` (the LLM asked most and its share of queries), ``exploration_usd`` and
-            ``exploration_ms`` (sums: what the session paid and waited beyond sending the same queries
-            to the LLM it locked on, or to its top LLM; may be negative), and the share of each LLM as
-            ``share:<model>``.
+            ``session``; ``cost_usd`` (sum), ``latency_ms`` (mean), ``accuracy`` (mean),
+            ``reward`` (mean raw), ``regret`` (sum of raw reward lost against always
+            asking the best LLM, same queries), ``clipped`` (share of rewards outside
+            the bounds), ``locked_at`` (-1 = never), ``locked_model`` (name or NA),
+            ``locked_on_best`` (bool or NA), ``top_model`` and ``top_share`` (the LLM
+            asked most and its share of queries), ``exploration_usd`` and
+            ``exploration_ms`` (sums: what the session paid and waited beyond sending
+            the same queries to the LLM it locked on, or to its top LLM; may be
+            negative), and the share of each LLM as ``share:<model>``.
         """
         import pandas as pd
 
-        models, locked, n = np.array(self.trace.models, dtype=object), self.locked_at >= 0, self.choices.shape[1]
+        models, locked, n = (
+            np.array(self.trace.models, dtype=object),
+            self.locked_at >= 0,
+            self.choices.shape[1],
+        )
         counts, sums, extra = self._tally()
         columns = {
-            "session": np.arange(self.first_session, self.first_session + len(self.choices)),
+            "session": np.arange(
+                self.first_session, self.first_session + len(self.choices)
+            ),
             "cost_usd": sums[:, 0],
             "latency_ms": sums[:, 1] / n,
             "accuracy": sums[:, 2] / n,
@@ -113,19 +134,27 @@ class Sessions:
             "regret": sums[:, 4],
             "clipped": sums[:, 5] / n,
             "locked_at": self.locked_at,
-            "locked_model": pd.array(np.where(locked, models[self.locked_model], None), dtype="string"),
-            "locked_on_best": pd.array(np.where(locked, self.locked_model == self.best, None), dtype="boolean"),
+            "locked_model": pd.array(
+                np.where(locked, models[self.locked_model], None), dtype="string"
+            ),
+            "locked_on_best": pd.array(
+                np.where(locked, self.locked_model == self.best, None), dtype="boolean"
+            ),
             "top_model": models[counts.argmax(axis=1)],
             "top_share": counts.max(axis=1) / n,
             "exploration_usd": extra[:, 0],
             "exploration_ms": extra[:, 1],
         }
-        return pd.DataFrame(columns | {f"share:{m}": counts[:, j] / n for j, m in enumerate(models)})
+        return pd.DataFrame(
+            columns | {f"share:{m}": counts[:, j] / n for j, m in enumerate(models)}
+        )
 
     def _tally(self):
         """Counts and sums of each session (see `tally`), by the engine that is quicker; the bits are the same."""
         table = outcome_table(self.trace, self.reward)
-        if self.engine == "compiled" or (self.engine == "auto" and self.choices.size >= WORTHWHILE):
+        if self.engine == "compiled" or (
+            self.engine == "auto" and self.choices.size >= WORTHWHILE
+        ):
             from ..engine import kernels
 
             return kernels.tally(self.queries, self.choices, table, self.locked_model)
@@ -135,13 +164,24 @@ class Sessions:
 def outcome_table(trace, reward):
     """What each answer adds to its session's sums, (n_queries, n_models, 6).
 
-    US dollars, milliseconds, accuracy, raw reward, regret (raw reward lost against the LLM that is best
-    on average, on the same query), and whether the raw reward lies outside the bounds.
+    US dollars, milliseconds, accuracy, raw reward, regret (raw reward lost against the
+    LLM that is best on average, on the same query), and whether the raw reward lies
+    outside the bounds.
     """
     t = trace
     raw = reward.raw(t.accuracy, t.cost_usd, t.latency_ms)
     regret = raw[:, [raw.mean(axis=0).argmax()]] - raw
-    return np.stack([t.cost_usd, t.latency_ms, t.accuracy, raw, regret, reward.clipped(t.accuracy, t.cost_usd, t.latency_ms)], axis=-1)
+    return np.stack(
+        [
+            t.cost_usd,
+            t.latency_ms,
+            t.accuracy,
+            raw,
+            regret,
+            reward.clipped(t.accuracy, t.cost_usd, t.latency_ms),
+        ],
+        axis=-1,
+    )
 
 
 def tally(queries, choices, table, locked_model):
@@ -162,7 +202,9 @@ def tally(queries, choices, table, locked_model):
     extra : ndarray, (n_sessions, 2)
         Cost and latency beyond those of the LLM locked on, or else asked most, on the same queries.
     """
-    counts = np.stack([(choices == j).sum(axis=1) for j in range(table.shape[1])], axis=1)
+    counts = np.stack(
+        [(choices == j).sum(axis=1) for j in range(table.shape[1])], axis=1
+    )
     final = np.where(locked_model >= 0, locked_model, counts.argmax(axis=1))
     sums, extra = np.zeros((len(choices), 6)), np.zeros((len(choices), 2))
     for asked, chosen in zip(queries.T, choices.T):
@@ -173,15 +215,27 @@ def tally(queries, choices, table, locked_model):
 
 
 def replay(
-    trace, reward, learner, *, sessions=1000, queries=1000, seed=0, order="bootstrap", lock=True, checkpoints=100, first=0, n_jobs=1,
+    trace,
+    reward,
+    learner,
+    *,
+    sessions=1000,
+    queries=1000,
+    seed=0,
+    order="bootstrap",
+    lock=True,
+    checkpoints=100,
+    first=0,
+    n_jobs=1,
     engine="auto",
-):  # fmt: skip
+):
     """Send sessions of queries from a trace through a learner.
 
     Parameters
     ----------
     trace : Trace
-        A session draws its queries from all of it: select one context first, as the paper does.
+        A session draws its queries from all of it: select one context first, as the
+        paper does.
     reward : Reward
         Its bounds, unless set, are declared by the trace's limits.
     learner : object
@@ -191,18 +245,22 @@ def replay(
     seed : int
         In [0, 2**63). Query order and choices derive from (seed, session) alone.
     order : {"bootstrap", "shuffle"} or Schedule
-        Queries drawn with replacement, or each at most once; or phase by phase (see `scenarios`).
+        Queries drawn with replacement, or each at most once; or phase by phase (see
+        `scenarios`).
     lock : bool or lock rule
-        Whether a session that has converged stays with its LLM; by the learner's own rule, or this one.
+        Whether a session that has converged stays with its LLM; by the learner's own
+        rule, or this one.
     checkpoints : int or sequence of int
         How many points of the session to record probabilities at, or which.
     first : int
-        Number of the first session, >= 0: sessions 0 to 9, then 10 to 19, are those of 0 to 19.
+        Number of the first session, >= 0: sessions 0 to 9, then 10 to 19, are those of
+        0 to 19.
     n_jobs : int
         Workers, as in joblib; the result is the same for any.
     engine : {"auto", "numpy", "compiled"}
-        NumPy's loop, or the same compiled by numba, to the last bit; by default compiled where it
-        pays: for this package's learners and lock rules, in runs that are not small.
+        NumPy's loop, or the same compiled by numba, to the last bit; by default
+        compiled where it pays: for this package's learners and lock rules, in runs that
+        are not small.
 
     Returns
     -------
@@ -229,24 +287,56 @@ def replay(
         from ..engine import kernels
         from .compiled import setting
 
-        parts = [kernels.replay(unit, setting(learner, rule, unit.shape[1]), block, queries, seed, order, marks, n_jobs)]
+        parts = [
+            kernels.replay(
+                unit,
+                setting(learner, rule, unit.shape[1]),
+                block,
+                queries,
+                seed,
+                order,
+                marks,
+                n_jobs,
+            )
+        ]
     else:
         seen = learner.describe(trace) if hasattr(learner, "describe") else None
-        parts = _in_numpy(raw, unit, seen, learner, rule, block, queries, seed, order, marks, n_jobs)
-    choices, order_, probabilities, locked_at, locked_model = (np.concatenate(p) if len(p) > 1 else p[0] for p in zip(*parts))
-    return Sessions(trace, reward, learner, choices, order_, marks, probabilities, locked_at, locked_model, first, engine)
+        parts = _in_numpy(
+            raw, unit, seen, learner, rule, block, queries, seed, order, marks, n_jobs
+        )
+    choices, order_, probabilities, locked_at, locked_model = (
+        np.concatenate(p) if len(p) > 1 else p[0] for p in zip(*parts)
+    )
+    return Sessions(
+        trace,
+        reward,
+        learner,
+        choices,
+        order_,
+        marks,
+        probabilities,
+        locked_at,
+        locked_model,
+        first,
+        engine,
+    )
 
 
 def checked(trace, sessions, queries, seed, order, checkpoints, first=0):
     """The checkpoints of a replay whose other numbers obey their rules."""
-    _whole("sessions", sessions), _whole("queries", queries), _whole("first", first, least=0)
+    (
+        _whole("sessions", sessions),
+        _whole("queries", queries),
+        _whole("first", first, least=0),
+    )
     streams.keys(seed, first, streams.QUERY)
     if not hasattr(order, "place") and order not in ORDERS:
         raise InputError(f"replay: unknown order {order!r}; {nearest(order, ORDERS)}")
     if order == "shuffle" and queries > trace.n_queries:
         raise InputError(
-            f"replay: order 'shuffle' uses each query once, so queries must be <= {trace.n_queries}, got {queries}; "
-            "shorten the session or use order='bootstrap'"
+            "replay: order 'shuffle' uses each query once, so queries must be <="
+            f" {trace.n_queries}, got {queries}; shorten the session or use"
+            " order='bootstrap'"
         )
     return checkpoint_marks(checkpoints, queries)
 
@@ -254,36 +344,70 @@ def checked(trace, sessions, queries, seed, order, checkpoints, first=0):
 def bound(trace, reward, learner, lock=True):
     """The reward with the trace's bounds, the learner as the pool makes it, and the lock rule (None = never)."""
     if not (lock is None or isinstance(lock, bool) or hasattr(lock, "step")):
-        raise InputError(f"replay: lock must be True, False or a lock rule, got {lock!r}; MaxProbability(0.99) for instance")
+        raise InputError(
+            f"replay: lock must be True, False or a lock rule, got {lock!r};"
+            " MaxProbability(0.99) for instance"
+        )
     reward = reward.within(trace.limits)
     learner = learner.bind(trace, reward) if hasattr(learner, "bind") else learner
-    return reward, learner, getattr(learner, "lock_rule", MaxProbability()) if lock is True else (lock or None)
+    return (
+        reward,
+        learner,
+        (
+            getattr(learner, "lock_rule", MaxProbability())
+            if lock is True
+            else (lock or None)
+        ),
+    )
 
 
 def runs_compiled(engine, learner, rule, order, decisions):
     """Whether sessions of so many decisions run compiled."""
     if engine not in ENGINES:
-        raise InputError(f"replay: unknown engine {engine!r}; {nearest(engine, ENGINES)}")
+        raise InputError(
+            f"replay: unknown engine {engine!r}; {nearest(engine, ENGINES)}"
+        )
     learners, rules = KERNELS
-    plain = all(isinstance(value, (int, float)) for value in getattr(learner, "__dict__", {}).values())
-    known = type(learner) in learners and plain and (rule is None or type(rule) in rules) and not hasattr(order, "place")
+    plain = all(
+        isinstance(value, (int, float))
+        for value in getattr(learner, "__dict__", {}).values()
+    )
+    known = (
+        type(learner) in learners
+        and plain
+        and (rule is None or type(rule) in rules)
+        and not hasattr(order, "place")
+    )
     if engine == "compiled" and not known:
-        what = type(learner).__name__ + (f" with {type(rule).__name__}" if rule is not None else "")
+        what = type(learner).__name__ + (
+            f" with {type(rule).__name__}" if rule is not None else ""
+        )
         what += " in phases" if hasattr(order, "place") else ""
-        raise InputError(f"replay: no compiled loop for {what}, only for {', '.join(k.__name__ for k in sum(KERNELS, ()))}; use engine='auto'")
-    return known and (engine == "compiled" or (engine == "auto" and decisions >= WORTHWHILE))
+        raise InputError(
+            f"replay: no compiled loop for {what}, only for"
+            f" {', '.join(k.__name__ for k in sum(KERNELS, ()))}; use engine='auto'"
+        )
+    return known and (
+        engine == "compiled" or (engine == "auto" and decisions >= WORTHWHILE)
+    )
 
 
-def _in_numpy(raw, unit, seen, learner, rule, block, queries, seed, order, marks, n_jobs):
+def _in_numpy(
+    raw, unit, seen, learner, rule, block, queries, seed, order, marks, n_jobs
+):
     """What `_block` returns, for each of some blocks of sessions."""
     numbers = np.arange(block.start, block.stop)
     blocks = np.array_split(numbers, _n_blocks(n_jobs, len(numbers)))
-    run = lambda block: _block(raw, unit, seen, learner, rule, block, queries, seed, order, marks)  # noqa: E731
+    run = lambda block: _block(
+        raw, unit, seen, learner, rule, block, queries, seed, order, marks
+    )  # noqa: E731
     if len(blocks) == 1:
         return [run(blocks[0])]
     import joblib
 
-    return joblib.Parallel(n_jobs=n_jobs, prefer="threads")(joblib.delayed(run)(block) for block in blocks)
+    return joblib.Parallel(n_jobs=n_jobs, prefer="threads")(
+        joblib.delayed(run)(block) for block in blocks
+    )
 
 
 def _block(raw, unit, seen, learner, rule, block, queries, seed, order, marks):
@@ -292,21 +416,29 @@ def _block(raw, unit, seen, learner, rule, block, queries, seed, order, marks):
     drawn = query_order(len(unit), block, queries, seed, order)
     if hasattr(learner, "choose"):  # a control whose choice depends on the query alone
         never, chosen = np.full(n, -1), learner.choose(raw)
-        shown = np.tile(np.bincount(chosen, minlength=m) / len(chosen), (n, len(marks), 1))
+        shown = np.tile(
+            np.bincount(chosen, minlength=m) / len(chosen), (n, len(marks), 1)
+        )
         return chosen[drawn].astype(np.int16), drawn, shown, never, never
-    uniform = streams.uniforms(streams.keys(seed, block, streams.CHOICE), np.arange(queries))
+    uniform = streams.uniforms(
+        streams.keys(seed, block, streams.CHOICE), np.arange(queries)
+    )
     choices = np.empty((n, queries), dtype=np.int16)
     recorded = np.empty((n, len(marks), m))
     locked_at, locked_model = np.full(n, -1), np.full(n, -1)
 
-    active = np.arange(n)  # the sessions that still learn; a locked one is frozen and leaves
+    active = np.arange(
+        n
+    )  # the sessions that still learn; a locked one is frozen and leaves
     state = learner.start(n, m)
     p = _checked(learner.probabilities(state), n, m, learner)
     watch = rule.start(p) if rule else None
     last = p.copy()
     mark = dict(zip(marks.tolist(), range(len(marks))))
     for t in range(queries):
-        if seen is not None and len(active):  # a learner that looks at the query before it chooses
+        if seen is not None and len(
+            active
+        ):  # a learner that looks at the query before it chooses
             state = learner.observe(state, seen[drawn[active, t]])
             p = learner.probabilities(state)
         if t in mark:
@@ -327,7 +459,12 @@ def _block(raw, unit, seen, learner, rule, block, queries, seed, order, marks):
             choices[done, t + 1 :] = locked_model[done, None]
             last[done] = p[locked]
             stay = ~locked
-            active, state, p, watch = active[stay], _rows(state, stay), p[stay], watch[stay]
+            active, state, p, watch = (
+                active[stay],
+                _rows(state, stay),
+                p[stay],
+                watch[stay],
+            )
     if queries in mark:
         last[active] = p
         recorded[:, mark[queries]] = last
@@ -349,7 +486,9 @@ def choose(p, u):
     array([0, 1])
     """
     below = (np.cumsum(p, axis=1) <= u[:, None]).sum(axis=1)
-    past = below == p.shape[1]  # rounding left the sum short of u: the last LLM that can be chosen
+    past = (
+        below == p.shape[1]
+    )  # rounding left the sum short of u: the last LLM that can be chosen
     if past.any():
         below[past] = p.shape[1] - 1 - (p[past, ::-1] > 0).argmax(axis=1)
     return below
@@ -362,7 +501,9 @@ def query_order(n, block, queries, seed, order):
         return order.place(u)
     if order == "bootstrap":
         return (u * n).astype(np.int32)
-    deck = np.tile(np.arange(n, dtype=np.int32), (len(block), 1))  # Fisher and Yates, one swap a query
+    deck = np.tile(
+        np.arange(n, dtype=np.int32), (len(block), 1)
+    )  # Fisher and Yates, one swap a query
     rows = np.arange(len(block))
     for t in range(queries):
         other = t + (u[:, t] * (n - t)).astype(np.int64)
@@ -381,15 +522,28 @@ def _rows(state, keep):
 def _checked(p, n, m, learner):
     p = np.asarray(p)
     if p.shape != (n, m):
-        raise InputError(f"{type(learner).__name__}: probabilities must have shape ({n}, {m}), got {p.shape}; one row a session")
+        raise InputError(
+            f"{type(learner).__name__}: probabilities must have shape ({n}, {m}), got"
+            f" {p.shape}; one row a session"
+        )
     if not (np.isfinite(p).all() and (p >= 0).all() and np.allclose(p.sum(axis=1), 1)):
-        raise InputError(f"{type(learner).__name__}: probabilities must be >= 0 and sum to 1, got {p[0]}; normalise them")
+        raise InputError(
+            f"{type(learner).__name__}: probabilities must be >= 0 and sum to 1, got"
+            f" {p[0]}; normalise them"
+        )
     return p
 
 
 def _whole(name, value, least=1):
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise InputError(f"replay: {name} must be a whole number >= {least}, got {value!r}; choose one")
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, np.integer))
+        or value < least
+    ):
+        raise InputError(
+            f"replay: {name} must be a whole number >= {least}, got {value!r};"
+            " choose one"
+        )
     return int(value)
 
 
@@ -400,7 +554,10 @@ def checkpoint_marks(checkpoints, queries):
         return np.unique(np.linspace(0, queries, count).round().astype(np.int64))
     marks = np.unique(np.asarray(checkpoints, dtype=np.int64))
     if not len(marks) or marks[0] < 0 or marks[-1] > queries:
-        raise InputError(f"replay: checkpoints must lie in [0, {queries}], got {list(checkpoints)[:5]}; count answered queries")
+        raise InputError(
+            f"replay: checkpoints must lie in [0, {queries}], got"
+            f" {list(checkpoints)[:5]}; count answered queries"
+        )
     return marks
 
 

@@ -28,15 +28,23 @@ from . import streams
 LANES = 32  # sessions in lockstep
 TILE = 128  # queries between two writings
 UNROLLED = 16  # LLMs; a loop for more of them compiles once for any number, and takes one session at a time
-PART = 2**20  # decisions to a piece of work, which a thread takes whole; fixed, so that sums never depend on threads
+PART = (
+    2**20
+)  # decisions to a piece of work, which a thread takes whole; fixed, so that sums never depend on threads
 
 NEVER = 2**62  # more queries than any session has
 
-# Rows of a lane after those of the LLMs: the choice, that LLM's value, its reward; the learning rate (0 once
-# locked); the probability to lock at; the key of the choices; the most probable LLM, and the length of its run.
+# Rows of a lane after those of the LLMs: the choice, that LLM's value, its reward; the
+# learning rate (0 once locked); the probability to lock at; the key of the choices; the
+# most probable LLM, and the length of its run.
 ARM, VALUE, REWARD, RATE, LIMIT, KEY, GREEDY, RUN, ROWS = range(9)
 
-GAMMA, MIX_1, MIX_2, TO_UNIT = streams.GAMMA, streams.MIX_1, streams.MIX_2, streams.TO_UNIT
+GAMMA, MIX_1, MIX_2, TO_UNIT = (
+    streams.GAMMA,
+    streams.MIX_1,
+    streams.MIX_2,
+    streams.TO_UNIT,
+)
 S11, S27, S30, S31 = (np.uint64(shift) for shift in (11, 27, 30, 31))
 
 inline = numba.njit(inline="always")
@@ -47,7 +55,9 @@ def _wide(typing_context):
     """Let loops use the widest vectors that the processor has; by default the compiler halves them."""
 
     def hint(context, builder, signature, arguments):
-        with suppress(AttributeError, TypeError):  # a hint alone: without it the loop is a fifth slower
+        with suppress(
+            AttributeError, TypeError
+        ):  # a hint alone: without it the loop is a fifth slower
             set.add(builder.function.attributes, '"prefer-vector-width"="512"')
         return context.get_dummy_value()
 
@@ -123,7 +133,9 @@ def _answer(w, wi, m, lanes, asked, chosen, rewards, t):
     for i in range(lanes):
         arm = wi[m + ARM, i]
         chosen[i, t] = arm
-        w[m + REWARD, i] = rewards[np.uint64(asked[i, t]) * np.uint64(m) + np.uint64(arm)]
+        w[m + REWARD, i] = rewards[
+            np.uint64(asked[i, t]) * np.uint64(m) + np.uint64(arm)
+        ]
 
 
 @inline
@@ -321,24 +333,56 @@ def loop(models, values, runs, reduces=False, lanes=LANES):
         Sessions in lockstep.
     """
 
-    def sessions(n_models, length, rewards, given, query_keys, choice_keys, rate, start, explore, exploit, limit, patience, marks,
-                 locked_at, locked_model, queries, choices, recorded, outcomes, sums, counts, moments):  # fmt: skip
+    def sessions(
+        n_models,
+        length,
+        rewards,
+        given,
+        query_keys,
+        choice_keys,
+        rate,
+        start,
+        explore,
+        exploit,
+        limit,
+        patience,
+        marks,
+        locked_at,
+        locked_model,
+        queries,
+        choices,
+        recorded,
+        outcomes,
+        sums,
+        counts,
+        moments,
+    ):
         _wide()
         m = models if models else n_models
         rows = len(rewards) // m
         w = np.zeros((m + ROWS, lanes))
         wi, wu = w.view(np.int64), w.view(np.uint64)
-        asked, chosen = np.zeros((lanes, TILE), np.int32), np.zeros((lanes, TILE), np.int16)
+        asked, chosen = (
+            np.zeros((lanes, TILE), np.int32),
+            np.zeros((lanes, TILE), np.int16),
+        )
         jumps = np.zeros(TILE, np.uint64)
         for t in range(1, TILE):
             jumps[t] = jumps[t - 1] + GAMMA
-        distinct = 0 if values and exploit <= explore else -1  # a mask: among equal chances the first LLM counts as greedy
+        distinct = (
+            0 if values and exploit <= explore else -1
+        )  # a mask: among equal chances the first LLM counts as greedy
         for first in range(0, len(choice_keys), lanes):
             count = min(lanes, len(choice_keys) - first)
-            at, locked = locked_at[first : first + count], locked_model[first : first + count]
+            at, locked = (
+                locked_at[first : first + count],
+                locked_model[first : first + count],
+            )
             for i in range(count):
                 at[i] = locked[i] = -1
-            for i in range(lanes):  # those beyond the last session learn nothing and never lock
+            for i in range(
+                lanes
+            ):  # those beyond the last session learn nothing and never lock
                 for j in range(m):
                     w[j, i] = start
                 w[m + RATE, i] = rate if i < count else 0.0
@@ -353,12 +397,35 @@ def loop(models, values, runs, reduces=False, lanes=LANES):
                     _take(asked, given, first, count, begin, n)
                 else:
                     _draw(asked, query_keys, jumps, first, count, begin, n, rows)
-                for t in range(n + (begin + n == length)):  # the last tile has a checkpoint after its last step
+                for t in range(
+                    n + (begin + n == length)
+                ):  # the last tile has a checkpoint after its last step
                     if mark < len(marks) and marks[mark] == begin + t:
                         if reduces:
-                            _moments(w, wi, m, count, values, explore, exploit, locked, moments[mark])
+                            _moments(
+                                w,
+                                wi,
+                                m,
+                                count,
+                                values,
+                                explore,
+                                exploit,
+                                locked,
+                                moments[mark],
+                            )
                         else:
-                            _record(w, wi, m, count, values, explore, exploit, recorded, first, mark)
+                            _record(
+                                w,
+                                wi,
+                                m,
+                                count,
+                                values,
+                                explore,
+                                exploit,
+                                recorded,
+                                first,
+                                mark,
+                            )
                         mark += 1
                     if not learning or t == n:
                         continue
@@ -376,7 +443,19 @@ def loop(models, values, runs, reduces=False, lanes=LANES):
                     if runs:
                         hit = _follow(w, wi, m, lanes, distinct, patience)
                     if hit:
-                        learning -= _lock(w, wi, m, count, runs, limit, patience, distinct, at, locked, begin + t + 1)
+                        learning -= _lock(
+                            w,
+                            wi,
+                            m,
+                            count,
+                            runs,
+                            limit,
+                            patience,
+                            distinct,
+                            at,
+                            locked,
+                            begin + t + 1,
+                        )
                 _settle(chosen, count, n, begin, at, locked)
                 if reduces:
                     for i in range(count):
@@ -415,7 +494,10 @@ def _tallied(queries, choices, outcomes, locked_model, counts, sums, extra):
         final = locked_model[s] if locked_model[s] >= 0 else counts[s].argmax()
         cost, latency = 0.0, 0.0
         for t in range(n):
-            row, other = np.int64(asked[t]) * m + chosen[t], np.int64(asked[t]) * m + final
+            row, other = (
+                np.int64(asked[t]) * m + chosen[t],
+                np.int64(asked[t]) * m + final,
+            )
             cost += outcomes[row, 0] - outcomes[other, 0]
             latency += outcomes[row, 1] - outcomes[other, 1]
         extra[s, 0], extra[s, 1] = cost, latency
@@ -446,15 +528,43 @@ def replay(unit, setting, block, queries, seed, order, marks, n_jobs=1):
         Choices, queries, probabilities, `locked_at`, `locked_model`.
     """
     m, sessions = unit.shape[1], block.stop - block.start
-    choices, drawn = np.empty((sessions, queries), np.int16), np.empty((sessions, queries), np.int32)
+    choices, drawn = (
+        np.empty((sessions, queries), np.int16),
+        np.empty((sessions, queries), np.int32),
+    )
     recorded = np.empty((sessions, len(marks), m))
     locks = np.empty((2, sessions), np.int64)
     run, numbers = _loop(setting, m, reduces=False)
-    unused = np.empty((0, 6)), np.empty((0, 6)), np.empty((0, m), np.int64), np.empty((0, 3, m))
+    unused = (
+        np.empty((0, 6)),
+        np.empty((0, 6)),
+        np.empty((0, m), np.int64),
+        np.empty((0, 3, m)),
+    )
 
     def part(some):
-        given, keys, choice_keys = _draws(range(block.start + some.start, block.start + some.stop), seed, order, len(unit), drawn[some])
-        run(m, queries, unit.ravel(), given, keys, choice_keys, *numbers, marks, *locks[:, some], drawn[some], choices[some], recorded[some], *unused)
+        given, keys, choice_keys = _draws(
+            range(block.start + some.start, block.start + some.stop),
+            seed,
+            order,
+            len(unit),
+            drawn[some],
+        )
+        run(
+            m,
+            queries,
+            unit.ravel(),
+            given,
+            keys,
+            choice_keys,
+            *numbers,
+            marks,
+            *locks[:, some],
+            drawn[some],
+            choices[some],
+            recorded[some],
+            *unused,
+        )
 
     spread(part, parts(sessions, queries), n_jobs)
     return choices, drawn, recorded, *locks
@@ -476,16 +586,39 @@ def reduce(unit, outcomes, setting, block, queries, seed, order, marks):
     counts : ndarray of int, (n_sessions, n_models)
         Queries sent to each LLM.
     moments : ndarray, (n_checkpoints, 3, n_models)
-        Sums over sessions of the probabilities, of their squares, and of the chances to be routed to.
+        Sums over sessions of the probabilities, of their squares, and of the chances to
+        be routed to.
     locked_at, locked_model : ndarray of int, (n_sessions,)
     """
     m, n = unit.shape[1], block.stop - block.start
     drawn = np.empty((n if order == "shuffle" else 0, queries), np.int32)
-    sums, counts, moments, locks = np.zeros((n, 6)), np.zeros((n, m), np.int64), np.zeros((len(marks), 3, m)), np.empty((2, n), np.int64)
+    sums, counts, moments, locks = (
+        np.zeros((n, 6)),
+        np.zeros((n, m), np.int64),
+        np.zeros((len(marks), 3, m)),
+        np.empty((2, n), np.int64),
+    )
     run, numbers = _loop(setting, m, reduces=True)
-    given, keys, choice_keys = _draws(range(block.start, block.stop), seed, order, len(unit), drawn)
+    given, keys, choice_keys = _draws(
+        range(block.start, block.stop), seed, order, len(unit), drawn
+    )
     unused = np.empty((0, 0), np.int32), np.empty((0, 0), np.int16), np.empty((0, 0, m))
-    run(m, queries, unit.ravel(), given, keys, choice_keys, *numbers, marks, *locks, *unused, outcomes.reshape(-1, 6), sums, counts, moments)
+    run(
+        m,
+        queries,
+        unit.ravel(),
+        given,
+        keys,
+        choice_keys,
+        *numbers,
+        marks,
+        *locks,
+        *unused,
+        outcomes.reshape(-1, 6),
+        sums,
+        counts,
+        moments,
+    )
     return sums, counts, moments, *locks
 
 
@@ -494,7 +627,9 @@ def tally(queries, choices, outcomes, locked_model, n_jobs=1):
     n, m = len(choices), outcomes.shape[1]
     counts, sums, extra = np.zeros((n, m), np.int64), np.zeros((n, 6)), np.zeros((n, 2))
     flat = np.ascontiguousarray(outcomes).reshape(-1, 6)
-    run = lambda b: _tallied(queries[b], choices[b], flat, locked_model[b], counts[b], sums[b], extra[b])  # noqa: E731
+    run = lambda b: _tallied(
+        queries[b], choices[b], flat, locked_model[b], counts[b], sums[b], extra[b]
+    )  # noqa: E731
     spread(run, parts(n, queries.shape[1]), n_jobs)
     return counts, sums, extra
 
@@ -502,7 +637,9 @@ def tally(queries, choices, outcomes, locked_model, n_jobs=1):
 def parts(sessions, queries):
     """Pieces of work, as slices of whole lanes; they depend on the size alone."""
     size = LANES * max(1, round(PART / (LANES * queries)))
-    return [slice(first, min(first + size, sessions)) for first in range(0, sessions, size)]
+    return [
+        slice(first, min(first + size, sessions)) for first in range(0, sessions, size)
+    ]
 
 
 def spread(run, pieces, n_jobs):
@@ -513,20 +650,27 @@ def spread(run, pieces, n_jobs):
         return
     import joblib
 
-    with ThreadPoolExecutor(joblib.effective_n_jobs(n_jobs)) as pool:  # joblib's own threads cost more to start than such a piece takes
+    with ThreadPoolExecutor(
+        joblib.effective_n_jobs(n_jobs)
+    ) as pool:  # joblib's own threads cost more to start than such a piece takes
         list(pool.map(run, pieces))
 
 
 def _loop(numbers, m, reduces):
     """The compiled loop for a setting and a number of LLMs, and what is left of the setting to pass on."""
     models, lanes = (m, LANES) if m <= UNROLLED else (0, 1)
-    return loop(models, numbers.values, numbers.runs, reduces, lanes), tuple(float(x) for x in numbers[2:7]) + (numbers.patience,)
+    return loop(models, numbers.values, numbers.runs, reduces, lanes), tuple(
+        float(x) for x in numbers[2:7]
+    ) + (numbers.patience,)
 
 
 def _draws(sessions, seed, order, n, drawn):
     """Query order (if it is a shuffle), keys of the queries and of the choices, for sessions of those numbers."""
     numbers = np.array(sessions)
-    keys, choice_keys = streams.keys(seed, numbers, streams.QUERY), streams.keys(seed, numbers, streams.CHOICE)
+    keys, choice_keys = (
+        streams.keys(seed, numbers, streams.QUERY),
+        streams.keys(seed, numbers, streams.CHOICE),
+    )
     if order == "shuffle":
         _shuffled(keys, n, drawn)
         return drawn, keys, choice_keys

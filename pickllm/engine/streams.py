@@ -51,9 +51,18 @@ def keys(seed, sessions, purpose):
     -------
     ndarray of uint64, (n_sessions,)
     """
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**63:
-        raise InputError(f"seed must be a whole number in [0, 2**63), got {seed!r}; choose one, 0 for instance")
-    session = output(output(np.uint64(seed), 1), np.asarray(sessions, np.uint64) + np.uint64(1))
+    if (
+        isinstance(seed, bool)
+        or not isinstance(seed, (int, np.integer))
+        or not 0 <= seed < 2**63
+    ):
+        raise InputError(
+            f"seed must be a whole number in [0, 2**63), got {seed!r}; choose one, 0"
+            " for instance"
+        )
+    session = output(
+        output(np.uint64(seed), 1), np.asarray(sessions, np.uint64) + np.uint64(1)
+    )
     return output(session, purpose + 1)
 
 
@@ -70,7 +79,9 @@ def uniforms(key, steps):
     -------
     ndarray of float, (n_sessions, n_steps)
     """
-    draws = output(np.asarray(key)[..., None], np.asarray(steps, np.uint64) + np.uint64(1))
+    draws = output(
+        np.asarray(key)[..., None], np.asarray(steps, np.uint64) + np.uint64(1)
+    )
     return (draws >> np.uint64(11)) * TO_UNIT
 
 

@@ -1,21 +1,116 @@
 """Titles of the figures and what each shows; findings with numbers are written by the runs."""
 
-#: The figures in reading order: name -> (title, what it shows). Findings with numbers are written by the runs.
+#: The figures in reading order: name -> (title, what it shows). Findings with numbers
+#: are written by the runs.
 FIGURES = {
-    "overview": ("The loop", "A query goes to the learner, the learner asks one LLM of the pool and sees only that answer's accuracy, cost and latency; their weighted reward, mapped to [0, 1], updates the learner, until the session is locked to one LLM."),
-    "pool-outcomes": ("The pool and its contexts", "Accuracy, cost and latency of every LLM in every context, as measured. The LLMs differ in price by more than an order of magnitude, and no LLM leads in every context."),
-    "latency-tail": ("Latency and its tail", "How often an answer takes longer than a time. Tails differ by LLM more than means do, and the logarithm in the reward plays them down."),
-    "rows-and-summary": ("A sample of the summary against the measured rows", "The default study replays a sample drawn from published statistics. Each point compares one LLM in one context: the rows' value against the sample's."),
-    "reward-shape": ("The three readings of the reward", "Raw reward against latency, for right and wrong answers at a low and a high cost. In the ratio a negative numerator turns the latency term round: the slower wrong answer scores higher."),
-    "convergence-automaton": ("Convergence of the learning automaton", "Mean probability of asking the context's best LLM along a session, for each learning rate. A fast rate flattens early because its sessions have locked, rightly or wrongly."),
-    "convergence-qlearning": ("Convergence of stateless Q-learning", "The same for Q-learning. Slow rates stay on the first LLM tried long enough to be declared converged, whichever it is; where that LLM is the best, they look good."),
-    "locking": ("When sessions lock, and on what", "Top: share of sessions locked by each query, sessions that never lock being censored. Bottom: share of sessions that locked on the best LLM."),
-    "speed-accuracy": ("The learning rate trades speed for being right", "Each line is one learner's front over its learning rates: queries needed to lock against the share of sessions locked on the best LLM."),
-    "exploration": ("What exploration cost", "What a session paid and waited beyond sending the same queries to the LLM it ended with; negative where it explored cheaper or faster LLMs."),
-    "session-cost": ("Cost per session", "Total cost of a session for both routers and every control, per context and weight setting."),
-    "session-latency": ("Latency per session", "Mean latency of a session's answers for both routers and every control."),
-    "session-accuracy": ("Accuracy per session", "Mean accuracy of a session's answers for both routers and every control."),
-    "weights": ("Which LLM wins for which weights", "The LLM with the highest mean reward as the weight of cost grows, from the outcomes alone."),
-    "readings": ("What the open points change", "Share of sessions locked on the best LLM and time to lock when one declared choice is changed at a time."),
-    "claims": ("The claims", "Every claim with a number, the value stated for the paper and ours."),
-}  # fmt: skip
+    "overview": (
+        "The loop",
+        (
+            "A query goes to the learner, the learner asks one LLM of the pool and sees"
+            " only that answer's accuracy, cost and latency; their weighted reward,"
+            " mapped to [0, 1], updates the learner, until the session is locked to one"
+            " LLM."
+        ),
+    ),
+    "pool-outcomes": (
+        "The pool and its contexts",
+        (
+            "Accuracy, cost and latency of every LLM in every context, as measured. The"
+            " LLMs differ in price by more than an order of magnitude, and no LLM leads"
+            " in every context."
+        ),
+    ),
+    "latency-tail": (
+        "Latency and its tail",
+        (
+            "How often an answer takes longer than a time. Tails differ by LLM more"
+            " than means do, and the logarithm in the reward plays them down."
+        ),
+    ),
+    "rows-and-summary": (
+        "A sample of the summary against the measured rows",
+        (
+            "The default study replays a sample drawn from published statistics. Each"
+            " point compares one LLM in one context: the rows' value against the"
+            " sample's."
+        ),
+    ),
+    "reward-shape": (
+        "The three readings of the reward",
+        (
+            "Raw reward against latency, for right and wrong answers at a low and a"
+            " high cost. In the ratio a negative numerator turns the latency term"
+            " round: the slower wrong answer scores higher."
+        ),
+    ),
+    "convergence-automaton": (
+        "Convergence of the learning automaton",
+        (
+            "Mean probability of asking the context's best LLM along a session, for"
+            " each learning rate. A fast rate flattens early because its sessions have"
+            " locked, rightly or wrongly."
+        ),
+    ),
+    "convergence-qlearning": (
+        "Convergence of stateless Q-learning",
+        (
+            "The same for Q-learning. Slow rates stay on the first LLM tried long"
+            " enough to be declared converged, whichever it is; where that LLM is the"
+            " best, they look good."
+        ),
+    ),
+    "locking": (
+        "When sessions lock, and on what",
+        (
+            "Top: share of sessions locked by each query, sessions that never lock"
+            " being censored. Bottom: share of sessions that locked on the best LLM."
+        ),
+    ),
+    "speed-accuracy": (
+        "The learning rate trades speed for being right",
+        (
+            "Each line is one learner's front over its learning rates: queries needed"
+            " to lock against the share of sessions locked on the best LLM."
+        ),
+    ),
+    "exploration": (
+        "What exploration cost",
+        (
+            "What a session paid and waited beyond sending the same queries to the LLM"
+            " it ended with; negative where it explored cheaper or faster LLMs."
+        ),
+    ),
+    "session-cost": (
+        "Cost per session",
+        (
+            "Total cost of a session for both routers and every control, per context"
+            " and weight setting."
+        ),
+    ),
+    "session-latency": (
+        "Latency per session",
+        "Mean latency of a session's answers for both routers and every control.",
+    ),
+    "session-accuracy": (
+        "Accuracy per session",
+        "Mean accuracy of a session's answers for both routers and every control.",
+    ),
+    "weights": (
+        "Which LLM wins for which weights",
+        (
+            "The LLM with the highest mean reward as the weight of cost grows, from the"
+            " outcomes alone."
+        ),
+    ),
+    "readings": (
+        "What the open points change",
+        (
+            "Share of sessions locked on the best LLM and time to lock when one"
+            " declared choice is changed at a time."
+        ),
+    ),
+    "claims": (
+        "The claims",
+        "Every claim with a number, the value stated for the paper and ours.",
+    ),
+}

@@ -10,10 +10,35 @@ from ..errors import InputError, MissingFileError
 
 #: What a line says of a call, besides the further columns of the queries file.
 FIELDS = (
-    "query_id", "context", "model", "repeat", "prompt", "prompt_sha256", "response", "response_sha256", "reference", "reference_sha256",
-    "finish_reason", "input_tokens", "output_tokens", "reasoning_tokens", "latency_ms", "first_token_ms", "attempts", "started", "error",
-    "requested_model", "returned_model", "provider", "temperature", "seed", "max_tokens", "stream", "settings", "charged_usd",
-)  # fmt: skip
+    "query_id",
+    "context",
+    "model",
+    "repeat",
+    "prompt",
+    "prompt_sha256",
+    "response",
+    "response_sha256",
+    "reference",
+    "reference_sha256",
+    "finish_reason",
+    "input_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "latency_ms",
+    "first_token_ms",
+    "attempts",
+    "started",
+    "error",
+    "requested_model",
+    "returned_model",
+    "provider",
+    "temperature",
+    "seed",
+    "max_tokens",
+    "stream",
+    "settings",
+    "charged_usd",
+)
 _NAMED = {"query_id", "model", "repeat", "settings", "prompt_sha256"}
 
 
@@ -66,7 +91,10 @@ class Log:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise InputError(f"{self.path}: another recording writes this log; wait for its end, or name another --output") from None
+            raise InputError(
+                f"{self.path}: another recording writes this log; wait for its end, or"
+                " name another --output"
+            ) from None
 
     def _repair(self):
         data = self.path.read_bytes()
@@ -81,8 +109,13 @@ class Log:
                 if end == len(data):
                     os.ftruncate(self._file, start)
                 else:
-                    os.pwrite(self._file, b" " * (end - start), start)  # a blank line is none to any reader
-                self.set_aside.append(f"{self.path}: line {number} was cut; set aside as {aside.name}, its call is made again")
+                    os.pwrite(
+                        self._file, b" " * (end - start), start
+                    )  # a blank line is none to any reader
+                self.set_aside.append(
+                    f"{self.path}: line {number} was cut; set aside as {aside.name},"
+                    " its call is made again"
+                )
             self._end = os.lseek(self._file, 0, os.SEEK_END)
             if not wrong and data and not data.endswith(b"\n"):
                 self._write(b"\n")
@@ -97,7 +130,9 @@ class Log:
             try:
                 self._write(line)
             except OSError as error:
-                os.ftruncate(self._file, self._end)  # a disk that is full holds no half of a line
+                os.ftruncate(
+                    self._file, self._end
+                )  # a disk that is full holds no half of a line
                 raise self._unwritable(error) from error
 
     def _write(self, data):
@@ -109,13 +144,18 @@ class Log:
         self._end = at
 
     def _unwritable(self, error):
-        return InputError(f"cannot write {self.path}: {error.strerror or error}; free some space or choose a folder that you may write")
+        return InputError(
+            f"cannot write {self.path}: {error.strerror or error}; free some space or"
+            " choose a folder that you may write"
+        )
 
     def close(self):
         """Give the file back."""
         with self._guard:
             os.close(self._file)
-            self._file = -1  # its number may be another file's by the time a late thread writes
+            self._file = (
+                -1
+            )  # its number may be another file's by the time a late thread writes
 
     def __enter__(self):
         return self
@@ -148,16 +188,28 @@ def parse(path, data):
                 wrong.append((number, start, end if end == len(data) else end - 1))
             else:
                 if not isinstance(record, dict) or not _NAMED <= record.keys():
-                    raise InputError(f"{path}: line {number} is not a call's record; name another file for the log")
+                    raise InputError(
+                        f"{path}: line {number} is not a call's record; name another"
+                        " file for the log"
+                    )
                 records.append(record)
         start = end
     if wrong and not data.startswith(b"{"):
-        raise InputError(f"{path}: not a log of calls (line {wrong[0][0]} is not JSON); name another file for the log")
+        raise InputError(
+            f"{path}: not a log of calls (line {wrong[0][0]} is not JSON); name another"
+            " file for the log"
+        )
     return records, wrong
 
 
 def identity(record):
-    return record["query_id"], record["model"], record["repeat"], record["settings"], record["prompt_sha256"]
+    return (
+        record["query_id"],
+        record["model"],
+        record["repeat"],
+        record["settings"],
+        record["prompt_sha256"],
+    )
 
 
 def read_log(path):
@@ -185,9 +237,14 @@ def read_log(path):
         raise MissingFileError(f"no log {path}; write one with `pickllm record`")
     records, wrong = parse(path, path.read_bytes())
     if any(end < path.stat().st_size for _, _, end in wrong):
-        raise InputError(f"{path}: line {wrong[0][0]} was cut; run `pickllm record` again, which sets it aside and makes its call")
+        raise InputError(
+            f"{path}: line {wrong[0][0]} was cut; run `pickllm record` again, which"
+            " sets it aside and makes its call"
+        )
     if not records:
-        raise InputError(f"{path}: the log holds no finished call; run `pickllm record` again")
+        raise InputError(
+            f"{path}: the log holds no finished call; run `pickllm record` again"
+        )
     frame = pd.DataFrame(list({identity(r): r for r in records}.values()))
     columns = [c for c in FIELDS if c in frame]
     return frame[[*columns, *(c for c in frame if c not in columns)]]
@@ -214,15 +271,29 @@ def answers(path):
         The log holds answers of an LLM under two settings, or to two prompts of one query.
     """
     frame = read_log(path)
-    for column, of, what in (("settings", "model", "settings of LLM"), ("prompt_sha256", "query_id", "prompts of query")):
+    for column, of, what in (
+        ("settings", "model", "settings of LLM"),
+        ("prompt_sha256", "query_id", "prompts of query"),
+    ):
         several = frame.groupby(of)[column].nunique()
         if (several > 1).any():
-            raise InputError(f"{path}: the log holds two {what} '{several.index[several > 1][0]}'; record each into a log of its own")
-    frame = frame.assign(failed=frame["error"].notna()).sort_values(["failed", "repeat"], kind="stable")
+            raise InputError(
+                f"{path}: the log holds two {what} '{several.index[several > 1][0]}';"
+                " record each into a log of its own"
+            )
+    frame = frame.assign(failed=frame["error"].notna()).sort_values(
+        ["failed", "repeat"], kind="stable"
+    )
     grouped = frame.groupby(["query_id", "model"], sort=False)
     frame = frame.assign(
         repeats=grouped["failed"].transform(lambda failed: int((~failed).sum())),
-        **{c: grouped[c].transform("median") for c in ("latency_ms", "first_token_ms") if frame[c].notna().any()},
+        **{
+            c: grouped[c].transform("median")
+            for c in ("latency_ms", "first_token_ms")
+            if frame[c].notna().any()
+        },
     )
     frame = frame.drop_duplicates(["query_id", "model"]).drop(columns="failed")
-    return frame.sort_values(["query_id", "model"], ignore_index=True)  # in the log, the order is one of chance
+    return frame.sort_values(
+        ["query_id", "model"], ignore_index=True
+    )  # in the log, the order is one of chance

@@ -1,7 +1,7 @@
 """Recording: what live endpoints answer, what it costs and takes, kept call by call.
 
-A queries file and a models file give the calls. A run that was stopped, or killed, goes on with the calls
-whose answers are not in the log.
+A queries file and a models file give the calls. A run that was stopped, or killed, goes
+on with the calls whose answers are not in the log.
 """
 
 import hashlib
@@ -15,12 +15,32 @@ import time
 from dataclasses import dataclass, field
 
 from .log import FIELDS, Log, answers, identity, parse, read_log
-from .endpoints import CallFailed, Endpoint, Reply, ask, clients, is_number, limits, read_models
+from .endpoints import (
+    CallFailed,
+    Endpoint,
+    Reply,
+    ask,
+    clients,
+    is_number,
+    limits,
+    read_models,
+)
 from ..errors import InputError, MissingFileError
 from ..files import write_csv
 from ..core.pool import PRICE_COLUMNS
 
-__all__ = ["answers", "clients", "estimate", "limits", "plan", "read_log", "read_models", "read_queries", "record", "write_prices"]
+__all__ = [
+    "answers",
+    "clients",
+    "estimate",
+    "limits",
+    "plan",
+    "read_log",
+    "read_models",
+    "read_queries",
+    "record",
+    "write_prices",
+]
 
 #: Failed calls in a row after which an LLM is given up for the rest of a run.
 GIVE_UP = 5
@@ -34,64 +54,115 @@ def read_queries(path):
     Parameters
     ----------
     path : path
-        Columns ``query_id`` and ``prompt`` (or ``text``); optionally ``context`` (else all stand in one,
-        ``"all"``) and ``reference``; further columns are kept.
+        Columns ``query_id`` and ``prompt`` (or ``text``); optionally ``context`` (else
+        all stand in one, ``"all"``) and ``reference``; further columns are kept.
 
     Returns
     -------
     pandas.DataFrame
-        ``query_id, context, prompt, reference`` (None where there is none), then the further columns.
+        ``query_id, context, prompt, reference`` (None where there is none), then the
+        further columns.
 
     Raises
     ------
     InputError, MissingFileError
     """
     frame = _read_table(pathlib.Path(path))
-    numbers = frame.index + (2 if str(path).endswith(".csv") else 1)  # as a reader of the file counts its rows
+    numbers = frame.index + (
+        2 if str(path).endswith(".csv") else 1
+    )  # as a reader of the file counts its rows
     if "text" in frame and "prompt" in frame:
-        raise InputError(f"{path}: columns 'prompt' and 'text' both stand there; keep the one that is to be sent")
+        raise InputError(
+            f"{path}: columns 'prompt' and 'text' both stand there; keep the one that"
+            " is to be sent"
+        )
     frame = frame.rename(columns={"text": "prompt"})
     for column, other in (("query_id", ""), ("prompt", " (or 'text')")):
         if column not in frame:
-            raise InputError(f"{path}: column '{column}'{other} is missing; a queries file has query_id, prompt and optionally context, reference")
+            raise InputError(
+                f"{path}: column '{column}'{other} is missing; a queries file has"
+                " query_id, prompt and optionally context, reference"
+            )
     for column in frame.columns:
-        if column in FIELDS and column not in ("query_id", "context", "prompt", "reference"):
-            raise InputError(f"{path}: column '{column}' has a name that the log uses itself; rename it")
+        if column in FIELDS and column not in (
+            "query_id",
+            "context",
+            "prompt",
+            "reference",
+        ):
+            raise InputError(
+                f"{path}: column '{column}' has a name that the log uses itself;"
+                " rename it"
+            )
     if not len(frame):
         raise InputError(f"{path}: the table has no rows; give one a query")
-    frame = frame.assign(**{c: frame.get(c, d) for c, d in (("context", "all"), ("reference", None))})
+    frame = frame.assign(
+        **{c: frame.get(c, d) for c, d in (("context", "all"), ("reference", None))}
+    )
     for column in ("query_id", "context", "prompt"):
         blank = frame[column].isna() | (frame[column].astype(str).str.strip() == "")
         if blank.any():
             row = int(blank.to_numpy().argmax())
             got = frame[column].iloc[row]
-            raise InputError(f"{path}: row {numbers[row]}, column '{column}': must be a text, got {got!r}; fill it in or drop the row")
-    frame = frame.assign(**{c: frame[c].astype(str) for c in ("query_id", "context", "prompt")})
+            raise InputError(
+                f"{path}: row {numbers[row]}, column '{column}': must be a text, got"
+                f" {got!r}; fill it in or drop the row"
+            )
+    frame = frame.assign(
+        **{c: frame[c].astype(str) for c in ("query_id", "context", "prompt")}
+    )
     twice = frame["query_id"].duplicated()
     if twice.any():
         row = int(twice.to_numpy().argmax())
-        raise InputError(f"{path}: row {numbers[row]}: query '{frame['query_id'].iloc[row]}' stands twice; give each query an id of its own")
+        raise InputError(
+            f"{path}: row {numbers[row]}: query '{frame['query_id'].iloc[row]}' stands"
+            " twice; give each query an id of its own"
+        )
     columns = ["query_id", "context", "prompt", "reference"]
-    return frame[[*columns, *(c for c in frame.columns if c not in columns)]].reset_index(drop=True)
+    return frame[
+        [*columns, *(c for c in frame.columns if c not in columns)]
+    ].reset_index(drop=True)
 
 
 def _read_table(path):
     import pandas as pd
 
     if not path.exists():
-        raise MissingFileError(f"no queries file {path}; give a CSV or Parquet file with the columns query_id, prompt")
+        raise MissingFileError(
+            f"no queries file {path}; give a CSV or Parquet file with the columns"
+            " query_id, prompt"
+        )
     if path.suffix not in (".csv", ".parquet"):
-        raise InputError(f"{path}: a queries file ends in .csv or .parquet, got '{path.suffix}'; convert it")
+        raise InputError(
+            f"{path}: a queries file ends in .csv or .parquet, got '{path.suffix}';"
+            " convert it"
+        )
     try:
         if path.suffix == ".parquet":
             return pd.read_parquet(path).reset_index(drop=True)
-        texts = dict.fromkeys(("query_id", "context", "prompt", "text", "reference"), str)  # '007' and 'None' are texts too
-        frame = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""], skip_blank_lines=False)
+        texts = dict.fromkeys(
+            ("query_id", "context", "prompt", "text", "reference"), str
+        )  # '007' and 'None' are texts too
+        frame = pd.read_csv(
+            path,
+            dtype=texts,
+            keep_default_na=False,
+            na_values=[""],
+            skip_blank_lines=False,
+        )
         return frame[frame.notna().any(axis=1)]
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 ({error.reason}); save it again as CSV, UTF-8") from error
-    except (OSError, ValueError) as error:  # pandas and pyarrow raise both on a damaged file
-        raise InputError(f"{path}: cannot be read as {path.suffix[1:]} ({str(error).strip().splitlines()[0]}); write it again") from error
+        raise InputError(
+            f"{path}: not UTF-8 ({error.reason}); save it again as CSV, UTF-8"
+        ) from error
+    except (
+        OSError,
+        ValueError,
+    ) as error:  # pandas and pyarrow raise both on a damaged file
+        raise InputError(
+            f"{path}: cannot be read as {path.suffix[1:]}"
+            f" ({str(error).strip().splitlines()[0]}); write it again"
+        ) from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +176,13 @@ class Call:
     @property
     def identity(self):
         """What makes it the same call in another run."""
-        return self.query["query_id"], self.endpoint.name, self.repeat, self.endpoint.settings, _sha(self.query["prompt"])
+        return (
+            self.query["query_id"],
+            self.endpoint.name,
+            self.repeat,
+            self.endpoint.settings,
+            _sha(self.query["prompt"]),
+        )
 
     @property
     def worst_usd(self):
@@ -128,8 +205,14 @@ def plan(queries, models, repeats=1, seed=0):
     -------
     list of Call
     """
-    rows = [{name: _plain(value) for name, value in row.items()} for row in queries.to_dict("records")]
-    calls = [Call(row, endpoint, k) for row, endpoint, k in itertools.product(rows, models.values(), range(repeats))]
+    rows = [
+        {name: _plain(value) for name, value in row.items()}
+        for row in queries.to_dict("records")
+    ]
+    calls = [
+        Call(row, endpoint, k)
+        for row, endpoint, k in itertools.product(rows, models.values(), range(repeats))
+    ]
     random.Random(seed).shuffle(calls)
     return calls
 
@@ -146,7 +229,9 @@ def _plain(value):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    return None if value != value else str(value)  # NaT, and whatever else a column may hold
+    return (
+        None if value != value else str(value)
+    )  # NaT, and whatever else a column may hold
 
 
 def _sha(text):
@@ -171,7 +256,10 @@ class Purse:
     def reserve(self, usd):
         """Set an amount apart; False where it might pass the budget."""
         with self._guard:
-            if self.budget is not None and self.spent + self._reserved + usd > self.budget:
+            if (
+                self.budget is not None
+                and self.spent + self._reserved + usd > self.budget
+            ):
                 return False
             self._reserved += usd
             return True
@@ -190,11 +278,13 @@ class Count:
     Attributes
     ----------
     answered, failed, reused, left : int
-        Calls of this run with and without an answer; those that the log held; those not made.
+        Calls of this run with and without an answer; those that the log held; those not
+        made.
     unmetered : int
         Answers that came without usage, whose tokens are not known.
     spent_usd : float
-        The most that the whole log was charged, earlier runs and warm-up included; calls without a price count 0.
+        The most that the whole log was charged, earlier runs and warm-up included;
+        calls without a price count 0.
     over_budget : bool
         Whether the budget ended it.
     given_up : dict of str to str
@@ -217,7 +307,19 @@ class Count:
 
 
 def record(
-    queries, models, log, *, repeats=1, warm_up=0, seed=0, concurrency=4, attempts=5, wait=1.0, budget=None, keep_text=True, progress=False
+    queries,
+    models,
+    log,
+    *,
+    repeats=1,
+    warm_up=0,
+    seed=0,
+    concurrency=4,
+    attempts=5,
+    wait=1.0,
+    budget=None,
+    keep_text=True,
+    progress=False,
 ):
     """Ask every LLM every query and log each finished call; calls that the log answers already are not made.
 
@@ -259,10 +361,20 @@ def record(
         A number out of its range, a key that is not in the environment, a budget with an LLM without a price,
         a log that is none or cannot be written.
     """
-    _check_numbers(repeats=repeats, concurrency=concurrency, attempts=attempts, warm_up=warm_up, wait=wait, budget=budget)
+    _check_numbers(
+        repeats=repeats,
+        concurrency=concurrency,
+        attempts=attempts,
+        warm_up=warm_up,
+        wait=wait,
+        budget=budget,
+    )
     unpriced = [m.name for m in models.values() if m.price is None]
     if budget is not None and unpriced:
-        raise InputError(f"a budget needs the price of every LLM, and '{unpriced[0]}' has none; add {' and '.join(PRICE_COLUMNS[2:4])} to it")
+        raise InputError(
+            f"a budget needs the price of every LLM, and '{unpriced[0]}' has none; add"
+            f" {' and '.join(PRICE_COLUMNS[2:4])} to it"
+        )
     calls = plan(queries, models, repeats, seed)
     log = pathlib.Path(log)
     with Log(log) as file:
@@ -270,14 +382,28 @@ def record(
         asked = {call.endpoint.name: call.endpoint for call in todo}
         keys = {name: endpoint.key() for name, endpoint in asked.items()}
         count = Count(reused=len(calls) - len(todo), set_aside=list(file.set_aside))
-        warm = [call for name in asked for call in [c for c in todo if c.endpoint.name == name][:warm_up]]
+        warm = [
+            call
+            for name in asked
+            for call in [c for c in todo if c.endpoint.name == name][:warm_up]
+        ]
         with _warm_log(log, warm) as second:
-            purse = Purse(budget, sum(r.get("charged_usd") or 0.0 for r in [*file.records, *second.records]))
+            purse = Purse(
+                budget,
+                sum(
+                    r.get("charged_usd") or 0.0
+                    for r in [*file.records, *second.records]
+                ),
+            )
             run = _Run(keys, purse, attempts, wait, keep_text)
             if warm:
                 run.through(warm, second, concurrency, Count(), progress, "warm-up")
             run.through(todo, file, concurrency, count, progress, "record")
-    count.spent_usd, count.given_up, count.errors = purse.spent, dict(run.given_up), dict(run.errors)
+    count.spent_usd, count.given_up, count.errors = (
+        purse.spent,
+        dict(run.given_up),
+        dict(run.errors),
+    )
     count.left = len(todo) - count.answered - count.failed
     return count
 
@@ -289,13 +415,24 @@ def _missing(calls, records):
 
 
 def _check_numbers(**given):
-    lowest, highest = {"repeats": 1, "concurrency": 1, "attempts": 1}, {"concurrency": 100, "wait": 3600}
+    lowest, highest = (
+        {"repeats": 1, "concurrency": 1, "attempts": 1},
+        {
+            "concurrency": 100,
+            "wait": 3600,
+        },
+    )
     for name, value in given.items():
         low, high = lowest.get(name, 0), highest.get(name, math.inf)
         whole = name not in ("wait", "budget")
-        if value is not None and not (is_number(value, low, int if whole else (int, float)) and value <= high):
+        if value is not None and not (
+            is_number(value, low, int if whole else (int, float)) and value <= high
+        ):
             kind = "a whole number" if whole else "a number"
-            raise InputError(f"record: {name.replace('_', '-')} must be {kind} in [{low}, {high}], got {value!r}; correct it")
+            raise InputError(
+                f"record: {name.replace('_', '-')} must be {kind} in [{low}, {high}],"
+                f" got {value!r}; correct it"
+            )
 
 
 def _warm_log(log, warm):
@@ -304,14 +441,22 @@ def _warm_log(log, warm):
     from types import SimpleNamespace
 
     path = log.with_name(f"{log.stem}.warm-up{log.suffix}")
-    return Log(path) if warm or path.exists() else nullcontext(SimpleNamespace(records=[]))
+    return (
+        Log(path) if warm or path.exists() else nullcontext(SimpleNamespace(records=[]))
+    )
 
 
 class _Run:
     """What the threads of one recording share."""
 
     def __init__(self, keys, purse, attempts, wait, keep_text):
-        self.keys, self.purse, self.attempts, self.wait, self.keep_text = keys, purse, attempts, wait, keep_text
+        self.keys, self.purse, self.attempts, self.wait, self.keep_text = (
+            keys,
+            purse,
+            attempts,
+            wait,
+            keep_text,
+        )
         self.stopped = threading.Event()
         self.given_up, self.errors = {}, {}
         self._quiet_until, self._in_a_row = {}, dict.fromkeys(keys, 0)
@@ -321,15 +466,27 @@ class _Run:
         """Make the calls, a few at once, and log each as it ends."""
         from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
-        from huggingface_hub import InferenceClient  # noqa: F401  (imported once, not by every thread at once)
+        from huggingface_hub import (
+            InferenceClient,
+        )  # noqa: F401  (imported once, not by every thread at once)
         from tqdm import tqdm
 
         running, waiting = set(), list(reversed(calls))
-        bar = tqdm(total=len(calls), unit="call", desc=title, disable=not progress or not calls, smoothing=0.05)
+        bar = tqdm(
+            total=len(calls),
+            unit="call",
+            desc=title,
+            disable=not progress or not calls,
+            smoothing=0.05,
+        )
         with bar, ThreadPoolExecutor(concurrency) as pool:
             try:
                 while waiting or running:
-                    while waiting and len(running) < concurrency and self._affordable(waiting[-1], running, count):
+                    while (
+                        waiting
+                        and len(running) < concurrency
+                        and self._affordable(waiting[-1], running, count)
+                    ):
                         call = waiting.pop()
                         if call.endpoint.name not in self.given_up:
                             running.add(pool.submit(self._finish, call, log))
@@ -337,10 +494,17 @@ class _Run:
                             self.purse.settle(call.worst_usd or 0.0, 0.0)
                     if count.over_budget and not running:
                         break
-                    done, running = wait(running, return_when=FIRST_COMPLETED) if running else (set(), running)
+                    done, running = (
+                        wait(running, return_when=FIRST_COMPLETED)
+                        if running
+                        else (set(), running)
+                    )
                     for future in done:
                         self._counted(future.result(), count)
-                        bar.set_postfix_str(f"{self.purse.spent:.4f} USD" + (f", {count.failed} failed" if count.failed else ""))
+                        bar.set_postfix_str(
+                            f"{self.purse.spent:.4f} USD"
+                            + (f", {count.failed} failed" if count.failed else "")
+                        )
                         bar.update()
             except BaseException:
                 self.stopped.set()  # what is under way has been paid for: it ends, and is logged
@@ -357,7 +521,9 @@ class _Run:
     def _counted(record, count):
         if record["error"] is None:
             count.answered += 1
-            count.unmetered += record["input_tokens"] is None or record["output_tokens"] is None
+            count.unmetered += (
+                record["input_tokens"] is None or record["output_tokens"] is None
+            )
         else:
             count.failed += 1
 
@@ -374,18 +540,30 @@ class _Run:
 
     def _persist(self, call):
         """Attempts at a call until one brings an answer or no further one makes sense."""
-        endpoint, worst, charged, failure = call.endpoint, call.worst_usd or 0.0, 0.0, None
+        endpoint, worst, charged, failure = (
+            call.endpoint,
+            call.worst_usd or 0.0,
+            0.0,
+            None,
+        )
         for tried in range(1, self.attempts + 1):
             if self._interrupted(endpoint):
                 self.purse.settle(worst, 0.0)
                 return None, failure, tried - 1, charged
-            reply, failure = _tried(endpoint, call.query["prompt"], self.keys[endpoint.name])
+            reply, failure = _tried(
+                endpoint, call.query["prompt"], self.keys[endpoint.name]
+            )
             if reply is not None:
                 cost = reply.cost_usd(endpoint.price)
                 cost = worst if cost is None else cost
                 self.purse.settle(worst, cost)
                 return reply, None, tried, charged + cost
-            again = failure.transient and tried < self.attempts and not self.stopped.is_set() and self._hold(endpoint, failure, tried)
+            again = (
+                failure.transient
+                and tried < self.attempts
+                and not self.stopped.is_set()
+                and self._hold(endpoint, failure, tried)
+            )
             if failure.billed:
                 charged += worst
                 self.purse.settle(worst, worst)
@@ -400,15 +578,24 @@ class _Run:
         """Keep every thread from the endpoint for as long as it asks, or for a while that doubles; False where that is too long."""
         if (failure.wait_s or 0.0) > LONGEST_WAIT:
             return False
-        # the first wait by chance within its half, so that threads that failed together do not return together
-        seconds = failure.wait_s if failure.wait_s is not None else self.wait * 2 ** (tried - 1) * random.uniform(0.5, 1.0)
+        # the first wait by chance within its half, so that threads that failed together
+        # do not return together
+        seconds = (
+            failure.wait_s
+            if failure.wait_s is not None
+            else self.wait * 2 ** (tried - 1) * random.uniform(0.5, 1.0)
+        )
         with self._guard:
-            self._quiet_until[endpoint.name] = max(self._quiet_until.get(endpoint.name, 0.0), time.monotonic() + seconds)
+            self._quiet_until[endpoint.name] = max(
+                self._quiet_until.get(endpoint.name, 0.0), time.monotonic() + seconds
+            )
         return True
 
     def _interrupted(self, endpoint):
         """Wait until the endpoint may be asked again; True where the run was interrupted meanwhile."""
-        while (left := self._quiet_until.get(endpoint.name, 0.0) - time.monotonic()) > 0:
+        while (
+            left := self._quiet_until.get(endpoint.name, 0.0) - time.monotonic()
+        ) > 0:
             if self.stopped.wait(left):
                 return True
         return False
@@ -420,7 +607,10 @@ class _Run:
             return
         self.errors[endpoint.name] = str(failure)
         self._in_a_row[endpoint.name] += 1
-        if failure.status in (401, 403, 404) or self._in_a_row[endpoint.name] >= GIVE_UP:
+        if (
+            failure.status in (401, 403, 404)
+            or self._in_a_row[endpoint.name] >= GIVE_UP
+        ):
             self.given_up.setdefault(endpoint.name, f"{endpoint.place}: {failure}")
 
 
@@ -436,18 +626,42 @@ def _record(call, reply, failure, tried, charged, keep_text):
     query, endpoint = call.query, call.endpoint
     nothing = dict.fromkeys(Reply.__dataclass_fields__)
     got = vars(reply) if reply else nothing | {"started": failure.started}
-    texts = {"prompt": query["prompt"], "response": got["response"], "reference": query["reference"]}
+    texts = {
+        "prompt": query["prompt"],
+        "response": got["response"],
+        "reference": query["reference"],
+    }
     told = None if failure is None else str(failure) if keep_text else failure.kind
     values = {
         **{name: query[name] for name in ("query_id", "context")},
         **got,
         **{name: text if keep_text else None for name, text in texts.items()},
-        **{f"{name}_sha256": None if text is None else _sha(text if isinstance(text, str) else json.dumps(text)) for name, text in texts.items()},
-        "model": endpoint.name, "requested_model": endpoint.model, "provider": endpoint.place, "repeat": call.repeat, "attempts": tried,
-        "error": told, "settings": endpoint.settings, "charged_usd": None if endpoint.price is None else charged,
-        **{name: getattr(endpoint, name) for name in ("temperature", "seed", "max_tokens", "stream")},
-    }  # fmt: skip
-    further = {name: value for name, value in query.items() if name not in values and (keep_text or isinstance(value, (bool, int, float)))}
+        **{
+            f"{name}_sha256": (
+                None
+                if text is None
+                else _sha(text if isinstance(text, str) else json.dumps(text))
+            )
+            for name, text in texts.items()
+        },
+        "model": endpoint.name,
+        "requested_model": endpoint.model,
+        "provider": endpoint.place,
+        "repeat": call.repeat,
+        "attempts": tried,
+        "error": told,
+        "settings": endpoint.settings,
+        "charged_usd": None if endpoint.price is None else charged,
+        **{
+            name: getattr(endpoint, name)
+            for name in ("temperature", "seed", "max_tokens", "stream")
+        },
+    }
+    further = {
+        name: value
+        for name, value in query.items()
+        if name not in values and (keep_text or isinstance(value, (bool, int, float)))
+    }
     return {name: values[name] for name in FIELDS} | further
 
 
@@ -455,7 +669,10 @@ def _without(record, key):
     """The record without the key, should an endpoint have repeated it; short ones are words of other texts too."""
     if not key or len(key) < 8:
         return record
-    return {name: value.replace(key, "***") if isinstance(value, str) else value for name, value in record.items()}
+    return {
+        name: value.replace(key, "***") if isinstance(value, str) else value
+        for name, value in record.items()
+    }
 
 
 def estimate(queries, models, log=None, repeats=1, warm_up=0):
@@ -476,13 +693,25 @@ def estimate(queries, models, log=None, repeats=1, warm_up=0):
     todo = _missing(plan(queries, models, repeats), records)
     rows = []
     for name, endpoint in models.items():
-        known = [r["output_tokens"] for r in records if r["model"] == name and r["settings"] == endpoint.settings and r["output_tokens"] is not None]
+        known = [
+            r["output_tokens"]
+            for r in records
+            if r["model"] == name
+            and r["settings"] == endpoint.settings
+            and r["output_tokens"] is not None
+        ]
         mean = sum(known) / len(known) if known else None
         mine = [call.query["prompt"] for call in todo if call.endpoint is endpoint]
         mine += mine[:warm_up]
         priced = endpoint.price is not None
-        expected = sum(endpoint.expected_usd(prompt, mean) for prompt in mine) if priced else math.nan
-        worst = sum(endpoint.worst_usd(prompt) for prompt in mine) if priced else math.nan
+        expected = (
+            sum(endpoint.expected_usd(prompt, mean) for prompt in mine)
+            if priced
+            else math.nan
+        )
+        worst = (
+            sum(endpoint.worst_usd(prompt) for prompt in mine) if priced else math.nan
+        )
         rows.append((name, len(mine), expected, worst))
     return pd.DataFrame(rows, columns=["model", "calls", "expected_usd", "worst_usd"])
 
@@ -498,9 +727,21 @@ def described(table):
     together: 3 calls, expected 0.0100 USD, at worst 0.0200 USD
     """
     lines = []
-    together = ("together", table.calls.sum(), table.expected_usd.sum(), table.worst_usd.sum())
-    for name, calls, expected, worst in [*table.itertuples(index=False, name=None), together]:
-        usd = "no price" if math.isnan(expected) else f"expected {expected:.4f} USD, at worst {worst:.4f} USD"
+    together = (
+        "together",
+        table.calls.sum(),
+        table.expected_usd.sum(),
+        table.worst_usd.sum(),
+    )
+    for name, calls, expected, worst in [
+        *table.itertuples(index=False, name=None),
+        together,
+    ]:
+        usd = (
+            "no price"
+            if math.isnan(expected)
+            else f"expected {expected:.4f} USD, at worst {worst:.4f} USD"
+        )
         lines.append(f"{name}: {calls} calls, {usd}")
     if table.expected_usd.isna().any():
         lines[-1] += " for those that have a price"
@@ -510,12 +751,25 @@ def described(table):
 def shortcomings(count):
     """What a user should know of a recording that did not go as asked, one line each."""
     lines = list(count.set_aside)
-    lines += [f"LLM '{name}': {why} (the last of its errors)" for name, why in count.errors.items() if name not in count.given_up]
-    lines += [f"LLM '{name}' was given up: {why}" for name, why in list(count.given_up.items())[1:]]
+    lines += [
+        f"LLM '{name}': {why} (the last of its errors)"
+        for name, why in count.errors.items()
+        if name not in count.given_up
+    ]
+    lines += [
+        f"LLM '{name}' was given up: {why}"
+        for name, why in list(count.given_up.items())[1:]
+    ]
     if count.unmetered:
-        lines.append(f"{count.unmetered} answers came without usage: their tokens are not known, and a cost cannot be scored from them")
+        lines.append(
+            f"{count.unmetered} answers came without usage: their tokens are not known,"
+            " and a cost cannot be scored from them"
+        )
     if count.over_budget:
-        lines.append(f"the budget ends here: {count.left} calls are left; a larger --budget goes on with them")
+        lines.append(
+            f"the budget ends here: {count.left} calls are left; a larger --budget goes"
+            " on with them"
+        )
     return lines
 
 
@@ -531,6 +785,9 @@ def write_prices(path, models):
 
     priced = [m.price for m in models.values() if m.price is not None]
     if priced:
-        rows = [(p.model, p.vendor, p.input_usd, p.output_usd, p.as_of, p.source) for p in priced]
+        rows = [
+            (p.model, p.vendor, p.input_usd, p.output_usd, p.as_of, p.source)
+            for p in priced
+        ]
         write_csv(path, pd.DataFrame(rows, columns=PRICE_COLUMNS), digits=12)
     return bool(priced)

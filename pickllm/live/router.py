@@ -1,8 +1,9 @@
 """The live router: the same learners, one session, real outcomes as they arrive.
 
-For the same seed, session and outcomes it picks and locks exactly as `replay` does: the choice of query t
-uses the uniform draw (seed, session, CHOICE, t), and feedback changes the state only while the session has
-not locked. Feedback may arrive late, out of order, or never: the next pick uses what is known by then.
+For the same seed, session and outcomes it picks and locks exactly as `replay` does: the
+choice of query t uses the uniform draw (seed, session, CHOICE, t), and feedback changes
+the state only while the session has not locked. Feedback may arrive late, out of order,
+or never: the next pick uses what is known by then.
 """
 
 import importlib
@@ -66,18 +67,32 @@ class Router:
     True
     """
 
-    def __init__(self, models, learner, reward, *, seed=0, session=0, lock=True, limits=None):
+    def __init__(
+        self, models, learner, reward, *, seed=0, session=0, lock=True, limits=None
+    ):
         models = tuple(str(m) for m in models)
         if not models or len(set(models)) != len(models):
-            raise InputError(f"Router: models must name each LLM once, got {list(models)}; leave out the repeats")
+            raise InputError(
+                f"Router: models must name each LLM once, got {list(models)}; leave out"
+                " the repeats"
+            )
         if hasattr(learner, "describe"):
-            raise InputError(f"Router: {type(learner).__name__} sees queries, which a live session does not tell; start one Router per context")
+            raise InputError(
+                f"Router: {type(learner).__name__} sees queries, which a live session"
+                " does not tell; start one Router per context"
+            )
         self.models = models
-        self.learner = learner.bind(_Pool(models), reward) if hasattr(learner, "bind") else learner
+        self.learner = (
+            learner.bind(_Pool(models), reward) if hasattr(learner, "bind") else learner
+        )
         self.limits = limits or reward.limits or default_limits()
         self.reward = reward.within(self.limits)
         self.seed, self.session = int(seed), int(session)
-        self.rule = getattr(learner, "lock_rule", MaxProbability()) if lock is True else (lock or None)
+        self.rule = (
+            getattr(learner, "lock_rule", MaxProbability())
+            if lock is True
+            else (lock or None)
+        )
         self._key = int(streams.keys(self.seed, self.session, streams.CHOICE))
         self._guard = threading.RLock()
         self._picks = self._updates = 0
@@ -88,7 +103,9 @@ class Router:
     def _restart(self):
         m = len(self.models)
         if hasattr(self.learner, "choose"):
-            fixed = np.bincount(self.learner.choose(np.zeros((1, m))), minlength=m).astype(float)
+            fixed = np.bincount(
+                self.learner.choose(np.zeros((1, m))), minlength=m
+            ).astype(float)
             self._state, self._p = fixed[None], fixed[None]
         else:
             self._state = self.learner.start(1, m)
@@ -111,7 +128,9 @@ class Router:
             if self._away:
                 p = p * np.array([m not in self._away for m in self.models])
                 if len(self._away) == len(self.models):
-                    raise InputError("Router: every LLM has been withdrawn; add or restore one")
+                    raise InputError(
+                        "Router: every LLM has been withdrawn; add or restore one"
+                    )
                 total = p.sum()
                 here = np.array([float(m not in self._away) for m in self.models])
                 p = p / total if total > 0 else here[None] / here.sum()
@@ -135,9 +154,20 @@ class Router:
         InputError
         """
         arm = self._arm(model)
-        for name, value, high in (("accuracy", accuracy, 1.0), ("cost_usd", cost_usd, math.inf), ("latency_ms", latency_ms, math.inf)):
-            if not isinstance(value, _NUMBERS) or not 0 <= value <= high or value == math.inf:
-                raise InputError(f"Router.update: {name} must be a number in [0, {high:g}], got {value!r}; leave the feedback out if it is unknown")
+        for name, value, high in (
+            ("accuracy", accuracy, 1.0),
+            ("cost_usd", cost_usd, math.inf),
+            ("latency_ms", latency_ms, math.inf),
+        ):
+            if (
+                not isinstance(value, _NUMBERS)
+                or not 0 <= value <= high
+                or value == math.inf
+            ):
+                raise InputError(
+                    f"Router.update: {name} must be a number in [0, {high:g}], got"
+                    f" {value!r}; leave the feedback out if it is unknown"
+                )
         self.learn(model, float(self.reward.unit(accuracy, cost_usd, latency_ms)), arm)
 
     def learn(self, model, unit_reward, arm=None):
@@ -147,7 +177,9 @@ class Router:
             self._updates += 1
             if self._locked is not None or hasattr(self.learner, "choose"):
                 return
-            self._state = self.learner.update(self._state, np.array([arm]), np.array([unit_reward]))
+            self._state = self.learner.update(
+                self._state, np.array([arm]), np.array([unit_reward])
+            )
             self._p = self.learner.probabilities(self._state)
             if self.rule:
                 self._watch, locked = self.rule.step(self._watch, self._p)
@@ -156,7 +188,9 @@ class Router:
 
     def _arm(self, model):
         if model not in self.models:
-            raise InputError(f"Router: unknown model {model!r}; {nearest(model, self.models)}")
+            raise InputError(
+                f"Router: unknown model {model!r}; {nearest(model, self.models)}"
+            )
         return self.models.index(model)
 
     @property
@@ -194,7 +228,10 @@ class Router:
         """
         with self._guard:
             if model in self.models:
-                raise InputError(f"Router.add: {model!r} is in the pool already; use restore for one that was withdrawn")
+                raise InputError(
+                    f"Router.add: {model!r} is in the pool already; use restore for one"
+                    " that was withdrawn"
+                )
             self.models = (*self.models, str(model))
             self._locked = None
             self._restart()
@@ -209,7 +246,9 @@ class Router:
                     "models": list(self.models),
                     "learner": _described(self.learner),
                     "lock_rule": _described(self.rule),
-                    "reward": {k: v for k, v in asdict(self.reward).items() if k != "limits"},
+                    "reward": {
+                        k: v for k, v in asdict(self.reward).items() if k != "limits"
+                    },
                     "limits": vars(self.limits),
                     "seed": self.seed,
                     "session": self.session,
@@ -235,28 +274,65 @@ class Router:
         Raises
         ------
         MissingFileError, InputError
-            No file; another format or version; another pool; a learner that cannot be found.
+            No file; another format or version; another pool; a learner that cannot be
+            found.
         """
         path = pathlib.Path(path)
         if not path.exists():
-            raise MissingFileError(f"no router state {path}; save one with Router.save, or start a new Router")
+            raise MissingFileError(
+                f"no router state {path}; save one with Router.save, or start a new"
+                " Router"
+            )
         try:
             saved = json.loads(path.read_text("utf-8"))
             if saved["format"] not in (1, FORMAT):
-                raise InputError(f"{path}: router state of format {saved['format']}, this version reads {FORMAT}; start a new Router")
+                raise InputError(
+                    f"{path}: router state of format {saved['format']}, this version"
+                    f" reads {FORMAT}; start a new Router"
+                )
             if models is not None and list(models) != saved["models"]:
-                raise InputError(f"{path}: router state of other LLMs ({', '.join(saved['models'])}); load it without models=, or start a new Router")
+                raise InputError(
+                    f"{path}: router state of other LLMs"
+                    f" ({', '.join(saved['models'])}); load it without models=, or"
+                    " start a new Router"
+                )
             router = cls(
-                saved["models"], _restored(saved["learner"]), Reward(**saved["reward"]), seed=saved["seed"], session=saved["session"],
-                lock=_restored(saved["lock_rule"]) or False, limits=Limits(**saved["limits"]),
-            )  # fmt: skip
-            router._state, router._watch = _unpacked(saved["state"]), _unpacked(saved["watch"])
-            router._picks, router._updates, router._locked = saved["picks"], saved["updates"], saved["locked"]
+                saved["models"],
+                _restored(saved["learner"]),
+                Reward(**saved["reward"]),
+                seed=saved["seed"],
+                session=saved["session"],
+                lock=_restored(saved["lock_rule"]) or False,
+                limits=Limits(**saved["limits"]),
+            )
+            router._state, router._watch = (
+                _unpacked(saved["state"]),
+                _unpacked(saved["watch"]),
+            )
+            router._picks, router._updates, router._locked = (
+                saved["picks"],
+                saved["updates"],
+                saved["locked"],
+            )
             router._away = set(saved["withdrawn"])
-            router._p = router._state if hasattr(router.learner, "choose") else router.learner.probabilities(router._state)
+            router._p = (
+                router._state
+                if hasattr(router.learner, "choose")
+                else router.learner.probabilities(router._state)
+            )
             return router
-        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError, ImportError) as error:
-            raise InputError(f"{path}: not a router state of this version ({type(error).__name__}: {error}); start a new Router") from error
+        except (
+            json.JSONDecodeError,
+            UnicodeDecodeError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            ImportError,
+        ) as error:
+            raise InputError(
+                f"{path}: not a router state of this version ({type(error).__name__}:"
+                f" {error}); start a new Router"
+            ) from error
 
 
 def _chosen(p, u):
@@ -278,7 +354,10 @@ def _described(thing):
     if thing is None:
         return None
     kind = type(thing)
-    return {"class": f"{kind.__module__}:{kind.__qualname__}", "parameters": asdict(thing)}
+    return {
+        "class": f"{kind.__module__}:{kind.__qualname__}",
+        "parameters": asdict(thing),
+    }
 
 
 def _restored(description):
@@ -295,8 +374,13 @@ def _class(text):
         with suppress(ImportError):
             importlib.import_module(module)
     kind = getattr(sys.modules.get(module), name, None)
-    if not (isinstance(kind, type) and (is_dataclass(kind) or hasattr(kind, "_fields"))):
-        raise InputError(f"router state names the class {text!r}, which this program does not know; import its module first")
+    if not (
+        isinstance(kind, type) and (is_dataclass(kind) or hasattr(kind, "_fields"))
+    ):
+        raise InputError(
+            f"router state names the class {text!r}, which this program does not know;"
+            " import its module first"
+        )
     return kind
 
 
@@ -305,9 +389,20 @@ def _packed(state):
         return None
     if isinstance(state, tuple):
         kind = type(state)
-        return {"tuple": [_packed(s) for s in state], "class": f"{kind.__module__}:{kind.__qualname__}" if hasattr(state, "_fields") else None}
+        return {
+            "tuple": [_packed(s) for s in state],
+            "class": (
+                f"{kind.__module__}:{kind.__qualname__}"
+                if hasattr(state, "_fields")
+                else None
+            ),
+        }
     state = np.asarray(state)
-    return {"array": state.tolist(), "dtype": state.dtype.str, "shape": list(state.shape)}
+    return {
+        "array": state.tolist(),
+        "dtype": state.dtype.str,
+        "shape": list(state.shape),
+    }
 
 
 def _unpacked(packed):
@@ -338,7 +433,8 @@ class Answer:
     locked : str or None
         The LLM that the session has converged to, after this query.
     router_us : float
-        Microseconds that the router itself took for this query: picking and learning, neither calls nor scores.
+        Microseconds that the router itself took for this query: picking and learning,
+        neither calls nor scores.
     """
 
     text: str
@@ -370,12 +466,20 @@ class LiveSession:
     def __init__(self, router, clients, scorer, *, failure_reward=0.0, state=None):
         missing = [m for m in router.models if m not in clients]
         if missing:
-            raise InputError(f"LiveSession: no client for {missing[0]!r}; give one for each LLM of the router: {', '.join(router.models)}")
+            raise InputError(
+                f"LiveSession: no client for {missing[0]!r}; give one for each LLM of"
+                f" the router: {', '.join(router.models)}"
+            )
         if not 0 <= failure_reward <= 1:
-            raise InputError(f"LiveSession: failure_reward must be in [0, 1], got {failure_reward!r}; 0 is the worst reward")
+            raise InputError(
+                "LiveSession: failure_reward must be in [0, 1], got"
+                f" {failure_reward!r}; 0 is the worst reward"
+            )
         self.router, self.clients, self.scorer = router, clients, scorer
         self.failure_reward, self.state = float(failure_reward), state
-        self._sees_prompt = getattr(scorer, "sees_prompt", False)  # as a judge does, which grades the answer to a question
+        self._sees_prompt = getattr(
+            scorer, "sees_prompt", False
+        )  # as a judge does, which grades the answer to a question
 
     def ask(self, prompt, reference=None):
         """Route one query; a failed LLM counts as declared and the query goes to the next most probable one.
@@ -394,8 +498,13 @@ class LiveSession:
         own = -time.perf_counter()
         first, failed, last = self.router.pick(), [], None
         own += time.perf_counter()
-        ranked = sorted(self.router.models, key=self.router.probabilities.get, reverse=True)
-        for model in [first, *(m for m in ranked if m != first and m not in self.router._away)]:
+        ranked = sorted(
+            self.router.models, key=self.router.probabilities.get, reverse=True
+        )
+        for model in [
+            first,
+            *(m for m in ranked if m != first and m not in self.router._away),
+        ]:
             start = time.perf_counter()
             try:
                 text, cost = self.clients[model](prompt)
@@ -407,16 +516,39 @@ class LiveSession:
                 own += time.perf_counter()
                 continue
             latency = 1000 * (time.perf_counter() - start)
-            accuracy = self.scorer(text, reference, prompt) if self._sees_prompt else self.scorer(text, reference)
+            accuracy = (
+                self.scorer(text, reference, prompt)
+                if self._sees_prompt
+                else self.scorer(text, reference)
+            )
             own -= time.perf_counter()
             if accuracy is not None:
-                floor = self.router.limits.latency_floor_ms  # faster answers are not told apart (and 1 ms divides by zero)
-                self.router.update(model, accuracy=accuracy, cost_usd=cost, latency_ms=max(latency, floor))
+                floor = (
+                    self.router.limits.latency_floor_ms
+                )  # faster answers are not told apart (and 1 ms divides by zero)
+                self.router.update(
+                    model,
+                    accuracy=accuracy,
+                    cost_usd=cost,
+                    latency_ms=max(latency, floor),
+                )
             own += time.perf_counter()
             if self.state:
                 self.router.save(self.state)
-            return Answer(text, model, accuracy, cost, latency, tuple(failed), self.router.locked, 1e6 * own)
-        raise InputError(f"LiveSession: every LLM failed, the last one with {type(last).__name__}: {last}; look at the endpoints") from last
+            return Answer(
+                text,
+                model,
+                accuracy,
+                cost,
+                latency,
+                tuple(failed),
+                self.router.locked,
+                1e6 * own,
+            )
+        raise InputError(
+            f"LiveSession: every LLM failed, the last one with {type(last).__name__}:"
+            f" {last}; look at the endpoints"
+        ) from last
 
     async def ask_async(self, prompt, reference=None):
         """`ask` without blocking the event loop."""

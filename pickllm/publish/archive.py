@@ -18,7 +18,14 @@ from ..errors import InputError
 from ..files import PACKAGE, root, written
 from .verify_archive import SUMS
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold: no date of the day in it
+_EPOCH = (
+    1980,
+    1,
+    1,
+    0,
+    0,
+    0,
+)  # the earliest that a zip can hold: no date of the day in it
 
 
 def write(planned, folder="build", output=None, dirty=False):
@@ -33,7 +40,8 @@ def write(planned, folder="build", output=None, dirty=False):
     output : path, optional
         By default ``build/pickllm-<version>-<commit>.zip``.
     dirty : bool
-        Whether to pack files that differ from HEAD, too; the archive then says so in its name and in itself.
+        Whether to pack files that differ from HEAD, too; the archive then says so in
+        its name and in itself.
 
     Returns
     -------
@@ -43,7 +51,8 @@ def write(planned, folder="build", output=None, dirty=False):
     Raises
     ------
     InputError
-        No git, changed files, runs that are not done, or a record that is not this study's.
+        No git, changed files, runs that are not done, or a record that is not this
+        study's.
     """
     from .. import __version__
 
@@ -51,11 +60,26 @@ def write(planned, folder="build", output=None, dirty=False):
     _require_record(planned, folder)
     code = provenance.code()
     name = f"pickllm-{__version__}-{provenance.short(code['commit'])}{'-dirty' if changed else ''}"
-    statement = {"format": 1, "kit": __version__, "code": code | {"clean": not changed}, "changed": changed, "study": pathlib.Path(folder).as_posix()}
+    statement = {
+        "format": 1,
+        "kit": __version__,
+        "code": code | {"clean": not changed},
+        "changed": changed,
+        "study": pathlib.Path(folder).as_posix(),
+    }
     content = _tracked() | _study(planned, folder)
-    content["verify_archive.py"] = ((PACKAGE / "publish" / "verify_archive.py").read_bytes(), False)
-    content[provenance.ARCHIVE] = ((json.dumps(statement, indent=1) + "\n").encode(), False)
-    sums = "".join(f"{hashlib.sha256(data).hexdigest()}  {path}\n" for path, (data, _) in sorted(content.items()))
+    content["verify_archive.py"] = (
+        (PACKAGE / "publish" / "verify_archive.py").read_bytes(),
+        False,
+    )
+    content[provenance.ARCHIVE] = (
+        (json.dumps(statement, indent=1) + "\n").encode(),
+        False,
+    )
+    sums = "".join(
+        f"{hashlib.sha256(data).hexdigest()}  {path}\n"
+        for path, (data, _) in sorted(content.items())
+    )
     content[SUMS] = (sums.encode(), False)
     path = pathlib.Path(output) if output else root() / "build" / f"{name}.zip"
     with written(path, "wb") as file:
@@ -86,10 +110,18 @@ def pack(file, name, content):
 def _state(dirty):
     changed = provenance.changed(ignoring=())
     if changed is None:
-        raise InputError(f"{root()} is no git checkout; an archive is made from one, so that its code has a commit")
+        raise InputError(
+            f"{root()} is no git checkout; an archive is made from one, so that its"
+            " code has a commit"
+        )
     if changed and not dirty:
-        shown = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
-        raise InputError(f"not committed: {shown}; commit first, or mark the archive as such with --dirty")
+        shown = ", ".join(changed[:3]) + (
+            f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        )
+        raise InputError(
+            f"not committed: {shown}; commit first, or mark the archive as such with"
+            " --dirty"
+        )
     return changed
 
 
@@ -97,12 +129,23 @@ def _require_record(planned, folder):
     """The study is done with this very code, and its record is the one in ``figures``."""
     waiting = [p["run"].name for p in planned if not p["done"]]
     if waiting:
-        missing = f"{len(waiting)} of {len(planned)} runs are not done with this code (the first: {waiting[0]})"
-        raise InputError(f"{missing}; run `make reproduce`, commit figures/, then again")
-    fresh, record = root() / folder / "figures" / receipts.MANIFEST, root() / "figures" / receipts.MANIFEST
+        missing = (
+            f"{len(waiting)} of {len(planned)} runs are not done with this code (the"
+            f" first: {waiting[0]})"
+        )
+        raise InputError(
+            f"{missing}; run `make reproduce`, commit figures/, then again"
+        )
+    fresh, record = (
+        root() / folder / "figures" / receipts.MANIFEST,
+        root() / "figures" / receipts.MANIFEST,
+    )
     if not receipts.same(fresh, record):
         shown = os.path.relpath(record, root())
-        raise InputError(f"{shown} is not the record of the study in {folder}; run `make reproduce`, commit figures/, then again")
+        raise InputError(
+            f"{shown} is not the record of the study in {folder}; run `make reproduce`,"
+            " commit figures/, then again"
+        )
 
 
 def _tracked():
@@ -122,7 +165,12 @@ def _study(planned, folder):
     names = {p["run"].name for p in planned}
     found = [p for p in (base / "results").iterdir() if p.name.split(".")[0] in names]
     found += [base / "notebooks" / f"{name}.ipynb" for name in names]
-    found += [p for part in ("figures", "report") for p in (base / part).rglob("*") if p.is_file()]
+    found += [
+        p
+        for part in ("figures", "report")
+        for p in (base / part).rglob("*")
+        if p.is_file()
+    ]
     for path in found:
         if not path.name.startswith("."):
             content[path.relative_to(root()).as_posix()] = (path.read_bytes(), False)

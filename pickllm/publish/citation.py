@@ -95,15 +95,28 @@ def entry(kind, key, fields):
     }
     """
     special = {c: f"\\{c}" for c in "&%$#_"}
-    text = lambda name, value: str(value) if name == "url" else "".join(special.get(c, c) for c in str(value))  # noqa: E731
-    lines = [f"  {name} = {{{text(name, value)}}}," for name, value in fields.items() if value not in ("", None)]
+    text = lambda name, value: (
+        str(value) if name == "url" else "".join(special.get(c, c) for c in str(value))
+    )  # noqa: E731
+    lines = [
+        f"  {name} = {{{text(name, value)}}},"
+        for name, value in fields.items()
+        if value not in ("", None)
+    ]
     return "\n".join([f"@{kind}{{{key},", *lines, "}"])
 
 
 def _authors(item):
     """People by family and given names; groups in braces, so that BibTeX does not take them apart."""
     return " and ".join(
-        f"{{{a['name']}}}" if "name" in a else ", ".join(a[part] for part in ("family-names", "given-names") if part in a) for a in item["authors"]
+        (
+            f"{{{a['name']}}}"
+            if "name" in a
+            else ", ".join(
+                a[part] for part in ("family-names", "given-names") if part in a
+            )
+        )
+        for a in item["authors"]
     )
 
 
@@ -135,11 +148,28 @@ def sentence(claim, record="figures"):
     (c,) = claim_rows(table[table.id == claim])
     receipt = manifest["figures"]["claims"]
     commit = provenance.short(manifest["runs"][receipt["made_by"]]["code"]["commit"])
-    source = "declared by the kit" if c["source"] == "ours" else "the paper's abstract" if c["source"] == _claims.ABSTRACT else c["source"]
+    source = (
+        "declared by the kit"
+        if c["source"] == "ours"
+        else "the paper's abstract"
+        if c["source"] == _claims.ABSTRACT
+        else c["source"]
+    )
     stated = f", stated {c['stated']}" if c["stated"] else ""
-    measured = f"measured {c['value']} (95 % interval {c['interval']}; n = {sample(claim, manifest)}), " if c["value"] else ""
-    text = f"Claim \"{c['statement']}\" ({source}{stated}): {measured}verdict: {c['verdict']}"
-    return f"{text} [pickllm {manifest['kit']}, commit {commit}, run {receipt['run']}, claim {claim}]."
+    measured = (
+        f"measured {c['value']} (95 % interval {c['interval']}; n ="
+        f" {sample(claim, manifest)}), "
+        if c["value"]
+        else ""
+    )
+    text = (
+        f'Claim "{c["statement"]}" ({source}{stated}): {measured}verdict:'
+        f" {c['verdict']}"
+    )
+    return (
+        f"{text} [pickllm {manifest['kit']}, commit {commit}, run {receipt['run']},"
+        f" claim {claim}]."
+    )
 
 
 def sample(claim, manifest):
@@ -158,7 +188,14 @@ def sample(claim, manifest):
     (measure,) = {c.measure for c in _claims.CLAIMS if c.id == claim} or {""}
     parameters = manifest["runs"][f"sessions-{experiments.MAIN_WEIGHTS}"]["parameters"]
     contexts = parameters["contexts"]
-    n = len(manifest["traces"][parameters["trace"]]["contexts"] if contexts == "all" else contexts.split(","))
+    n = len(
+        manifest["traces"][parameters["trace"]]["contexts"]
+        if contexts == "all"
+        else contexts.split(",")
+    )
     if measure == "speed":
         return f"{n} contexts of {parameters['sessions']:,} sessions per learning rate"
-    return f"{parameters['sessions']:,} sessions of {parameters['queries']:,} queries in each of {n} contexts"
+    return (
+        f"{parameters['sessions']:,} sessions of {parameters['queries']:,} queries in"
+        f" each of {n} contexts"
+    )

@@ -1,6 +1,7 @@
 """Two studies, or two runs, side by side: parameters, numbers and pictures that differ.
 
-Numbers are matched by the row's labels (every column that holds no estimate), the largest relative difference first.
+Numbers are matched by the row's labels (every column that holds no estimate), the
+largest relative difference first.
 """
 
 import io
@@ -18,7 +19,8 @@ from ..errors import InputError, nearest
 from ..files import root
 from .check import TOLERANCE
 
-#: So many differing cells of a column are kept one by one, the largest; the rest is counted.
+#: So many differing cells of a column are kept one by one, the largest; the rest is
+#: counted.
 _LISTED = 200
 
 
@@ -94,35 +96,75 @@ def open_side(name):
     if path.is_dir():
         if (path / receipts.MANIFEST).exists():  # the record, or a study's figures
             files = sorted(p.name for p in path.iterdir())
-            return _of_figures(name, receipts.read(path / receipts.MANIFEST), lambda file: (path / file).read_bytes(), files)
+            return _of_figures(
+                name,
+                receipts.read(path / receipts.MANIFEST),
+                lambda file: (path / file).read_bytes(),
+                files,
+            )
         if (path / "results").is_dir():
             return _of_study(name, path)
-        raise InputError(f"{name} holds no results and no {receipts.MANIFEST}; give a study's folder like build, an archive, or a run's name")
+        raise InputError(
+            f"{name} holds no results and no {receipts.MANIFEST}; give a study's folder"
+            " like build, an archive, or a run's name"
+        )
     return _of_run(name)
 
 
 def _of_study(name, folder):
-    runs = {n: {"run": receipts.run_id(s), "parameters": receipts.parameters(s)} for n, s in receipts.stamps(folder.resolve()).items()}
+    runs = {
+        n: {"run": receipts.run_id(s), "parameters": receipts.parameters(s)}
+        for n, s in receipts.stamps(folder.resolve()).items()
+    }
     figures = folder / "figures"
     files = sorted(figures.iterdir()) if figures.is_dir() else []
     tables = {p.stem: pd.read_csv(p) for p in files if p.suffix == ".csv"}
-    return Side(name, runs, tables, {p.stem: _without_id(p.read_bytes()) for p in files if p.suffix == ".svg"})
+    return Side(
+        name,
+        runs,
+        tables,
+        {p.stem: _without_id(p.read_bytes()) for p in files if p.suffix == ".svg"},
+    )
 
 
 def _of_figures(name, manifest, read, files):
-    runs = {n: {"run": r["run"], "parameters": r["parameters"]} for n, r in manifest["runs"].items()}
-    tables = {f[:-4]: pd.read_csv(io.BytesIO(read(f))) for f in files if f.endswith(".csv")}
-    return Side(name, runs, tables, {f[:-4]: _without_id(read(f)) for f in files if f.endswith(".svg")})
+    runs = {
+        n: {"run": r["run"], "parameters": r["parameters"]}
+        for n, r in manifest["runs"].items()
+    }
+    tables = {
+        f[:-4]: pd.read_csv(io.BytesIO(read(f))) for f in files if f.endswith(".csv")
+    }
+    return Side(
+        name,
+        runs,
+        tables,
+        {f[:-4]: _without_id(read(f)) for f in files if f.endswith(".svg")},
+    )
 
 
 def _of_zip(name, path):
     with zipfile.ZipFile(path) as archive:
-        found = [f for f in archive.namelist() if re.fullmatch(rf"[^/]+/figures/{receipts.MANIFEST}", f)]
+        found = [
+            f
+            for f in archive.namelist()
+            if re.fullmatch(rf"[^/]+/figures/{receipts.MANIFEST}", f)
+        ]
         if not found:
-            raise InputError(f"{name} holds no figures/{receipts.MANIFEST}; give an archive that `make archive` wrote")
+            raise InputError(
+                f"{name} holds no figures/{receipts.MANIFEST}; give an archive that"
+                " `make archive` wrote"
+            )
         top = found[0].removesuffix(receipts.MANIFEST)
-        files = sorted(f.removeprefix(top) for f in archive.namelist() if f.startswith(top))
-        return _of_figures(name, json.loads(archive.read(found[0])), lambda file: archive.read(top + file), files)
+        files = sorted(
+            f.removeprefix(top) for f in archive.namelist() if f.startswith(top)
+        )
+        return _of_figures(
+            name,
+            json.loads(archive.read(found[0])),
+            lambda file: archive.read(top + file),
+            files,
+        )
 
 
 def _of_run(name):
@@ -135,7 +177,9 @@ def _of_run(name):
             if len(wanted) >= 6 and stamp["input"].startswith(wanted):
                 known.setdefault(wanted, (folder, stamp))
     if wanted not in known:
-        raise InputError(f"no folder, archive or run {name!r}; {nearest(wanted, known)}")
+        raise InputError(
+            f"no folder, archive or run {name!r}; {nearest(wanted, known)}"
+        )
     folder, stamp = known[wanted]
     run = next(n for n, s in receipts.stamps(folder).items() if s == stamp)
     paths = sorted((root() / folder / "results").glob(f"{run}.*.parquet"))
@@ -143,9 +187,15 @@ def _of_run(name):
     drawn = [root() / f for f in stamp["files"] if f.endswith(".csv")]
     tables |= {p.stem: pd.read_csv(p) for p in drawn}
     pictures = {p.stem: _without_id(p.with_suffix(".svg").read_bytes()) for p in drawn}
-    # under one name on both sides: the two are compared with each other, whatever they are called
+    # under one name on both sides: the two are compared with each other, whatever they
+    # are called
     own = receipts.parameters(stamp) | {"notebook": stamp["notebook"]}
-    return Side(name, {"run": {"run": receipts.run_id(stamp), "parameters": own}}, tables, pictures)
+    return Side(
+        name,
+        {"run": {"run": receipts.run_id(stamp), "parameters": own}},
+        tables,
+        pictures,
+    )
 
 
 def _without_id(svg):
@@ -166,18 +216,44 @@ def differences(one, other, tolerance=TOLERANCE):
     list of Difference
         By kind in that order; numbers by relative difference, the largest first.
     """
-    found = [Difference("run", n, one.runs.get(n, {}).get("run"), other.runs.get(n, {}).get("run")) for n in _only(one.runs, other.runs)]
+    found = [
+        Difference(
+            "run", n, one.runs.get(n, {}).get("run"), other.runs.get(n, {}).get("run")
+        )
+        for n in _only(one.runs, other.runs)
+    ]
     for name in (n for n in one.runs if n in other.runs):
         a, b = one.runs[name]["parameters"], other.runs[name]["parameters"]
-        changed = [k for k in dict.fromkeys([*a, *b]) if a.get(k) != b.get(k) or (k in a) != (k in b)]
-        found += [Difference("parameter", f"{name}: {k}", a.get(k), b.get(k)) for k in changed]
-    found += [Difference("table", n, _size(one.tables.get(n)), _size(other.tables.get(n))) for n in _only(one.tables, other.tables)]
-    cells = [d for name in one.tables if name in other.tables for d in _cells(name, one.tables[name], other.tables[name], tolerance)]
+        changed = [
+            k
+            for k in dict.fromkeys([*a, *b])
+            if a.get(k) != b.get(k) or (k in a) != (k in b)
+        ]
+        found += [
+            Difference("parameter", f"{name}: {k}", a.get(k), b.get(k)) for k in changed
+        ]
+    found += [
+        Difference("table", n, _size(one.tables.get(n)), _size(other.tables.get(n)))
+        for n in _only(one.tables, other.tables)
+    ]
+    cells = [
+        d
+        for name in one.tables
+        if name in other.tables
+        for d in _cells(name, one.tables[name], other.tables[name], tolerance)
+    ]
     found += [d for kind in ("table", "row") for d in cells if d.kind == kind]
-    found += sorted((d for d in cells if d.kind == "number"), key=lambda d: (-d.relative, -_absolute(d), d.where))
+    found += sorted(
+        (d for d in cells if d.kind == "number"),
+        key=lambda d: (-d.relative, -_absolute(d), d.where),
+    )
     found += [d for d in cells if d.kind == "text"]
     drawn = sorted(set(one.pictures) & set(other.pictures))
-    return found + [Difference("picture", n, "drawn", "drawn otherwise") for n in drawn if one.pictures[n] != other.pictures[n]]
+    return found + [
+        Difference("picture", n, "drawn", "drawn otherwise")
+        for n in drawn
+        if one.pictures[n] != other.pictures[n]
+    ]
 
 
 def _only(a, b):
@@ -196,12 +272,21 @@ def _cells(name, a, b, tolerance):
     """Differences of two tables, row by row; by labels where the rows are not the same ones."""
     columns = [c for c in a if c in b]
     there = lambda table, c: "there" if c in table else None  # noqa: E731
-    found = [Difference("table", f"{name}: column {c}", there(a, c), there(b, c)) for c in _only(a.columns, b.columns)]
+    found = [
+        Difference("table", f"{name}: column {c}", there(a, c), there(b, c))
+        for c in _only(a.columns, b.columns)
+    ]
     a, b = _plain(a[columns]), _plain(b[columns])
     labels = [c for c in columns if _labels(a[c]) and _labels(b[c])]
-    fixed = [c for c in labels if a[c].nunique() == b[c].nunique() == 1]  # says what the table is about, not the row
+    fixed = [
+        c for c in labels if a[c].nunique() == b[c].nunique() == 1
+    ]  # says what the table is about, not the row
     labels = [c for c in labels if c not in fixed]
-    found += [Difference("table", f"{name}: column {c}", a[c][0], b[c][0]) for c in fixed if str(a[c][0]) != str(b[c][0])]
+    found += [
+        Difference("table", f"{name}: column {c}", a[c][0], b[c][0])
+        for c in fixed
+        if str(a[c][0]) != str(b[c][0])
+    ]
     if len(a) != len(b) or not (labels == [] or any(a[c].equals(b[c]) for c in labels)):
         a, b, lone = _matched(a, b, labels)
         found += [Difference("row", f"{name}: {text}", *sides) for text, *sides in lone]
@@ -219,18 +304,31 @@ def _column(name, column, a, b, labels, tolerance):
         kept = [Difference("text", where(i), x[i], y[i]) for i in rows[:_LISTED]]
     else:
         x, y = x.to_numpy(float), y.to_numpy(float)
-        rows = np.flatnonzero(~np.isclose(x, y, rtol=tolerance, atol=1e-15, equal_nan=True))
+        rows = np.flatnonzero(
+            ~np.isclose(x, y, rtol=tolerance, atol=1e-15, equal_nan=True)
+        )
         relative = _relative(x[rows], y[rows])
         largest = np.argsort(-relative, kind="stable")[:_LISTED]
-        kept = [Difference("number", where(rows[j]), x[rows[j]], y[rows[j]], float(relative[j])) for j in largest]
-    return kept if len(kept) == len(rows) else [*kept[:-1], replace(kept[-1], more=len(rows) - len(kept))]
+        kept = [
+            Difference(
+                "number", where(rows[j]), x[rows[j]], y[rows[j]], float(relative[j])
+            )
+            for j in largest
+        ]
+    return (
+        kept
+        if len(kept) == len(rows)
+        else [*kept[:-1], replace(kept[-1], more=len(rows) - len(kept))]
+    )
 
 
 def _plain(frame):
     """A table with rows from 0 and empty text where a text is missing."""
     frame = frame.reset_index(drop=True)
     texts = [c for c in frame if not pd.api.types.is_numeric_dtype(frame[c])]
-    return frame.assign(**{c: frame[c].astype(object).where(frame[c].notna(), "") for c in texts})
+    return frame.assign(
+        **{c: frame[c].astype(object).where(frame[c].notna(), "") for c in texts}
+    )
 
 
 def _labels(column):
@@ -247,20 +345,41 @@ def _matched(a, b, labels):
         if not any(t.duplicated(labels).any() for t in (a, b)):
             break
         labels = [*labels, column]
-    alike = {c: float for c in labels if pd.api.types.is_numeric_dtype(a[c]) and pd.api.types.is_numeric_dtype(b[c])}  # 1 is 1.0
-    keys = [pd.Series(list(map(str, t[labels].astype(alike).itertuples(index=False, name=None))), dtype=object) for t in (a, b)]
+    alike = {
+        c: float
+        for c in labels
+        if pd.api.types.is_numeric_dtype(a[c]) and pd.api.types.is_numeric_dtype(b[c])
+    }  # 1 is 1.0
+    keys = [
+        pd.Series(
+            list(map(str, t[labels].astype(alike).itertuples(index=False, name=None))),
+            dtype=object,
+        )
+        for t in (a, b)
+    ]
     if any(k.duplicated().any() for k in keys):
         n = min(len(a), len(b))
         return a[:n], b[:n], [("rows", f"{len(a)} rows", f"{len(b)} rows")]
     common = [k.isin(set(other)) for k, other in zip(keys, keys[::-1])]
-    lone = [(_row(a, labels, i).removesuffix(", "), "there", None) for i in np.flatnonzero(~common[0])]
-    lone += [(_row(b, labels, i).removesuffix(", "), None, "there") for i in np.flatnonzero(~common[1])]
+    lone = [
+        (_row(a, labels, i).removesuffix(", "), "there", None)
+        for i in np.flatnonzero(~common[0])
+    ]
+    lone += [
+        (_row(b, labels, i).removesuffix(", "), None, "there")
+        for i in np.flatnonzero(~common[1])
+    ]
     a, b = (t.set_axis(k)[c.to_numpy()] for t, k, c in zip((a, b), keys, common))
     return a.reset_index(drop=True), b.loc[a.index].reset_index(drop=True), lone
 
 
 def _row(frame, labels, i):
-    words = [str(frame[c].iloc[i]) for c in labels if not pd.api.types.is_numeric_dtype(frame[c]) and 0 < len(str(frame[c].iloc[i])) <= 40]
+    words = [
+        str(frame[c].iloc[i])
+        for c in labels
+        if not pd.api.types.is_numeric_dtype(frame[c])
+        and 0 < len(str(frame[c].iloc[i])) <= 40
+    ]
     return f"row {i + 1} ({', '.join(words)}), " if words else f"row {i + 1}, "
 
 
@@ -285,21 +404,38 @@ def lines(one, other, found, limit=20):
     -------
     list of str
     """
-    head = [f"{letter} = {s.name}: {len(s.runs)} runs, {len(s.tables)} tables" for letter, s in (("A", one), ("B", other))]
+    head = [
+        f"{letter} = {s.name}: {len(s.runs)} runs, {len(s.tables)} tables"
+        for letter, s in (("A", one), ("B", other))
+    ]
     if not found:
-        return [*head, f"the same: parameters, numbers of {len(one.tables)} tables, {len(one.pictures)} pictures"]
+        return [
+            *head,
+            (
+                f"the same: parameters, numbers of {len(one.tables)} tables,"
+                f" {len(one.pictures)} pictures"
+            ),
+        ]
     text = []
     for kind in dict.fromkeys(d.kind for d in found):
         mine = [d for d in found if d.kind == kind]
         n = sum(1 + d.more for d in mine)
-        text += ["", f"{n} {kind}{'s' * (n > 1)} differ{'s' * (n == 1)}", *(f"  {_told(d)}" for d in mine[:limit])]
+        text += [
+            "",
+            f"{n} {kind}{'s' * (n > 1)} differ{'s' * (n == 1)}",
+            *(f"  {_told(d)}" for d in mine[:limit]),
+        ]
         text += [f"  and {n - len(mine[:limit])} more"] if n > len(mine[:limit]) else []
     return head + text
 
 
 def _told(d):
     if d.kind == "number":
-        amount = f"{d.b - d.a:+.6g}, {100 * d.relative:.3g} %" if np.isfinite(d.relative) else "one of them is no number"
+        amount = (
+            f"{d.b - d.a:+.6g}, {100 * d.relative:.3g} %"
+            if np.isfinite(d.relative)
+            else "one of them is no number"
+        )
         return f"{d.where}: A {d.a:.6g}, B {d.b:.6g} ({amount})"
     if d.kind == "picture":
         return d.where

@@ -1,8 +1,9 @@
 """Receipts: from a figure back to what made it.
 
-The chain: the numbers drawn, the notebook and its cell, parameters and seeds, the runs whose results it
-read and theirs, the trace's hash, the price list and its date, the commit, the lock, the machine. `collect`
-reads it off a study's stamps; the record's stands in ``figures/manifest.json``, so a fresh clone has it.
+The chain: the numbers drawn, the notebook and its cell, parameters and seeds, the runs
+whose results it read and theirs, the trace's hash, the price list and its date, the
+commit, the lock, the machine. `collect` reads it off a study's stamps; the record's
+stands in ``figures/manifest.json``, so a fresh clone has it.
 """
 
 import ast
@@ -16,10 +17,12 @@ from ..errors import InputError, nearest
 from ..files import home, root, write_json
 
 MANIFEST = "manifest.json"
-#: Parameters that only say where results go: the same run in another folder is the same run.
+#: Parameters that only say where results go: the same run in another folder is the same
+#: run.
 PLACES = ("result", "results", "figures", "run")
 PICTURES = ("svg", "pdf", "png")
-#: What of a manifest differs between two runs of the same code: when, how long, on what.
+#: What of a manifest differs between two runs of the same code: when, how long, on
+#: what.
 VARYING = "machine"
 
 
@@ -36,7 +39,11 @@ def parameters(stamp):
     >>> parameters({"defaults": {"seed": 0, "rate": 0.1}, "parameters": {"rate": 0.2, "result": "r.json"}})
     {'seed': 0, 'rate': 0.2}
     """
-    return {k: v for k, v in (stamp["defaults"] | stamp["parameters"]).items() if k not in PLACES}
+    return {
+        k: v
+        for k, v in (stamp["defaults"] | stamp["parameters"]).items()
+        if k not in PLACES
+    }
 
 
 def stamps(folder):
@@ -65,7 +72,8 @@ def collect(folder, tables=None):
     Returns
     -------
     dict
-        ``runs``, ``traces``, ``figures``, ``tables`` (the same bytes whenever the same code runs), and `VARYING`.
+        ``runs``, ``traces``, ``figures``, ``tables`` (the same bytes whenever the same
+        code runs), and `VARYING`.
     """
     from .. import __version__
 
@@ -83,7 +91,11 @@ def collect(folder, tables=None):
         }
         for name, s in found.items()
     }
-    used = {(r["parameters"]["trace"], r["parameters"].get("prices", "")) for r in runs.values() if "trace" in r["parameters"]}
+    used = {
+        (r["parameters"]["trace"], r["parameters"].get("prices", ""))
+        for r in runs.values()
+        if "trace" in r["parameters"]
+    }
     machines = []
     for s in found.values():
         if s["machine"] not in machines:
@@ -93,13 +105,25 @@ def collect(folder, tables=None):
         "kit": __version__,
         "figures": _figures(found),
         "tables": {
-            name: {"made_by": t["made_by"], "run": run_id(found[t["made_by"]]), "numbers": t["numbers"], "files": t["files"]}
+            name: {
+                "made_by": t["made_by"],
+                "run": run_id(found[t["made_by"]]),
+                "numbers": t["numbers"],
+                "files": t["files"],
+            }
             for name, t in (tables or {}).items()
         },
         "runs": runs,
         "traces": {name: _trace(name, prices) for name, prices in sorted(used)},
         VARYING: {
-            "runs": {n: {"seconds": s["seconds"], "finished": s["finished"], "on": machines.index(s["machine"])} for n, s in found.items()},
+            "runs": {
+                n: {
+                    "seconds": s["seconds"],
+                    "finished": s["finished"],
+                    "on": machines.index(s["machine"]),
+                }
+                for n, s in found.items()
+            },
             "machines": machines,
         },
     }
@@ -110,13 +134,20 @@ def _figures(found):
     for name, stamp in found.items():
         for drawn in sorted(f for f in stamp["files"] if f.endswith(".csv")):
             stem = drawn.removesuffix(".csv")
-            cell = find_cell(home("notebooks") / f"{stamp['notebook']}.ipynb", pathlib.Path(drawn).stem)
+            cell = find_cell(
+                home("notebooks") / f"{stamp['notebook']}.ipynb",
+                pathlib.Path(drawn).stem,
+            )
             figures[pathlib.Path(drawn).stem] = {
                 "made_by": name,
                 "run": run_id(stamp),
                 "cell": cell,
                 "numbers": numbers(root() / drawn),
-                "pictures": {e: provenance.sha256(root() / f"{stem}.{e}") for e in PICTURES if (root() / f"{stem}.{e}").exists()},
+                "pictures": {
+                    e: provenance.sha256(root() / f"{stem}.{e}")
+                    for e in PICTURES
+                    if (root() / f"{stem}.{e}").exists()
+                },
             }
     return dict(sorted(figures.items()))
 
@@ -126,7 +157,11 @@ def numbers(path):
     import pandas as pd
 
     frame = pd.read_csv(path)
-    return {"rows": len(frame), "columns": list(frame.columns), "sha256": provenance.sha256(path)}
+    return {
+        "rows": len(frame),
+        "columns": list(frame.columns),
+        "sha256": provenance.sha256(path),
+    }
 
 
 def find_cell(notebook, figure):
@@ -148,7 +183,12 @@ def find_cell(notebook, figure):
         if cell["cell_type"] != "code":
             continue
         for call in ast.walk(ast.parse(_python(cell))):
-            if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "save" and len(call.args) >= 2:
+            if (
+                isinstance(call, ast.Call)
+                and isinstance(call.func, ast.Attribute)
+                and call.func.attr == "save"
+                and len(call.args) >= 2
+            ):
                 name = call.args[1]
                 if isinstance(name, ast.Constant) and name.value == figure:
                     return {"index": index, "id": cell.get("id")}
@@ -171,13 +211,21 @@ def _trace(name, prices):
     trace = load_trace(name, prices or None)
     if name in declared_pools():
         stated = bundled_summary(name).provenance
-        origin = _file(home("data") / f"{name}.summary.json") | {k: stated[k] for k in ("source", "commit", "folder") if k in stated}
-        origin |= {"rows_sha256": stated["trace_sha256"]} if "trace_sha256" in stated else {}
+        origin = _file(home("data") / f"{name}.summary.json") | {
+            k: stated[k] for k in ("source", "commit", "folder") if k in stated
+        }
+        origin |= (
+            {"rows_sha256": stated["trace_sha256"]} if "trace_sha256" in stated else {}
+        )
     elif name.removesuffix("-rows") in declared_pools():
         stated = leaderboard.PROVENANCE
-        origin = _file(home("data") / f"{leaderboard.NAME}.sha256") | {k: stated[k] for k in ("source", "commit", "folder") if k in stated}
+        origin = _file(home("data") / f"{leaderboard.NAME}.sha256") | {
+            k: stated[k] for k in ("source", "commit", "folder") if k in stated
+        }
     else:
-        origin = _file(pathlib.Path(name)) if pathlib.Path(name).exists() else {"file": name}
+        origin = (
+            _file(pathlib.Path(name)) if pathlib.Path(name).exists() else {"file": name}
+        )
     rows = [p for model, p in trace.prices.items() if model in trace.models]
     listed = {
         "as_of": sorted({str(p.as_of) for p in rows}),
@@ -190,13 +238,22 @@ def _trace(name, prices):
         "contexts": list(trace.contexts),
         "models": list(trace.models),
         "origin": origin,
-        "prices": listed | (_file(pathlib.Path(prices)) if prices else {}) if rows else None,
+        "prices": (
+            listed | (_file(pathlib.Path(prices)) if prices else {}) if rows else None
+        ),
     }
 
 
 def _file(path):
     shown = path.resolve()
-    return {"file": os.path.relpath(shown, root()) if shown.is_relative_to(root()) else path.name, "sha256": provenance.sha256(path)}
+    return {
+        "file": (
+            os.path.relpath(shown, root())
+            if shown.is_relative_to(root())
+            else path.name
+        ),
+        "sha256": provenance.sha256(path),
+    }
 
 
 def write(folder, tables=None):
@@ -225,7 +282,9 @@ def constant(manifest):
 def same(one, other):
     """Whether two manifest files tell the same, machine and time aside; False where one is not there or not readable."""
     try:
-        a, b = (json.loads(pathlib.Path(path).read_text("utf-8")) for path in (one, other))
+        a, b = (
+            json.loads(pathlib.Path(path).read_text("utf-8")) for path in (one, other)
+        )
     except (OSError, ValueError):
         return False
     return constant(a) == constant(b)
@@ -243,11 +302,23 @@ def read(path=None):
     try:
         manifest = json.loads(path.read_text("utf-8"))
     except OSError:
-        raise InputError(f"no receipts at {path}; run `make reproduce`, which writes them, in a checkout of the kit") from None
+        raise InputError(
+            f"no receipts at {path}; run `make reproduce`, which writes them, in a"
+            " checkout of the kit"
+        ) from None
     except ValueError as error:
-        raise InputError(f"{path} is not JSON ({error}); run `make reproduce` to write it anew") from None
-    if not isinstance(manifest, dict) or not {"figures", "runs", "traces", VARYING} <= set(manifest):
-        raise InputError(f"{path} is no manifest of receipts; run `make reproduce` to write it anew")
+        raise InputError(
+            f"{path} is not JSON ({error}); run `make reproduce` to write it anew"
+        ) from None
+    if not isinstance(manifest, dict) or not {
+        "figures",
+        "runs",
+        "traces",
+        VARYING,
+    } <= set(manifest):
+        raise InputError(
+            f"{path} is no manifest of receipts; run `make reproduce` to write it anew"
+        )
     return manifest
 
 
@@ -275,12 +346,14 @@ def find(name):
     Parameters
     ----------
     name : str
-        A figure of the record (``session-cost``), a table (``tables/locking``), or a path to a file.
+        A figure of the record (``session-cost``), a table (``tables/locking``), or a
+        path to a file.
 
     Returns
     -------
     (dict or None, str or None, str)
-        The manifest that knows it, the key in it, and a sentence: the record's, an exploration's, or unknown.
+        The manifest that knows it, the key in it, and a sentence: the record's, an
+        exploration's, or unknown.
 
     Raises
     ------
@@ -306,16 +379,41 @@ def _find_file(path):
                 return manifest, key, "the record's, byte for byte"
         for key, receipt in _all(manifest):
             if run == receipt["run"] and pathlib.Path(key).name == path.stem:
-                return manifest, key, "carries a run id of the record, but its bytes are not the record's: drawn again elsewhere, or changed since"
+                return (
+                    manifest,
+                    key,
+                    (
+                        "carries a run id of the record, but its bytes are not the"
+                        " record's: drawn again elsewhere, or changed since"
+                    ),
+                )
     for folder in studies():
         for name, stamp in stamps(folder).items():
             if sha in stamp["files"].values() or (run and run == run_id(stamp)):
                 manifest = collect(folder)
-                kind = "an exploration's" if "explore" in pathlib.Path(folder).parts else "a study's"
+                kind = (
+                    "an exploration's"
+                    if "explore" in pathlib.Path(folder).parts
+                    else "a study's"
+                )
                 key = path.stem if path.stem in manifest["figures"] else None
-                return manifest, key, f"not the record's but {kind}: run {run_id(stamp)} ('{name}') in {folder}"
+                return (
+                    manifest,
+                    key,
+                    (
+                        f"not the record's but {kind}: run {run_id(stamp)} ('{name}')"
+                        f" in {folder}"
+                    ),
+                )
     what = f"carries run id {run}" if run else "carries no run id"
-    return None, None, f"unknown: {what}, and no run of the record or in build/ made these bytes (SHA-256 {sha[:12]})"
+    return (
+        None,
+        None,
+        (
+            f"unknown: {what}, and no run of the record or in build/ made these bytes"
+            f" (SHA-256 {sha[:12]})"
+        ),
+    )
 
 
 def _all(manifest):
@@ -323,12 +421,20 @@ def _all(manifest):
 
 
 def _hashes(receipt):
-    return {receipt["numbers"]["sha256"], *receipt.get("pictures", {}).values(), *receipt.get("files", {}).values()}
+    return {
+        receipt["numbers"]["sha256"],
+        *receipt.get("pictures", {}).values(),
+        *receipt.get("files", {}).values(),
+    }
 
 
 def studies():
     """Folders under ``build`` with stamped runs, nearest first."""
-    found = {p.parent.parent.relative_to(root()) for p in (root() / "build").rglob("*.stamp") if p.parent.name == "results"}
+    found = {
+        p.parent.parent.relative_to(root())
+        for p in (root() / "build").rglob("*.stamp")
+        if p.parent.name == "results"
+    }
     return [f.as_posix() for f in sorted(found, key=lambda f: (len(f.parts), f))]
 
 
@@ -357,9 +463,14 @@ def upstream(manifest, name):
     while todo:
         run = todo.pop(0)
         if run not in manifest["runs"]:
-            raise InputError(f"run '{run}', which '{name}' was computed from, is not in the manifest; run `make reproduce` to write it anew")
+            raise InputError(
+                f"run '{run}', which '{name}' was computed from, is not in the"
+                " manifest; run `make reproduce` to write it anew"
+            )
         seen += [run] if run not in seen else []
-        todo += [n for n in manifest["runs"][run]["needs"] if n not in seen and n not in todo]
+        todo += [
+            n for n in manifest["runs"][run]["needs"] if n not in seen and n not in todo
+        ]
     return seen[1:]
 
 
@@ -381,7 +492,10 @@ def why(name):
         return [f"{name}: {sentence}"], False
     if key is None:
         return [f"{name}: {sentence}"], True
-    return [f"{name}: {sentence}", *_chain(manifest, key, of_record=not sentence.startswith("not the record's"))], True
+    return [
+        f"{name}: {sentence}",
+        *_chain(manifest, key, of_record=not sentence.startswith("not the record's")),
+    ], True
 
 
 def _chain(manifest, key, of_record):
@@ -394,33 +508,77 @@ def _chain(manifest, key, of_record):
         ("run", f"{receipt['run']} ('{receipt['made_by']}')"),
         ("numbers", f"{key}.csv, {n['rows']} rows, columns {', '.join(n['columns'])}"),
         ("", f"SHA-256 {n['sha256']}{_still(key, n['sha256']) if of_record else ''}"),
-        ("notebook", f"{run['notebook']}" + (f", cell {cell['index']} from 0 (id {cell['id']})" if cell else "")),
+        (
+            "notebook",
+            f"{run['notebook']}"
+            + (f", cell {cell['index']} from 0 (id {cell['id']})" if cell else ""),
+        ),
         ("", f"SHA-256 {run['notebook_sha256']}"),
-        ("parameters", _listed_values(run["parameters"]) or "none of its own: reads the results of the runs below"),
+        (
+            "parameters",
+            _listed_values(run["parameters"])
+            or "none of its own: reads the results of the runs below",
+        ),
     ]
     behind = {r: manifest["runs"][r] for r in runs}
     for r in runs[1:]:
-        lines.append(("from run" if r == runs[1] else "", f"{behind[r]['run']}  {r}: {_listed_values(behind[r]['parameters'])}"))
-    for name in dict.fromkeys(b["parameters"]["trace"] for b in behind.values() if "trace" in b["parameters"]):
+        lines.append(
+            (
+                "from run" if r == runs[1] else "",
+                f"{behind[r]['run']}  {r}: {_listed_values(behind[r]['parameters'])}",
+            )
+        )
+    for name in dict.fromkeys(
+        b["parameters"]["trace"] for b in behind.values() if "trace" in b["parameters"]
+    ):
         lines += _trace_lines(name, manifest["traces"][name])
     for code in _distinct(b["code"] for b in behind.values()):
-        state = {True: "clean: nothing changed since", False: "NOT clean: files were changed", None: "not known whether clean"}[code["clean"]]
-        lines.append(("commit", f"{code['commit']} of {code['date']} ({state})" if code["commit"] else "unknown: it ran outside git"))
+        state = {
+            True: "clean: nothing changed since",
+            False: "NOT clean: files were changed",
+            None: "not known whether clean",
+        }[code["clean"]]
+        lines.append(
+            (
+                "commit",
+                (
+                    f"{code['commit']} of {code['date']} ({state})"
+                    if code["commit"]
+                    else "unknown: it ran outside git"
+                ),
+            )
+        )
     for lock in _distinct(b["lock"] for b in behind.values()):
-        lines.append(("lock", f"{lock['file']}, SHA-256 {lock['sha256']}" if lock else "none"))
+        lines.append(
+            ("lock", f"{lock['file']}, SHA-256 {lock['sha256']}" if lock else "none")
+        )
     varying = manifest[VARYING]
-    for number in _distinct(varying["runs"][r]["on"] for r in runs if r in varying["runs"]):
+    for number in _distinct(
+        varying["runs"][r]["on"] for r in runs if r in varying["runs"]
+    ):
         lines += _machine_lines(varying["machines"][number])
     seconds = sum(varying["runs"][r]["seconds"] for r in runs if r in varying["runs"])
-    last = max((varying["runs"][r]["finished"] for r in runs if r in varying["runs"]), default="unknown")
-    lines.append(("finished", f"{last}, after {seconds:.0f} s of notebook time in {len(runs)} runs"))
+    last = max(
+        (varying["runs"][r]["finished"] for r in runs if r in varying["runs"]),
+        default="unknown",
+    )
+    lines.append(
+        (
+            "finished",
+            f"{last}, after {seconds:.0f} s of notebook time in {len(runs)} runs",
+        )
+    )
     return [f"  {label:<11}{text}" for label, text in lines]
 
 
 def _still(key, sha):
     """Whether the file in ``figures`` still holds these numbers."""
     path = root() / "figures" / f"{key}.csv"
-    return "" if not path.exists() or provenance.sha256(path) == sha else f"  ({os.path.relpath(path, root())} holds OTHER numbers)"
+    return (
+        ""
+        if not path.exists() or provenance.sha256(path) == sha
+        else f"  ({os.path.relpath(path, root())} holds OTHER numbers)"
+    )
 
 
 def _listed_values(values):
@@ -429,24 +587,62 @@ def _listed_values(values):
 
 def _trace_lines(name, trace):
     origin, prices = trace["origin"], trace["prices"]
-    size = f"{trace['queries']} queries, {len(trace['contexts'])} contexts, {len(trace['models'])} LLMs"
+    size = (
+        f"{trace['queries']} queries, {len(trace['contexts'])} contexts,"
+        f" {len(trace['models'])} LLMs"
+    )
     lines = [("trace", f"{name}: {size}; SHA-256 {trace['sha256']}")]
-    lines.append(("", f"from {origin['file']}" + (f", SHA-256 {origin['sha256']}" if "sha256" in origin else "")))
+    lines.append(
+        (
+            "",
+            f"from {origin['file']}"
+            + (f", SHA-256 {origin['sha256']}" if "sha256" in origin else ""),
+        )
+    )
     if "source" in origin:
-        lines.append(("", f"statistics of {origin['source']}, commit {origin.get('commit', 'unknown')}, folder {origin.get('folder', '')}"))
+        lines.append(
+            (
+                "",
+                (
+                    f"statistics of {origin['source']}, commit"
+                    f" {origin.get('commit', 'unknown')}, folder"
+                    f" {origin.get('folder', '')}"
+                ),
+            )
+        )
     if prices is None:
         return [*lines, ("prices", "none: the trace brought its own costs")]
-    listed = f" ({prices['file']}, SHA-256 {prices['sha256']})" if "file" in prices else ""
-    return [*lines, ("prices", f"of {', '.join(prices['as_of'])}: {'; '.join(prices['source'])}{listed}")]
+    listed = (
+        f" ({prices['file']}, SHA-256 {prices['sha256']})" if "file" in prices else ""
+    )
+    return [
+        *lines,
+        (
+            "prices",
+            f"of {', '.join(prices['as_of'])}: {'; '.join(prices['source'])}{listed}",
+        ),
+    ]
 
 
 def _machine_lines(machine):
     memory = f", {machine['memory_gb']:g} GiB" if machine.get("memory_gb") else ""
     other = machine["not_locked"]
-    locked = "no lock" if other is None else f"not as locked: {', '.join(other)}" if other else "as locked"
+    locked = (
+        "no lock"
+        if other is None
+        else f"not as locked: {', '.join(other)}"
+        if other
+        else "as locked"
+    )
     versions = ", ".join(f"{n} {v}" for n, v in machine["versions"].items())
     return [
-        ("machine", f"Python {machine['python']} on {machine['system']}, {machine['cores']} cores{memory}"),
+        (
+            "machine",
+            (
+                f"Python {machine['python']} on {machine['system']}, {machine['cores']}"
+                f" cores{memory}"
+            ),
+        ),
         ("versions", f"{versions} ({locked})"),
     ]
 
@@ -477,12 +673,20 @@ def check(folder="figures"):
         Name, and the first thing that is wrong or None.
     """
     text = _committed(f"{folder}/{MANIFEST}")
-    names = sorted({pathlib.Path(p).stem for p in _listed(folder) if p.endswith(".csv")})
+    names = sorted(
+        {pathlib.Path(p).stem for p in _listed(folder) if p.endswith(".csv")}
+    )
     if text is None:
-        return [(name, f"no {folder}/{MANIFEST}; run `make reproduce` and commit {folder}/") for name in names]
+        return [
+            (name, f"no {folder}/{MANIFEST}; run `make reproduce` and commit {folder}/")
+            for name in names
+        ]
     manifest = json.loads(text)
     rows = [(name, _wrong(manifest, name, folder)) for name in names]
-    return rows + [(name, "a receipt without a figure") for name in sorted(set(manifest["figures"]) - set(names))]
+    return rows + [
+        (name, "a receipt without a figure")
+        for name in sorted(set(manifest["figures"]) - set(names))
+    ]
 
 
 def _wrong(manifest, name, folder):
@@ -495,9 +699,17 @@ def _wrong(manifest, name, folder):
     for ending in ("csv", *PICTURES):
         content = _committed(f"{folder}/{name}.{ending}")
         if content is None or ending not in files:
-            return f"{name}.{ending} is not committed" if content is None else f"no receipt of {name}.{ending}"
+            return (
+                f"{name}.{ending} is not committed"
+                if content is None
+                else f"no receipt of {name}.{ending}"
+            )
         if hashlib.sha256(content).hexdigest() != files[ending]:
-            return f"{name}.{ending} is not the file of the receipt: SHA-256 {hashlib.sha256(content).hexdigest()[:12]}, receipt {files[ending][:12]}"
+            return (
+                f"{name}.{ending} is not the file of the receipt: SHA-256"
+                f" {hashlib.sha256(content).hexdigest()[:12]}, receipt"
+                f" {files[ending][:12]}"
+            )
         if ending != "csv" and f"pickllm run {receipt['run']}".encode() not in content:
             return f"{name}.{ending} does not carry run id {receipt['run']}"
     return unresolved(manifest, receipt)
@@ -521,16 +733,35 @@ def unresolved(manifest, receipt):
     except InputError as error:
         return str(error).partition(";")[0]
     runs = {name: manifest["runs"][name] for name in runs}
-    if receipt["run"] != runs[receipt["made_by"]]["run"] or any(run_id(r) != r["run"] for r in runs.values()):
+    if receipt["run"] != runs[receipt["made_by"]]["run"] or any(
+        run_id(r) != r["run"] for r in runs.values()
+    ):
         return "its run id is not that of the inputs"
     if receipt["cell"] is None:
         return f"no single cell of {runs[receipt['made_by']]['notebook']} draws it"
-    traces = {r["parameters"]["trace"] for r in runs.values() if "trace" in r["parameters"]}
+    traces = {
+        r["parameters"]["trace"] for r in runs.values() if "trace" in r["parameters"]
+    }
     if not traces or not traces <= set(manifest["traces"]):
-        return "no trace at the end of its chain" if not traces else f"no hash of trace {', '.join(sorted(traces - set(manifest['traces'])))}"
-    if any(manifest["traces"][t]["prices"] is not None and not manifest["traces"][t]["prices"]["as_of"] for t in traces):
+        return (
+            "no trace at the end of its chain"
+            if not traces
+            else (
+                "no hash of trace"
+                f" {', '.join(sorted(traces - set(manifest['traces'])))}"
+            )
+        )
+    if any(
+        manifest["traces"][t]["prices"] is not None
+        and not manifest["traces"][t]["prices"]["as_of"]
+        for t in traces
+    ):
         return "no date of its prices"
-    return None if all(r["code"]["commit"] for r in runs.values()) else "no commit of the code that ran"
+    return (
+        None
+        if all(r["code"]["commit"] for r in runs.values())
+        else "no commit of the code that ran"
+    )
 
 
 def outdated(folder, record="figures"):
@@ -546,11 +777,16 @@ def outdated(folder, record="figures"):
     -------
     list of str
     """
-    text, fresh = _committed(f"{record}/{MANIFEST}"), root() / folder / "figures" / MANIFEST
+    text, fresh = (
+        _committed(f"{record}/{MANIFEST}"),
+        root() / folder / "figures" / MANIFEST,
+    )
     if text is None or not fresh.exists():
         return []
     old, new = json.loads(text)["figures"], read(fresh)["figures"]
-    return sorted(name for name in set(old) & set(new) if old[name]["run"] != new[name]["run"])
+    return sorted(
+        name for name in set(old) & set(new) if old[name]["run"] != new[name]["run"]
+    )
 
 
 def _committed(path):
@@ -562,5 +798,7 @@ def _committed(path):
 
 def _listed(folder):
     if (root() / ".git").exists():
-        return (provenance.git(root(), "ls-tree", "--name-only", "HEAD", f"{folder}/") or "").splitlines()
+        return (
+            provenance.git(root(), "ls-tree", "--name-only", "HEAD", f"{folder}/") or ""
+        ).splitlines()
     return [p.name for p in (root() / folder).iterdir()]

@@ -78,13 +78,19 @@ def claim_rows(claims):
     rows = []
     for c in claims.to_dict("records"):
         share = c["unit"] == "of contexts"
-        form = (lambda v: f"{100 * v:.0f} %") if share else (lambda v: f"{v:+.1f}" if c["unit"] in ("%", "points") else f"{v:.1f}")  # noqa: B023
+        form = (
+            (lambda v: f"{100 * v:.0f} %")
+            if share
+            else (lambda v: f"{v:+.1f}" if c["unit"] in ("%", "points") else f"{v:.1f}")
+        )  # noqa: B023
         unit = "" if share else " " + {"% of sessions": "%"}.get(c["unit"], c["unit"])
         has = not pd.isna(c["measured"])
         rows.append(
             c
             | {
-                "stated": "" if pd.isna(c["paper_value"]) else f"{c['paper_value']:+g}{unit}",
+                "stated": (
+                    "" if pd.isna(c["paper_value"]) else f"{c['paper_value']:+g}{unit}"
+                ),
                 "value": f"{form(c['measured'])}{unit}" if has else "",
                 "interval": f"{form(c['low'])} to {form(c['high'])}" if has else "",
             }
@@ -94,8 +100,15 @@ def claim_rows(claims):
 
 def claims_markdown(claims):
     """The table of claims for the README, from `figures/claims.csv`."""
-    lines = ["| claim | source | stated | ours | 95 % interval | verdict |", "|---|---|---:|---:|---:|---|"]
-    lines += [f"| {c['statement']} | {c['source']} | {c['stated']} | {c['value']} | {c['interval']} | {c['verdict']} |" for c in claim_rows(claims)]
+    lines = [
+        "| claim | source | stated | ours | 95 % interval | verdict |",
+        "|---|---|---:|---:|---:|---|",
+    ]
+    lines += [
+        f"| {c['statement']} | {c['source']} | {c['stated']} | {c['value']} |"
+        f" {c['interval']} | {c['verdict']} |"
+        for c in claim_rows(claims)
+    ]
     return "\n".join(lines).replace("L_R-I", "L<sub>R-I</sub>")
 
 
@@ -110,11 +123,16 @@ def update_readme(claims, path=None):
     path = path or root() / "README.md"
     text = path.read_text("utf-8")
     if not all(m in text for m in MARKERS):
-        raise InputError(f"{path}: the markers {MARKERS[0]} and {MARKERS[1]} are missing; put both back, the table goes between them")
+        raise InputError(
+            f"{path}: the markers {MARKERS[0]} and {MARKERS[1]} are missing; put both"
+            " back, the table goes between them"
+        )
     before, rest = text.split(MARKERS[0], 1)
     after = rest.split(MARKERS[1], 1)[1]
     with written(path) as file:
-        file.write(f"{before}{MARKERS[0]}\n{claims_markdown(claims)}\n{MARKERS[1]}{after}")
+        file.write(
+            f"{before}{MARKERS[0]}\n{claims_markdown(claims)}\n{MARKERS[1]}{after}"
+        )
 
 
 def html(markdown):
@@ -127,8 +145,8 @@ def html(markdown):
 def write(folder, trace, size, planned):
     """Write a study's report from its results, and its receipts beside its figures.
 
-    ``<folder>/report/index.html`` is one file that opens from disk; ``tables/``, ``numbers.tex`` and
-    ``artifact.md`` stand beside it.
+    ``<folder>/report/index.html`` is one file that opens from disk; ``tables/``,
+    ``numbers.tex`` and ``artifact.md`` stand beside it.
 
     Parameters
     ----------
@@ -149,17 +167,35 @@ def write(folder, trace, size, planned):
     claims = pd.read_csv(folder / "figures" / "claims.csv")
     manifest = receipts.write(folder, tables.write(folder))
     sheet = artifact.sheet(folder, manifest, claims)
-    for name, text in (("numbers.tex", tables.macros(claims, manifest)), ("artifact.md", f"# Artifact sheet\n\n{sheet}")):
+    for name, text in (
+        ("numbers.tex", tables.macros(claims, manifest)),
+        ("artifact.md", f"# Artifact sheet\n\n{sheet}"),
+    ):
         with written(folder / "report" / name) as file:
             file.write(text)
     notes, runs = [], []
     for p in planned:
         name = p["run"].name
         stamp = json.loads((folder / "results" / f"{name}.stamp").read_text("utf-8"))
-        runs.append({"name": name, "notebook": stamp["notebook"], "seconds": stamp["seconds"], "input": stamp["input"][:12]})
-        notes += json.loads((folder / "results" / f"{name}.json").read_text("utf-8"))["notes"]
+        runs.append(
+            {
+                "name": name,
+                "notebook": stamp["notebook"],
+                "seconds": stamp["seconds"],
+                "input": stamp["input"][:12],
+            }
+        )
+        notes += json.loads((folder / "results" / f"{name}.json").read_text("utf-8"))[
+            "notes"
+        ]
     figures = [
-        {"name": name, "title": title, "text": text, "source": _data_uri(folder / "figures" / f"{name}.svg"), "run": manifest["figures"][name]["run"]}
+        {
+            "name": name,
+            "title": title,
+            "text": text,
+            "source": _data_uri(folder / "figures" / f"{name}.svg"),
+            "run": manifest["figures"][name]["run"],
+        }
         for name, (title, text) in all_figures().items()
         if (folder / "figures" / f"{name}.svg").exists()
     ]
@@ -179,15 +215,23 @@ def write(folder, trace, size, planned):
         claims=claim_rows(claims),
         figures=figures,
         claims_run=manifest["figures"]["claims"]["run"],
-        tables=[{"name": name, "title": tables.TABLES[name.removeprefix("tables/")][0], **t} for name, t in manifest["tables"].items()],
+        tables=[
+            {"name": name, "title": tables.TABLES[name.removeprefix("tables/")][0], **t}
+            for name, t in manifest["tables"].items()
+        ],
         artifact=jinja2.utils.markupsafe.Markup(html(sheet)),
         notes=notes,
         methods=jinja2.utils.markupsafe.Markup(methods),
         readings=jinja2.utils.markupsafe.Markup(readings),
         runs=runs,
         total=f"{sum(r['seconds'] for r in runs):.0f}",
-        machine=f"Python {platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        versions=", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES),
+        machine=(
+            f"Python {platform.python_version()} on {platform.system()}"
+            f" {platform.machine()}, {os.cpu_count()} cores"
+        ),
+        versions=", ".join(
+            f"{name} {importlib.metadata.version(name)}" for name in PACKAGES
+        ),
     )
     path = folder / "report" / "index.html"
     with written(path) as file:
@@ -199,7 +243,12 @@ def _pool_note(trace):
     from ..core.pool import declared_pools
 
     name = trace.name.removesuffix("-rows")
-    return f"The pool: {declared_pools()[name]['note']}. It is no evidence that routing pays in general." if name in declared_pools() else ""
+    return (
+        f"The pool: {declared_pools()[name]['note']}. It is no evidence that routing"
+        " pays in general."
+        if name in declared_pools()
+        else ""
+    )
 
 
 def _document(name):

@@ -15,8 +15,23 @@ from ..study import provenance
 from ..files import root, write_csv, written
 
 FORMATS = ("csv", "md", "tex")
-_LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {c: f"\\{c}" for c in "&%$#_{}"}
-_DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+} | {c: f"\\{c}" for c in "&%$#_{}"}
+_DIGITS = (
+    "Zero",
+    "One",
+    "Two",
+    "Three",
+    "Four",
+    "Five",
+    "Six",
+    "Seven",
+    "Eight",
+    "Nine",
+)
 
 
 def _percent(value, signed=False):
@@ -27,7 +42,11 @@ def _with_interval(value, low, high, form):
     """``value (low to high)``; empty without a value, and without the interval where there is none."""
     if pd.isna(value):
         return ""
-    return form(value) if pd.isna(low) or pd.isna(high) else f"{form(value)} ({form(low)} to {form(high)})"
+    return (
+        form(value)
+        if pd.isna(low) or pd.isna(high)
+        else f"{form(value)} ({form(low)} to {form(high)})"
+    )
 
 
 def _claims(frame):
@@ -35,7 +54,9 @@ def _claims(frame):
 
     rows = pd.DataFrame(claim_rows(frame))
     shown = ["id", "statement", "source", "stated", "value", "interval", "verdict"]
-    return rows[shown].rename(columns={"statement": "claim", "value": "ours", "interval": "95 % interval"})
+    return rows[shown].rename(
+        columns={"statement": "claim", "value": "ours", "interval": "95 % interval"}
+    )
 
 
 def _locking(frame):
@@ -47,7 +68,12 @@ def _locking(frame):
             "learning rate": f"{r['learning_rate']:g}",
             "locked": share(r, "locked"),
             "locked on the best LLM": share(r, "on_best"),
-            "median queries to lock": _with_interval(r["median"], r["median_low"], r["median_high"], lambda v: f"{v:g}") or "beyond the session",
+            "median queries to lock": (
+                _with_interval(
+                    r["median"], r["median_low"], r["median_high"], lambda v: f"{v:g}"
+                )
+                or "beyond the session"
+            ),
             "sessions": r["sessions"],
         }
         for r in frame.to_dict("records")
@@ -55,13 +81,19 @@ def _locking(frame):
 
 
 def _readings(frame):
-    shown = _locking(frame.assign(learning_rate=experiments.RATE)).drop(columns="learning rate")
+    shown = _locking(frame.assign(learning_rate=experiments.RATE)).drop(
+        columns="learning rate"
+    )
     return pd.concat([frame[["variant"]].reset_index(drop=True), shown], axis=1)
 
 
 def _compared(frame):
     def form(r):
-        return (lambda v: _percent(v, signed=True)) if r["kind"] == "relative" else (lambda v: f"{v:+.4f}")
+        return (
+            (lambda v: _percent(v, signed=True))
+            if r["kind"] == "relative"
+            else (lambda v: f"{v:+.4f}")
+        )
 
     return pd.DataFrame(
         {
@@ -80,24 +112,66 @@ def _estimates(labels):
     """Rows of an estimate with its interval, after the columns that say what of."""
 
     def shown(frame):
-        values = [_with_interval(r["value"], r["low"], r["high"], lambda v: f"{v:.4g}") for r in frame.to_dict("records")]
+        values = [
+            _with_interval(r["value"], r["low"], r["high"], lambda v: f"{v:.4g}")
+            for r in frame.to_dict("records")
+        ]
         return frame[list(labels)].assign(**{"value (95 % interval)": values})
 
     return shown
 
 
-#: name -> (title, run, its table, how a reader sees it); a run's name may hold the weight setting.
+#: name -> (title, run, its table, how a reader sees it); a run's name may hold the
+#: weight setting.
 TABLES = {
-    "claims": ("Claims, what was stated, what we measured, and the verdict", "claims", "claims", _claims),
-    "pool": ("The pool: accuracy, cost and latency of every LLM in every context", "pool", "measured", _estimates(["context", "model", "measure"])),
-    "locking": ("Locking: share of sessions and time, per learner, context and learning rate", "figures-convergence", "locking", _locking),
-    "readings": (f"What each reading of the paper changes, at learning rate {experiments.RATE:g}", "readings", "locking", _readings),
+    "claims": (
+        "Claims, what was stated, what we measured, and the verdict",
+        "claims",
+        "claims",
+        _claims,
+    ),
+    "pool": (
+        "The pool: accuracy, cost and latency of every LLM in every context",
+        "pool",
+        "measured",
+        _estimates(["context", "model", "measure"]),
+    ),
+    "locking": (
+        "Locking: share of sessions and time, per learner, context and learning rate",
+        "figures-convergence",
+        "locking",
+        _locking,
+    ),
+    "readings": (
+        (
+            "What each reading of the paper changes, at learning rate"
+            f" {experiments.RATE:g}"
+        ),
+        "readings",
+        "locking",
+        _readings,
+    ),
 } | {
-    f"{kind}-{weights.replace(' ', '-')}": (f"{title}, weights '{weights}'", f"sessions-{weights.replace(' ', '-')}", table, how)
+    f"{kind}-{weights.replace(' ', '-')}": (
+        f"{title}, weights '{weights}'",
+        f"sessions-{weights.replace(' ', '-')}",
+        table,
+        how,
+    )
     for weights in experiments.WEIGHTS
     for kind, title, table, how in (
-        ("sessions", "Sessions of every strategy", "means", _estimates(["context", "learner", "measure"])),
-        ("comparisons", "Routers against controls, paired by session", "compared", _compared),
+        (
+            "sessions",
+            "Sessions of every strategy",
+            "means",
+            _estimates(["context", "learner", "measure"]),
+        ),
+        (
+            "comparisons",
+            "Routers against controls, paired by session",
+            "compared",
+            _compared,
+        ),
     )
 }
 
@@ -126,11 +200,19 @@ def write(folder):
         place = folder / "report" / "tables" / name
         write_csv(place.with_suffix(".csv"), frame)
         shown = how(frame)
-        for ending, text in (("md", markdown(shown, note)), ("tex", booktabs(shown, title, f"tab:{name}", note))):
+        for ending, text in (
+            ("md", markdown(shown, note)),
+            ("tex", booktabs(shown, title, f"tab:{name}", note)),
+        ):
             with written(f"{place}.{ending}") as file:
                 file.write(text)
         files = {e: provenance.sha256(f"{place}.{e}") for e in FORMATS}
-        entries[f"tables/{name}"] = {"title": title, "made_by": run, "numbers": receipts.numbers(f"{place}.csv"), "files": files}
+        entries[f"tables/{name}"] = {
+            "title": title,
+            "made_by": run,
+            "numbers": receipts.numbers(f"{place}.csv"),
+            "files": files,
+        }
     return entries
 
 
@@ -146,8 +228,14 @@ def markdown(frame, note):
     | x\\|y | 1 |
     """
     cell = lambda value: str(value).replace("|", "\\|").replace("\n", " ")  # noqa: E731
-    lines = [f"<!-- {note} -->", f"| {' | '.join(map(cell, frame.columns))} |", "|" + "---|" * len(frame.columns)]
-    lines += [f"| {' | '.join(map(cell, row))} |" for row in frame.itertuples(index=False)]
+    lines = [
+        f"<!-- {note} -->",
+        f"| {' | '.join(map(cell, frame.columns))} |",
+        "|" + "---|" * len(frame.columns),
+    ]
+    lines += [
+        f"| {' | '.join(map(cell, row))} |" for row in frame.itertuples(index=False)
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -155,8 +243,17 @@ def booktabs(frame, caption, label, note):
     """A table as LaTeX with booktabs rules (a longtable: needs both packages), under a comment."""
     escaped = frame.astype(str).map(latex)
     escaped.columns = [latex(c) for c in frame.columns]
-    columns = "".join("p{4.5cm}" if frame[c].astype(str).str.len().max() > 40 else "l" for c in frame)
-    body = escaped.to_latex(index=False, escape=False, longtable=True, caption=f"{latex(caption)}.", label=label, column_format=columns)
+    columns = "".join(
+        "p{4.5cm}" if frame[c].astype(str).str.len().max() > 40 else "l" for c in frame
+    )
+    body = escaped.to_latex(
+        index=False,
+        escape=False,
+        longtable=True,
+        caption=f"{latex(caption)}.",
+        label=label,
+        column_format=columns,
+    )
     return f"% {note}\n% \\usepackage{{booktabs,longtable}}\n{body}"
 
 
@@ -181,7 +278,9 @@ def macro_name(text):
     'pickllmCostSixZeroLriMostExpensive'
     """
     words = re.findall(r"[A-Za-z]+|[0-9]", text)
-    return "pickllm" + "".join(_DIGITS[int(w)] if w.isdigit() else w[0].upper() + w[1:] for w in words)
+    return "pickllm" + "".join(
+        _DIGITS[int(w)] if w.isdigit() else w[0].upper() + w[1:] for w in words
+    )
 
 
 def macros(claims, manifest):
@@ -197,13 +296,17 @@ def macros(claims, manifest):
     Returns
     -------
     str
-        ``\newcommand`` lines: per claim the value, and with ``Low``, ``High``, ``Stated``, ``Verdict`` after its
-        name what the table has of these; then counts, sizes, commit and hashes.
+        ``\newcommand`` lines: per claim the value, and with ``Low``, ``High``,
+        ``Stated``, ``Verdict`` after its name what the table has of these; then counts,
+        sizes, commit and hashes.
     """
     from .report import claim_rows
 
     run = manifest["figures"]["claims"]["run"]
-    lines = [f"% pickllm run {run}: numbers as LaTeX commands; \\input this file in the preamble"]
+    lines = [
+        f"% pickllm run {run}: numbers as LaTeX commands; \\input this file in the"
+        " preamble"
+    ]
 
     def define(name, value, source):
         lines.append(f"\\newcommand{{\\{name}}}{{{value}}} % {source}")
@@ -211,25 +314,64 @@ def macros(claims, manifest):
     for row, c in enumerate(claim_rows(claims), start=1):
         name = macro_name(c["id"])
         low, _, high = c["interval"].partition(" to ")
-        cells = {"": ("measured", c["value"]), "Low": ("low", low), "High": ("high", high), "Stated": ("paper_value", c["stated"])}
+        cells = {
+            "": ("measured", c["value"]),
+            "Low": ("low", low),
+            "High": ("high", high),
+            "Stated": ("paper_value", c["stated"]),
+        }
         for ending, (column, text) in cells.items():
             if text:
-                define(name + ending, quantity(text), f"figures/claims.csv, row {row}, {column} of {c['id']}, run {run}")
-        define(f"{name}Verdict", latex(c["verdict"]), f"figures/claims.csv, row {row}, verdict of {c['id']}, run {run}")
+                define(
+                    name + ending,
+                    quantity(text),
+                    f"figures/claims.csv, row {row}, {column} of {c['id']}, run {run}",
+                )
+        define(
+            f"{name}Verdict",
+            latex(c["verdict"]),
+            f"figures/claims.csv, row {row}, verdict of {c['id']}, run {run}",
+        )
     for verdict in ("reproduced", "partly", "not reproduced", "not testable"):
         n = int((claims.verdict == verdict).sum())
-        define(macro_name(f"count {verdict}"), n, f"figures/claims.csv, rows with verdict '{verdict}', run {run}")
-    define("pickllmCountClaims", len(claims), f"figures/claims.csv, all rows, run {run}")
+        define(
+            macro_name(f"count {verdict}"),
+            n,
+            f"figures/claims.csv, rows with verdict '{verdict}', run {run}",
+        )
+    define(
+        "pickllmCountClaims", len(claims), f"figures/claims.csv, all rows, run {run}"
+    )
     main = f"sessions-{experiments.MAIN_WEIGHTS}"
     if main in manifest["runs"]:
         for what in ("sessions", "queries", "seed"):
-            define(macro_name(what), manifest["runs"][main]["parameters"][what], f"figures/manifest.json, runs, {main}, parameters, {what}")
+            define(
+                macro_name(what),
+                manifest["runs"][main]["parameters"][what],
+                f"figures/manifest.json, runs, {main}, parameters, {what}",
+            )
         trace = manifest["runs"][main]["parameters"]["trace"]
-        define("pickllmContexts", len(manifest["traces"][trace]["contexts"]), f"figures/manifest.json, traces, {trace}, contexts")
-        define("pickllmTrace", latex(os.path.basename(trace)), f"figures/manifest.json, runs, {main}, parameters, trace")
-        define("pickllmTraceHash", manifest["traces"][trace]["sha256"][:12], f"figures/manifest.json, traces, {trace}, sha256")
+        define(
+            "pickllmContexts",
+            len(manifest["traces"][trace]["contexts"]),
+            f"figures/manifest.json, traces, {trace}, contexts",
+        )
+        define(
+            "pickllmTrace",
+            latex(os.path.basename(trace)),
+            f"figures/manifest.json, runs, {main}, parameters, trace",
+        )
+        define(
+            "pickllmTraceHash",
+            manifest["traces"][trace]["sha256"][:12],
+            f"figures/manifest.json, traces, {trace}, sha256",
+        )
     made_by = manifest["figures"]["claims"]["made_by"]
-    define("pickllmCommit", provenance.short(manifest["runs"][made_by]["code"]["commit"]), f"figures/manifest.json, runs, {made_by}, code")
+    define(
+        "pickllmCommit",
+        provenance.short(manifest["runs"][made_by]["code"]["commit"]),
+        f"figures/manifest.json, runs, {made_by}, code",
+    )
     define("pickllmRun", run, "figures/manifest.json, figures, claims, run")
     define("pickllmVersion", manifest["kit"], "figures/manifest.json, kit")
     return "\n".join(lines) + "\n"
@@ -244,4 +386,6 @@ def quantity(text):
     $-63.2$\,\% $-5.4$ points $99.1$
     """
     number, _, unit = text.partition(" ")
-    return f"${number}$" + (r"\,\%" if unit == "%" else f" {latex(unit)}" if unit else "")
+    return f"${number}$" + (
+        r"\,\%" if unit == "%" else f" {latex(unit)}" if unit else ""
+    )

@@ -39,7 +39,11 @@ def main():
     """Check the folder that this file stands in; exit 0 if all is as packed, 1 if not, 2 without a list."""
     folder = pathlib.Path(__file__).resolve().parent
     if not (folder / SUMS).exists():
-        print(f"verify_archive: no {SUMS} in {folder}; run this at the top of an unpacked archive", file=sys.stderr)
+        print(
+            f"verify_archive: no {SUMS} in {folder}; run this at the top of an unpacked"
+            " archive",
+            file=sys.stderr,
+        )
         return 2
     wrong, n = problems(folder)
     for line in wrong:

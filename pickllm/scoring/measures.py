@@ -8,7 +8,9 @@ from collections import Counter
 from fractions import Fraction
 from functools import lru_cache
 
-_NUMBER = re.compile(r"[-+]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?(?:\s*/\s*\d+)?")
+_NUMBER = re.compile(
+    r"[-+]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?(?:\s*/\s*\d+)?"
+)
 _FENCE = re.compile(r"```(?:json|python)?\s*(.*?)```", re.DOTALL)
 
 
@@ -40,7 +42,9 @@ def token_f1(response, reference):
     ours, theirs = normalised(response).split(), normalised(reference).split()
     if not ours or not theirs:
         return float(ours == theirs)
-    return 2 * sum((Counter(ours) & Counter(theirs)).values()) / (len(ours) + len(theirs))
+    return (
+        2 * sum((Counter(ours) & Counter(theirs)).values()) / (len(ours) + len(theirs))
+    )
 
 
 def number(text):
@@ -56,7 +60,10 @@ def number(text):
     """
     value, place = decoded(text), -1
     if isinstance(value, dict) and "answer" in value:
-        text, place = str(value["answer"]), 0  # "$34 a month, by cancelling the $60 one": an answer comes first, a derivation ends in it
+        text, place = (
+            str(value["answer"]),
+            0,
+        )  # "$34 a month, by cancelling the $60 one": an answer comes first, a derivation ends in it
     elif field := re.findall(r'"answer"\s*:\s*"?([^"\n}]*)', text):
         text, place = field[-1], 0  # JSON that was cut or has a stray quote
     found = _NUMBER.findall(text.rpartition("####")[2].replace("\N{MINUS SIGN}", "-"))
@@ -65,7 +72,9 @@ def number(text):
     try:
         top, _, below = found[place].replace(",", "").replace(" ", "").partition("/")
         if abs(int((re.findall(r"[eE]([-+]?\d+)", top) or ["0"])[0])) > 300:
-            return None  # no answer is so large, and its exact form would fill the memory
+            return (
+                None  # no answer is so large, and its exact form would fill the memory
+            )
         return Fraction(top) / Fraction(below or 1)
     except (ValueError, ZeroDivisionError):
         return None
@@ -74,7 +83,11 @@ def number(text):
 def numeric_answer(response, reference):
     """1 where both answer with the same `number`, to one part in a million."""
     ours, theirs = number(response), number(reference)
-    return float(ours is not None and theirs is not None and abs(ours - theirs) <= abs(theirs) / 1_000_000)
+    return float(
+        ours is not None
+        and theirs is not None
+        and abs(ours - theirs) <= abs(theirs) / 1_000_000
+    )
 
 
 def letter(text):
@@ -86,11 +99,19 @@ def letter(text):
     ('B', 'C', 'D', None)
     """
     value = decoded(text)
-    text = str(value["answer"]) if isinstance(value, dict) and "answer" in value else text
+    text = (
+        str(value["answer"]) if isinstance(value, dict) and "answer" in value else text
+    )
     text = re.sub(r"[*_`\"']", "", text)  # marks of emphasis
-    one = r"\(?([A-Z]|[b-z]|a(?!\s+\w))\b"  # an answer that "is a matter of taste" chooses nothing
-    said = re.findall(rf"(?i:answer|option|choice|choose|pick|select)(?i:\s+is)?\s*:?\s*{one}", text)
-    alone = re.match(r"\s*\(?([A-Za-z])(?:[).:]|\s*$)", text) or re.fullmatch(r"(?s).*\(([A-Z])\).*", text)
+    one = (  # an answer that "is a matter of taste" chooses nothing
+        r"\(?([A-Z]|[b-z]|a(?!\s+\w))\b"
+    )
+    said = re.findall(
+        rf"(?i:answer|option|choice|choose|pick|select)(?i:\s+is)?\s*:?\s*{one}", text
+    )
+    alone = re.match(r"\s*\(?([A-Za-z])(?:[).:]|\s*$)", text) or re.fullmatch(
+        r"(?s).*\(([A-Z])\).*", text
+    )
     return said[-1].upper() if said else alone[1].upper() if alone else None
 
 
@@ -154,17 +175,27 @@ def _call(node):
     if not isinstance(node, ast.Call) or any(k.arg is None for k in node.keywords):
         raise ValueError("no call with named arguments")
     values = [*enumerate(node.args), *((k.arg, k.value) for k in node.keywords)]
-    return {"name": ast.unparse(node.func), "arguments": {str(name): ast.literal_eval(value) for name, value in values}}
+    return {
+        "name": ast.unparse(node.func),
+        "arguments": {str(name): ast.literal_eval(value) for name, value in values},
+    }
 
 
 def _one_call(value):
-    return [value] if isinstance(value, dict) and set(value) == {"name", "arguments"} else value
+    return (
+        [value]
+        if isinstance(value, dict) and set(value) == {"name", "arguments"}
+        else value
+    )
 
 
 def _form(value):
     """A value in a form that equality is right for; a call's arguments may come as a text of JSON."""
     if isinstance(value, dict):
-        return {k: _form(decoded(v) if k == "arguments" and isinstance(v, str) else v) for k, v in value.items()}
+        return {
+            k: _form(decoded(v) if k == "arguments" and isinstance(v, str) else v)
+            for k, v in value.items()
+        }
     if isinstance(value, (list, tuple)):
         return [_form(v) for v in value]
     return (isinstance(value, bool), value)
@@ -193,7 +224,21 @@ def bleu(response, reference):
     """BLEU of one sentence, exponentially smoothed, by sacrebleu, over 100."""
     from sacrebleu import sentence_bleu
 
-    return min(sentence_bleu(response, [reference]).score / 100, 1.0)  # 100 comes with a rounding error
+    return min(
+        sentence_bleu(response, [reference]).score / 100, 1.0
+    )  # 100 comes with a rounding error
 
 
-MEASURES = {f.__name__: f for f in (exact_match, numeric_answer, multiple_choice, token_f1, rouge_l, chrf, bleu, json_match)}
+MEASURES = {
+    f.__name__: f
+    for f in (
+        exact_match,
+        numeric_answer,
+        multiple_choice,
+        token_f1,
+        rouge_l,
+        chrf,
+        bleu,
+        json_match,
+    )
+}

@@ -10,9 +10,17 @@ class Agreement(evaluate.Metric):
     """One of `answers.MEASURES` over texts: ``{"<name>": mean, "scores": [each in [0, 1]]}``."""
 
     def _info(self):
-        features = datasets.Features({"predictions": datasets.Value("string"), "references": datasets.Value("string")})
+        features = datasets.Features(
+            {
+                "predictions": datasets.Value("string"),
+                "references": datasets.Value("string"),
+            }
+        )
         return evaluate.MetricInfo(
-            description=MEASURES[self.config_name].__doc__, citation="", inputs_description="texts, one a query", features=features
+            description=MEASURES[self.config_name].__doc__,
+            citation="",
+            inputs_description="texts, one a query",
+            features=features,
         )
 
     def _compute(self, predictions, references):

@@ -15,7 +15,11 @@ def listed(text, known, what):
     >>> listed("all", ("a", "b"), "context"), listed("b", ("a", "b"), "context"), listed('"c, d", a', ("a", "c, d"), "context")
     (['a', 'b'], ['b'], ['c, d', 'a'])
     """
-    names = list(known) if text == "all" else next(csv.reader([str(text)], skipinitialspace=True, strict=True), [])
+    names = (
+        list(known)
+        if text == "all"
+        else next(csv.reader([str(text)], skipinitialspace=True, strict=True), [])
+    )
     for name in names:
         if name not in known:
             raise InputError(f"unknown {what} {name!r}; {nearest(name, known)}")
@@ -45,4 +49,7 @@ def numbers(text):
     try:
         return [float(part) for part in str(text).split(",")]
     except ValueError:
-        raise InputError(f"not a list of numbers: {text!r}; write them with commas between, like '0.1, 0.5'") from None
+        raise InputError(
+            f"not a list of numbers: {text!r}; write them with commas between, like"
+            " '0.1, 0.5'"
+        ) from None

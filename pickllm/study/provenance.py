@@ -13,21 +13,36 @@ import subprocess
 
 from ..files import root
 
-#: Written by `make reproduce` itself: a commit of these is not a change of the code that drew them.
+#: Written by `make reproduce` itself: a commit of these is not a change of the code
+#: that drew them.
 WRITTEN = ("figures", "README.md")
 #: Folders in which a file that git does not know can change a result.
 INPUTS = ("pickllm", "notebooks", "data")
 #: What an archive says of itself where git does not know (see `archive`).
 ARCHIVE = "ARCHIVE.json"
 LOCK = "requirements.lock"
-PACKAGES = ("numpy", "scipy", "pandas", "numba", "matplotlib", "seaborn", "statsmodels", "papermill", "jupyterlab", "evaluate", "huggingface-hub")
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "pandas",
+    "numba",
+    "matplotlib",
+    "seaborn",
+    "statsmodels",
+    "papermill",
+    "jupyterlab",
+    "evaluate",
+    "huggingface-hub",
+)
 UNKNOWN = {"commit": None, "date": None, "clean": None}
 
 
 def git(folder, *arguments, binary=False):
     """What git prints in a folder (as bytes if ``binary``), or None where there is no git, no checkout or no such thing in it."""
     try:
-        printed = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=True).stdout
+        printed = subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, check=True
+        ).stdout
     except (OSError, subprocess.CalledProcessError):
         return None
     return printed if binary else printed.decode("utf-8")
@@ -48,11 +63,26 @@ def changed(folder=None, ignoring=WRITTEN):
     list of str, or None where there is no git
     """
     folder = pathlib.Path(folder or root())
-    if not (folder / ".git").exists():  # a folder inside somebody else's checkout is not theirs
+    if not (
+        folder / ".git"
+    ).exists():  # a folder inside somebody else's checkout is not theirs
         return None
-    tracked = git(folder, "diff", "--name-only", "-z", "HEAD", "--", ".", *(f":(exclude){path}" for path in ignoring))
+    tracked = git(
+        folder,
+        "diff",
+        "--name-only",
+        "-z",
+        "HEAD",
+        "--",
+        ".",
+        *(f":(exclude){path}" for path in ignoring),
+    )
     new = git(folder, "ls-files", "--others", "--exclude-standard", "-z", "--", *INPUTS)
-    return None if tracked is None or new is None else sorted({path for path in f"{tracked}{new}".split("\0") if path})
+    return (
+        None
+        if tracked is None or new is None
+        else sorted({path for path in f"{tracked}{new}".split("\0") if path})
+    )
 
 
 def code(folder=None):
@@ -69,8 +99,23 @@ def code(folder=None):
     differing = changed(folder)
     if differing is None:
         stated = folder / ARCHIVE
-        return {name: json.loads(stated.read_text("utf-8"))["code"][name] for name in UNKNOWN} if stated.exists() else dict(UNKNOWN)
-    text = git(folder, "log", "-1", "--format=%H %cI", "--", ".", *(f":(exclude){path}" for path in WRITTEN))
+        return (
+            {
+                name: json.loads(stated.read_text("utf-8"))["code"][name]
+                for name in UNKNOWN
+            }
+            if stated.exists()
+            else dict(UNKNOWN)
+        )
+    text = git(
+        folder,
+        "log",
+        "-1",
+        "--format=%H %cI",
+        "--",
+        ".",
+        *(f":(exclude){path}" for path in WRITTEN),
+    )
     if not (text or "").strip():
         return dict(UNKNOWN)
     commit, date = text.split()
@@ -117,13 +162,23 @@ def off_lock(versions, folder=None):
     path = pathlib.Path(folder or root()) / LOCK
     if not path.exists():
         return None
-    pinned = set(re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", path.read_text("utf-8"), flags=re.MULTILINE))
-    return sorted(name for name, version in versions.items() if (name, version) not in pinned)
+    pinned = set(
+        re.findall(
+            r"^([A-Za-z0-9._-]+)==([^\s;\\]+)",
+            path.read_text("utf-8"),
+            flags=re.MULTILINE,
+        )
+    )
+    return sorted(
+        name for name, version in versions.items() if (name, version) not in pinned
+    )
 
 
 def _memory_gb():
     try:
-        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+        return round(
+            os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1
+        )
     except (AttributeError, ValueError, OSError):  # not a POSIX system
         return None
 

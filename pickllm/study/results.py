@@ -23,7 +23,10 @@ def write_result(result, notes=(), figures=(), **tables):
     for name, table in tables.items():
         with written(result.with_name(f"{result.stem}.{name}.parquet"), "wb") as file:
             table.to_parquet(file, index=False)
-    write_json(result, {"tables": sorted(tables), "notes": list(notes), "figures": list(figures)})
+    write_json(
+        result,
+        {"tables": sorted(tables), "notes": list(notes), "figures": list(figures)},
+    )
 
 
 def read_results(folder, runs, table, optional=False):
@@ -47,11 +50,20 @@ def read_results(folder, runs, table, optional=False):
     import pandas as pd
 
     folder = root() / folder
-    names = sorted(p.stem for p in folder.glob("*.json") if fnmatch.fnmatch(p.stem, runs))
+    names = sorted(
+        p.stem for p in folder.glob("*.json") if fnmatch.fnmatch(p.stem, runs)
+    )
     paths = [folder / f"{name}.{table}.parquet" for name in names]
-    frames = [pd.read_parquet(p).assign(run=name) for name, p in zip(names, paths) if p.exists()]
+    frames = [
+        pd.read_parquet(p).assign(run=name)
+        for name, p in zip(names, paths)
+        if p.exists()
+    ]
     if not frames and optional:
         return pd.DataFrame({"run": []})
     if not frames:
-        raise InputError(f"no result '{table}' of runs '{runs}' in {folder}; run `make reproduce` (or the notebook before this one) first")
+        raise InputError(
+            f"no result '{table}' of runs '{runs}' in {folder}; run `make reproduce`"
+            " (or the notebook before this one) first"
+        )
     return pd.concat(frames, ignore_index=True)

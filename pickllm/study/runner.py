@@ -33,7 +33,9 @@ def code_of(notebook):
     import nbformat
 
     book = nbformat.read(home("notebooks") / f"{notebook}.ipynb", as_version=4)
-    lines = "\n".join(cell.source for cell in book.cells if cell.cell_type == "code").splitlines()
+    lines = "\n".join(
+        cell.source for cell in book.cells if cell.cell_type == "code"
+    ).splitlines()
     return "\n".join(line for line in lines if not line.lstrip().startswith(("%", "!")))
 
 
@@ -55,8 +57,13 @@ def declared_parameters(notebook):
 
     path = home("notebooks") / f"{notebook}.ipynb"
     if not path.exists():
-        raise InputError(f"no notebook {path}; {nearest(notebook, sorted(p.stem for p in path.parent.glob('*.ipynb')))}")
-    return {name: p["default"] for name, p in papermill.inspect_notebook(str(path)).items()}
+        raise InputError(
+            f"no notebook {path};"
+            f" {nearest(notebook, sorted(p.stem for p in path.parent.glob('*.ipynb')))}"
+        )
+    return {
+        name: p["default"] for name, p in papermill.inspect_notebook(str(path)).items()
+    }
 
 
 def plan(runs, folder, common):
@@ -88,17 +95,42 @@ def plan(runs, folder, common):
     for run in runs:
         for name in run.parameters:
             if name not in declared[run.notebook]:
-                raise InputError(f"notebook '{run.notebook}' declares no parameter {name!r}; {nearest(name, declared[run.notebook])}")
-        offered = {k: v for k, v in common.items() if k in declared[run.notebook] and k != "fingerprint"}
+                raise InputError(
+                    f"notebook '{run.notebook}' declares no parameter {name!r};"
+                    f" {nearest(name, declared[run.notebook])}"
+                )
+        offered = {
+            k: v
+            for k, v in common.items()
+            if k in declared[run.notebook] and k != "fingerprint"
+        }
         parameters = offered | run.parameters
         inputs = digest(
-            home("notebooks") / f"{run.notebook}.ipynb", parameters, code[run.notebook], shipped, common.get("fingerprint", ""), [hashes.get(n) for n in run.needs]
+            home("notebooks") / f"{run.notebook}.ipynb",
+            parameters,
+            code[run.notebook],
+            shipped,
+            common.get("fingerprint", ""),
+            [hashes.get(n) for n in run.needs],
         )
         hashes[run.name] = inputs
-        places = {"result": f"{folder}/results/{run.name}.json", "results": f"{folder}/results", "figures": f"{folder}/figures", "run": inputs[:12]}
+        places = {
+            "result": f"{folder}/results/{run.name}.json",
+            "results": f"{folder}/results",
+            "figures": f"{folder}/figures",
+            "run": inputs[:12],
+        }
         parameters |= {k: v for k, v in places.items() if k in declared[run.notebook]}
         defaults = _values(declared[run.notebook])
-        planned.append({"run": run, "parameters": parameters, "defaults": defaults, "input": inputs, "done": _done(folder, run.name, inputs)})
+        planned.append(
+            {
+                "run": run,
+                "parameters": parameters,
+                "defaults": defaults,
+                "input": inputs,
+                "done": _done(folder, run.name, inputs),
+            }
+        )
     return planned
 
 
@@ -114,8 +146,13 @@ def _stamp(folder, name):
 def _done(folder, name, inputs):
     try:
         stamp = json.loads(_stamp(folder, name).read_text("utf-8"))
-        return stamp["input"] == inputs and "defaults" in stamp and all(
-            (root() / path).exists() and digest(root() / path) == sha for path, sha in stamp["files"].items()
+        return (
+            stamp["input"] == inputs
+            and "defaults" in stamp
+            and all(
+                (root() / path).exists() and digest(root() / path) == sha
+                for path, sha in stamp["files"].items()
+            )
         )
     except (OSError, ValueError, KeyError):
         return False
@@ -142,20 +179,36 @@ def execute(planned, folder, jobs=2, progress=True, force=False):
     here = [p for p in planned if p["run"].name not in waiting]
     _require_writable(root() / folder)
     names = {p["run"].name for p in planned}
-    for old in (root() / folder / "results").glob("*.*"):  # of runs that are no longer in the plan
+    for old in (root() / folder / "results").glob(
+        "*.*"
+    ):  # of runs that are no longer in the plan
         if old.name.split(".")[0] not in names:
             old.unlink()
     if not waiting:
         return 0, len(here)
-    origin = {"code": provenance.code(), "lock": provenance.lock(), "machine": provenance.machine()}
-    bar = tqdm(total=len(waiting), desc="notebooks", unit="run", disable=not progress, smoothing=0)
+    origin = {
+        "code": provenance.code(),
+        "lock": provenance.lock(),
+        "machine": provenance.machine(),
+    }
+    bar = tqdm(
+        total=len(waiting),
+        desc="notebooks",
+        unit="run",
+        disable=not progress,
+        smoothing=0,
+    )
     pool = ProcessPoolExecutor(min(jobs, len(waiting)), mp_context=get_context("spawn"))
     running, count = {}, len(waiting)
     try:
         while waiting or running:
             for name, p in list(waiting.items()):
-                if not any(n in waiting or n in running.values() for n in p["run"].needs):
-                    running[pool.submit(_run_one, p | {"origin": origin}, str(folder))] = waiting.pop(name)["run"].name
+                if not any(
+                    n in waiting or n in running.values() for n in p["run"].needs
+                ):
+                    running[
+                        pool.submit(_run_one, p | {"origin": origin}, str(folder))
+                    ] = waiting.pop(name)["run"].name
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 name = running.pop(future)
                 future.result()
@@ -194,7 +247,9 @@ def _run_one(p, folder):
     import logging
 
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
-    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # this environment's kernel, whatever else the user has
+    os.environ["JUPYTER_PREFER_ENV_PATH"] = (
+        "1"  # this environment's kernel, whatever else the user has
+    )
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     import papermill
@@ -203,35 +258,58 @@ def _run_one(p, folder):
     logging.getLogger("papermill").setLevel(logging.ERROR)
     run, base = p["run"], root() / folder
     result = base / "results" / f"{run.name}.json"
-    for old in [result, _stamp(folder, run.name), *result.parent.glob(f"{run.name}.*.parquet")]:
+    for old in [
+        result,
+        _stamp(folder, run.name),
+        *result.parent.glob(f"{run.name}.*.parquet"),
+    ]:
         old.unlink(missing_ok=True)
     output = base / "notebooks" / f"{run.name}.ipynb"
-    failed, part = output.with_suffix(".failed.ipynb"), output.with_suffix(".part.ipynb")
+    failed, part = (
+        output.with_suffix(".failed.ipynb"),
+        output.with_suffix(".part.ipynb"),
+    )
     output.parent.mkdir(parents=True, exist_ok=True)
     failed.unlink(missing_ok=True)
     start = time.perf_counter()
     sockets = tempfile.mkdtemp(prefix="pickllm-")
-    # kernels that start at once race for TCP ports; sockets in a folder of their own do not
+    # kernels that start at once race for TCP ports; sockets in a folder of their own do
+    # not
     transport = {"transport": "ipc", "ip": f"{sockets}/k"} if os.name == "posix" else {}
     try:
         papermill.execute_notebook(
-            os.path.relpath(home("notebooks") / f"{run.notebook}.ipynb"),  # the executed copy keeps both paths: nobody's home folder in it
+            os.path.relpath(
+                home("notebooks") / f"{run.notebook}.ipynb"
+            ),  # the executed copy keeps both paths: nobody's home folder in it
             os.path.relpath(part),
             parameters=p["parameters"],
             kernel_name="python3",
             progress_bar=False,
             log_output=False,
-            config=Config({"KernelManager": transport, "NotebookClient": {"shutdown_kernel": "immediate"}}),  # all is written by then
-            extra_arguments=["--log-level=CRITICAL"],  # a kernel told to stop while idle calls that an error
+            config=Config(
+                {
+                    "KernelManager": transport,
+                    "NotebookClient": {"shutdown_kernel": "immediate"},
+                }
+            ),  # all is written by then
+            extra_arguments=[
+                "--log-level=CRITICAL"
+            ],  # a kernel told to stop while idle calls that an error
         )
     except papermill.PapermillExecutionError as error:
         os.replace(part, failed)
-        raise RunFailed(f"{run.name}: {error.ename}: {error.evalue}\n{_plain(error.traceback)}\nexecuted copy: {failed}") from None
+        raise RunFailed(
+            f"{run.name}: {error.ename}:"
+            f" {error.evalue}\n{_plain(error.traceback)}\nexecuted copy: {failed}"
+        ) from None
     finally:
         shutil.rmtree(sockets, ignore_errors=True)
     if not result.exists():
         os.replace(part, failed)
-        raise RunFailed(f"{run.name}: the notebook ended without writing its result {result}\nexecuted copy: {failed}")
+        raise RunFailed(
+            f"{run.name}: the notebook ended without writing its result"
+            f" {result}\nexecuted copy: {failed}"
+        )
     os.replace(part, output)
     files = [result, *sorted(result.parent.glob(f"{run.name}.*.parquet"))]
     content = json.loads(result.read_text("utf-8"))
@@ -244,7 +322,9 @@ def _run_one(p, folder):
             "parameters": p["parameters"],
             "defaults": p["defaults"],
             "notebook": run.notebook,
-            "notebook_sha256": provenance.sha256(home("notebooks") / f"{run.notebook}.ipynb"),
+            "notebook_sha256": provenance.sha256(
+                home("notebooks") / f"{run.notebook}.ipynb"
+            ),
             "needs": list(run.needs),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             **p["origin"],

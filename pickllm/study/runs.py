@@ -33,13 +33,20 @@ class Run:
     needs: tuple = ()
 
 
-#: Notebooks that are pages for a reader, without parameters or a result; and those that a study does not run unasked.
+#: Notebooks that are pages for a reader, without parameters or a result; and those that
+#: a study does not run unasked.
 PAGES = ("start", "explore")
 ASIDE = ("variant", "live", "variants", "own-learner", "scenarios")
 
-#: Sizes of a study: sessions and queries per setting, how many contexts (None = all), and the rates.
+#: Sizes of a study: sessions and queries per setting, how many contexts (None = all),
+#: and the rates.
 SIZES = {
-    "full": {"sessions": 1000, "queries": 1000, "contexts": None, "rates": experiments.RATES},
+    "full": {
+        "sessions": 1000,
+        "queries": 1000,
+        "contexts": None,
+        "rates": experiments.RATES,
+    },
     "smoke": {"sessions": 60, "queries": 250, "contexts": 2, "rates": (0.05, 0.1, 0.3)},
 }
 
@@ -67,19 +74,43 @@ def study_runs(trace, size="full", second_pool=None):
     some = counts | {"contexts": joined(contexts)}
     rates = ", ".join(f"{r:g}" for r in s["rates"])
     convergence = [
-        Run(f"convergence-{name}-{_file_name(context)}", "convergence", counts | {"context": context, "learner": name, "learning_rates": rates})
+        Run(
+            f"convergence-{name}-{_file_name(context)}",
+            "convergence",
+            counts | {"context": context, "learner": name, "learning_rates": rates},
+        )
         for name in experiments.ROUTERS
         for context in contexts
     ]
-    sessions = [Run(f"sessions-{w.replace(' ', '-')}", "sessions", some | {"weights": w}) for w in experiments.WEIGHTS]
-    sessions.append(Run("check-reversed", "sessions", some | {"models": joined(trace.models[::-1])}))
+    sessions = [
+        Run(f"sessions-{w.replace(' ', '-')}", "sessions", some | {"weights": w})
+        for w in experiments.WEIGHTS
+    ]
+    sessions.append(
+        Run("check-reversed", "sessions", some | {"models": joined(trace.models[::-1])})
+    )
     if second_pool:
-        sessions.append(Run("check-second", "sessions", counts | {"trace": second_pool, "prices": "", "contexts": "all"}))
+        sessions.append(
+            Run(
+                "check-second",
+                "sessions",
+                counts | {"trace": second_pool, "prices": "", "contexts": "all"},
+            )
+        )
     names = lambda runs: tuple(r.name for r in runs)  # noqa: E731
     simulated = [*convergence, *sessions, Run("readings", "readings", some)]
-    own = [Run(f"variant-{name}", "variant", parameters | {"name": name}) for name, parameters in promoted().items()] if second_pool else []
+    own = (
+        [
+            Run(f"variant-{name}", "variant", parameters | {"name": name})
+            for name, parameters in promoted().items()
+        ]
+        if second_pool
+        else []
+    )
     return [
-        Run("pool", "pool", {"contexts": some["contexts"]}),  # long, and nothing waits for it: first, so that it is not the last to end
+        Run(
+            "pool", "pool", {"contexts": some["contexts"]}
+        ),  # long, and nothing waits for it: first, so that it is not the last to end
         Run("objectives", "objectives", {"contexts": some["contexts"]}),
         *simulated,
         Run("figures-convergence", "convergence-figures", {}, needs=names(convergence)),
@@ -96,17 +127,29 @@ def variants_folder():
 
 def promoted():
     """Variants that were explored, exported and made a part of the study: name -> parameters."""
-    return {path.stem: json.loads(path.read_text("utf-8")) for path in sorted(variants_folder().glob("*.json"))}
+    return {
+        path.stem: json.loads(path.read_text("utf-8"))
+        for path in sorted(variants_folder().glob("*.json"))
+    }
 
 
 def all_figures():
     """`FIGURES`, and one figure for each promoted variant."""
-    words = "A setting of one's own: how it converges, and what its sessions cost, take and get right beside every control."
-    return captions.FIGURES | {f"variant-{name}": (f"Variant {name}", words) for name in promoted()}
+    words = (
+        "A setting of one's own: how it converges, and what its sessions cost, take and"
+        " get right beside every control."
+    )
+    return captions.FIGURES | {
+        f"variant-{name}": (f"Variant {name}", words) for name in promoted()
+    }
 
 
 def _file_name(context):
     """A context's name as part of a file's: itself where it is plain, else what is plain of it and a digest."""
     if re.fullmatch(r"[a-z0-9_-]{1,40}", context):
         return context
-    return re.sub(r"[^a-z0-9]+", "-", context.lower())[:40].strip("-") + "-" + digest(context)[:8]
+    return (
+        re.sub(r"[^a-z0-9]+", "-", context.lower())[:40].strip("-")
+        + "-"
+        + digest(context)[:8]
+    )

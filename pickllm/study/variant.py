@@ -73,12 +73,26 @@ class Variant:
         here = _context(self.trace, self.prices, self.context)
         models = listed(self.models, here.models, "LLM")
         if len(models) < 2:
-            raise InputError(f"a pool needs two LLMs to route between, got {', '.join(models) or 'none'}; choose another")
+            raise InputError(
+                "a pool needs two LLMs to route between, got"
+                f" {', '.join(models) or 'none'}; choose another"
+            )
         here = here if tuple(models) == here.models else here.select(models=models)
         if self.learner not in experiments.ROUTERS:
-            raise InputError(f"unknown learner {self.learner!r}; {nearest(self.learner, experiments.ROUTERS)}")
-        learner = LinearRewardInaction(self.learning_rate) if self.learner == "automaton" else QLearning(self.learning_rate, self.epsilon)
-        return here, Reward(self.form, self.w_accuracy, self.w_cost, self.w_latency), learner
+            raise InputError(
+                f"unknown learner {self.learner!r};"
+                f" {nearest(self.learner, experiments.ROUTERS)}"
+            )
+        learner = (
+            LinearRewardInaction(self.learning_rate)
+            if self.learner == "automaton"
+            else QLearning(self.learning_rate, self.epsilon)
+        )
+        return (
+            here,
+            Reward(self.form, self.w_accuracy, self.w_cost, self.w_latency),
+            learner,
+        )
 
 
 @lru_cache(maxsize=64)
@@ -94,14 +108,15 @@ def cached_trace(trace, prices):
 def numbers(variant):
     """Everything that a variant's figure shows, as one table.
 
-    Controls are expectations over the trace, which need no session and have no interval; the router's
-    intervals are over its sessions.
+    Controls are expectations over the trace, which need no session and have no
+    interval; the router's intervals are over its sessions.
 
     Returns
     -------
     pandas.DataFrame
-        ``panel`` (probability, locked, locked_on, cost_cents, latency_s, accuracy), ``series``, ``x`` (queries answered),
-        ``value, low, high``, and ``best``: is it the LLM with the highest mean reward.
+        ``panel`` (probability, locked, locked_on, cost_cents, latency_s, accuracy),
+        ``series``, ``x`` (queries answered), ``value, low, high``, and ``best``: is it
+        the LLM with the highest mean reward.
 
     Examples
     --------
@@ -110,13 +125,36 @@ def numbers(variant):
     ['accuracy', 'cost_cents', 'latency_s', 'locked', 'locked_on', 'probability']
     """
     here, reward, learner = variant.parts()
-    s = replay(here, reward, learner, sessions=variant.sessions, queries=variant.queries, seed=variant.seed, checkpoints=60)
+    s = replay(
+        here,
+        reward,
+        learner,
+        sessions=variant.sessions,
+        queries=variant.queries,
+        seed=variant.seed,
+        checkpoints=60,
+    )
     best = here.models[s.best]
-    paths = statistics.trajectory(s).rename(columns={"query": "x", "model": "series", "probability": "value"}).assign(panel="probability")
-    curve = statistics.lock_curve(s.locked_at, variant.queries, points=60).rename(columns={"query": "x", "locked": "value"})
+    paths = (
+        statistics.trajectory(s)
+        .rename(columns={"query": "x", "model": "series", "probability": "value"})
+        .assign(panel="probability")
+    )
+    curve = statistics.lock_curve(s.locked_at, variant.queries, points=60).rename(
+        columns={"query": "x", "locked": "value"}
+    )
     rows = [paths, curve.assign(panel="locked", series=variant.learner)]
-    shares = np.array(statistics.share(np.bincount(s.locked_model[s.locked_at >= 0], minlength=len(here.models)), variant.sessions))
-    rows.append(pd.DataFrame(shares.T, columns=["value", "low", "high"]).assign(panel="locked_on", series=here.models))
+    shares = np.array(
+        statistics.share(
+            np.bincount(s.locked_model[s.locked_at >= 0], minlength=len(here.models)),
+            variant.sessions,
+        )
+    )
+    rows.append(
+        pd.DataFrame(shares.T, columns=["value", "low", "high"]).assign(
+            panel="locked_on", series=here.models
+        )
+    )
     table = s.table()
     for panel, values, expected in (
         ("cost_cents", 100 * table.cost_usd, 100 * variant.queries * here.cost_usd),
@@ -124,13 +162,37 @@ def numbers(variant):
         ("accuracy", table.accuracy, here.accuracy),
     ):
         value, low, high = statistics.mean(values.to_numpy())
-        rows.append(pd.DataFrame({"panel": panel, "series": [variant.learner], "value": value, "low": low, "high": high}))
+        rows.append(
+            pd.DataFrame(
+                {
+                    "panel": panel,
+                    "series": [variant.learner],
+                    "value": value,
+                    "low": low,
+                    "high": high,
+                }
+            )
+        )
         raw = reward.raw(here.accuracy, here.cost_usd, here.latency_ms)
-        controls = dict(zip(here.models, expected.mean(axis=0))) | {"random": expected.mean()}
-        controls["oracle"] = expected[np.arange(here.n_queries), raw.argmax(axis=1)].mean()
-        rows.append(pd.DataFrame({"panel": panel, "series": list(controls), "value": list(controls.values())}))
+        controls = dict(zip(here.models, expected.mean(axis=0))) | {
+            "random": expected.mean()
+        }
+        controls["oracle"] = expected[
+            np.arange(here.n_queries), raw.argmax(axis=1)
+        ].mean()
+        rows.append(
+            pd.DataFrame(
+                {
+                    "panel": panel,
+                    "series": list(controls),
+                    "value": list(controls.values()),
+                }
+            )
+        )
     frame = pd.concat(rows, ignore_index=True)
-    return frame.assign(best=frame.series == best)[["panel", "series", "x", "value", "low", "high", "best"]]
+    return frame.assign(best=frame.series == best)[
+        ["panel", "series", "x", "value", "low", "high", "best"]
+    ]
 
 
 def name_of(text):
@@ -142,7 +204,10 @@ def name_of(text):
     'dearer-queries'
     """
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,39}", str(text)):
-        raise InputError(f"a variant's name is up to 40 small letters, digits and hyphens, got {text!r}; choose another, cost-first for instance")
+        raise InputError(
+            "a variant's name is up to 40 small letters, digits and hyphens, got"
+            f" {text!r}; choose another, cost-first for instance"
+        )
     return str(text)
 
 
@@ -169,16 +234,28 @@ def read(path):
     """
     path = pathlib.Path(path)
     if not path.exists():
-        raise MissingFileError(f"no variant {path}; export one from notebooks/explore.ipynb first")
+        raise MissingFileError(
+            f"no variant {path}; export one from notebooks/explore.ipynb first"
+        )
     try:
         values = json.loads(path.read_text("utf-8"))
         known = [f.name for f in fields(Variant)]
         unknown = [key for key in values if key not in known]
         if unknown:
-            raise InputError(f"{path}: unknown parameter {unknown[0]!r}; {nearest(unknown[0], known)}")
+            raise InputError(
+                f"{path}: unknown parameter {unknown[0]!r};"
+                f" {nearest(unknown[0], known)}"
+            )
         return Variant(**values)
-    except (json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is not a variant's parameter file ({error}); export it again") from None
+    except (
+        json.JSONDecodeError,
+        UnicodeDecodeError,
+        TypeError,
+        AttributeError,
+    ) as error:
+        raise InputError(
+            f"{path} is not a variant's parameter file ({error}); export it again"
+        ) from None
 
 
 def promote(name):
@@ -197,7 +274,10 @@ def promote(name):
     source = root() / FOLDER / name_of(name) / "variant.json"
     if not source.exists():
         there = sorted(p.parent.name for p in (root() / FOLDER).glob("*/variant.json"))
-        raise MissingFileError(f"no exported variant {name!r}; {nearest(name, there)}; export one from notebooks/explore.ipynb first")
+        raise MissingFileError(
+            f"no exported variant {name!r}; {nearest(name, there)}; export one from"
+            " notebooks/explore.ipynb first"
+        )
     variant = read(source)
     variant.parts()
     target = variants_folder() / f"{name}.json"
@@ -210,10 +290,14 @@ def promote(name):
 def sentence(frame):
     """What a figure's numbers say, in one sentence."""
     locked = frame[frame.panel == "locked_on"]
-    first, best = locked.loc[locked.value.idxmax()], frame[(frame.panel == "probability") & frame.best].series.iloc[0]
+    first, best = (
+        locked.loc[locked.value.idxmax()],
+        frame[(frame.panel == "probability") & frame.best].series.iloc[0],
+    )
     total = frame[frame.panel == "locked"].value.iloc[-1]
     right = locked[locked.best].iloc[0]
     return (
-        f"{100 * total:.0f} % of sessions locked, most often on {first.series} ({100 * first.value:.0f} %); "
-        f"the best LLM is {best}: {100 * right.value:.0f} % locked on it ({100 * right.low:.0f} to {100 * right.high:.0f})."
+        f"{100 * total:.0f} % of sessions locked, most often on {first.series}"
+        f" ({100 * first.value:.0f} %); the best LLM is {best}: {100 * right.value:.0f}"
+        f" % locked on it ({100 * right.low:.0f} to {100 * right.high:.0f})."
     )

@@ -23,6 +23,7 @@ from .totals import merged, totals
 #: Decisions to a chunk, where sums alone are kept and where every session's row is.
 REDUCED, TABULATED = 2**25, 2**22
 
+
 @dataclass(frozen=True, eq=False)
 class Setting:
     """One combination: what to replay, and the columns that tell it apart."""
@@ -44,7 +45,9 @@ class Setting:
         sessions, queries = self.options["sessions"], self.options["queries"]
         size = max(1, (REDUCED if self.reduce else TABULATED) // queries)
         size = size // 32 * 32 or size  # whole lanes
-        return [(first, min(size, sessions - first)) for first in range(0, sessions, size)]
+        return [
+            (first, min(size, sessions - first)) for first in range(0, sessions, size)
+        ]
 
     def run(self, chunk):
         """The result of one chunk: `Totals`, or the table of its sessions."""
@@ -52,7 +55,9 @@ class Setting:
         options = self.options | {"sessions": number, "first": first}
         if self.reduce:
             return totals(self.trace, self.reward, self.learner, **options)
-        return replay(self.trace, self.reward, self.learner, **options | {"checkpoints": 2}).table()
+        return replay(
+            self.trace, self.reward, self.learner, **options | {"checkpoints": 2}
+        ).table()
 
     def table(self, results):
         """The setting's rows from its chunks' results, in their order."""
@@ -60,31 +65,66 @@ class Setting:
 
         if not self.reduce:
             rows = pd.concat(results, ignore_index=True)
-            return pd.concat([pd.DataFrame(self.labels, index=rows.index), rows], axis=1)
+            return pd.concat(
+                [pd.DataFrame(self.labels, index=rows.index), rows], axis=1
+            )
         total = results[0]
         for result in results[1:]:
             total = merged(total, result)
         t = self.trace
-        best = int(self.reward.raw(t.accuracy, t.cost_usd, t.latency_ms).mean(axis=0).argmax())
-        marks = checkpoint_marks(self.options.get("checkpoints", 100), self.options["queries"])
-        return pd.DataFrame([self.labels | {"queries": self.options["queries"]} | total.row(t.models, best, marks)])
+        best = int(
+            self.reward.raw(t.accuracy, t.cost_usd, t.latency_ms).mean(axis=0).argmax()
+        )
+        marks = checkpoint_marks(
+            self.options.get("checkpoints", 100), self.options["queries"]
+        )
+        return pd.DataFrame(
+            [
+                self.labels
+                | {"queries": self.options["queries"]}
+                | total.row(t.models, best, marks)
+            ]
+        )
 
     def identity(self):
         """What the setting is, as plain data, whatever the version of the code."""
         return {
-            "labels": self.labels, "trace": self.trace.fingerprint(), "reward": repr(self.reward), "learner": repr(self.learner),
-            "options": {name: repr(value) for name, value in self.options.items()}, "reduce": self.reduce,
-        }  # fmt: skip
+            "labels": self.labels,
+            "trace": self.trace.fingerprint(),
+            "reward": repr(self.reward),
+            "learner": repr(self.learner),
+            "options": {name: repr(value) for name, value in self.options.items()},
+            "reduce": self.reduce,
+        }
 
     def inputs(self):
         """Hash of everything that the result depends on: identity, this package's code, the learner's own."""
-        kinds = [type(thing) for thing in (self.learner, self.reward, self.options.get("order"), self.options.get("lock"))]
-        return digest(self.identity(), code(*kinds), *(_source(kind) for kind in kinds if not _is_ours(kind)))
+        kinds = [
+            type(thing)
+            for thing in (
+                self.learner,
+                self.reward,
+                self.options.get("order"),
+                self.options.get("lock"),
+            )
+        ]
+        return digest(
+            self.identity(),
+            code(*kinds),
+            *(_source(kind) for kind in kinds if not _is_ours(kind)),
+        )
 
 
 def code(*kinds):
     """Hash of the modules that a session's result depends on: this one's, and those where some classes stand."""
-    return code_hash(pathlib.Path(__file__).resolve(), *(pathlib.Path(sys.modules[kind.__module__].__file__) for kind in kinds if _is_ours(kind)))
+    return code_hash(
+        pathlib.Path(__file__).resolve(),
+        *(
+            pathlib.Path(sys.modules[kind.__module__].__file__)
+            for kind in kinds
+            if _is_ours(kind)
+        ),
+    )
 
 
 def _is_ours(kind):
@@ -115,23 +155,64 @@ def named(things, what):
     return things
 
 
-def settings(trace, rewards, learners, contexts=None, sessions=1000, queries=1000, seed=0, reduce=False, **options):
+def settings(
+    trace,
+    rewards,
+    learners,
+    contexts=None,
+    sessions=1000,
+    queries=1000,
+    seed=0,
+    reduce=False,
+    **options,
+):
     """Every combination as a `Setting`, in order; parameters as in `sweep`."""
-    contexts = list(trace.contexts) if contexts is None else [contexts] if isinstance(contexts, str) else list(contexts)
+    contexts = (
+        list(trace.contexts)
+        if contexts is None
+        else [contexts]
+        if isinstance(contexts, str)
+        else list(contexts)
+    )
     if not contexts:
-        raise InputError(f"sweep: contexts is empty; give at least one of {', '.join(trace.contexts)}")
+        raise InputError(
+            "sweep: contexts is empty; give at least one of"
+            f" {', '.join(trace.contexts)}"
+        )
     unknown = set(options) - {"order", "lock", "engine", "checkpoints"}
     if unknown:
-        raise InputError(f"sweep: unknown option {min(unknown)!r}; {nearest(min(unknown), ['order', 'lock', 'engine', 'checkpoints'])}")
+        raise InputError(
+            f"sweep: unknown option {min(unknown)!r};"
+            f" {nearest(min(unknown), ['order', 'lock', 'engine', 'checkpoints'])}"
+        )
     options = {"sessions": sessions, "queries": queries, "seed": seed} | options
     rewards, learners = named(rewards, "rewards"), named(learners, "learners")
     parts = {context: trace.select(context=context) for context in contexts}
     for part in parts.values():  # every mistake shows before anything runs
-        checked(part, sessions, queries, seed, options.get("order", "bootstrap"), options.get("checkpoints", 100))
+        checked(
+            part,
+            sessions,
+            queries,
+            seed,
+            options.get("order", "bootstrap"),
+            options.get("checkpoints", 100),
+        )
     for reward, learner in itertools.product(rewards.values(), learners.values()):
         bound(trace, reward, learner, options.get("lock", True))
     return [
-        Setting({"context": context, "reward_form": form, "learner": name, **parameters(learner)}, part, reward, learner, options, reduce)
+        Setting(
+            {
+                "context": context,
+                "reward_form": form,
+                "learner": name,
+                **parameters(learner),
+            },
+            part,
+            reward,
+            learner,
+            options,
+            reduce,
+        )
         for context, part in parts.items()
         for form, reward in rewards.items()
         for name, learner in learners.items()
@@ -139,9 +220,21 @@ def settings(trace, rewards, learners, contexts=None, sessions=1000, queries=100
 
 
 def sweep(
-    trace, rewards, learners, contexts=None, sessions=1000, queries=1000, seed=0, scheduler=None, *, folder=None, reduce=False, progress=False,
-    n_jobs=1, **options,
-):  # fmt: skip
+    trace,
+    rewards,
+    learners,
+    contexts=None,
+    sessions=1000,
+    queries=1000,
+    seed=0,
+    scheduler=None,
+    *,
+    folder=None,
+    reduce=False,
+    progress=False,
+    n_jobs=1,
+    **options,
+):
     """Replay every combination of context, reward and learner.
 
     Parameters
@@ -155,15 +248,16 @@ def sweep(
     sessions, queries, seed
         As in `replay`; every setting meets the same draws.
     scheduler : None, str or distributed.Client
-        Where to run: None is this process; else a Dask cluster, by the address of its scheduler
-        (``"tcp://host:port"``) or a client of it (needs ``pickllm[cluster]``).
+        Where to run: None is this process; else a Dask cluster, by the address of its
+        scheduler (``"tcp://host:port"``) or a client of it (needs
+        ``pickllm[cluster]``).
     folder : path, optional
-        Where each finished setting is kept as Parquet; those already there, with the same inputs, are
-        reused.
+        Where each finished setting is kept as Parquet; those already there, with the
+        same inputs, are reused.
     reduce : bool
-        Whether to keep one row a setting (means, deviations, when and on what sessions locked, mean
-        trajectories; see `totals.Totals.row`) in place of one a session. Memory then depends on
-        neither the number of sessions nor that of decisions.
+        Whether to keep one row a setting (means, deviations, when and on what sessions
+        locked, mean trajectories; see `totals.Totals.row`) in place of one a session.
+        Memory then depends on neither the number of sessions nor that of decisions.
     progress : bool
         Whether to show decisions done, their rate, and the time left.
     n_jobs : int
@@ -174,8 +268,9 @@ def sweep(
     Returns
     -------
     pandas.DataFrame
-        One row per setting and session: ``context``, ``reward_form`` and ``learner`` (names), the learner's
-        parameters, then the columns of `Sessions.table`; if `reduce`, one row per setting.
+        One row per setting and session: ``context``, ``reward_form`` and ``learner``
+        (names), the learner's parameters, then the columns of `Sessions.table`; if
+        `reduce`, one row per setting.
 
     Raises
     ------
@@ -191,7 +286,9 @@ def sweep(
     """
     import pandas as pd
 
-    plan = settings(trace, rewards, learners, contexts, sessions, queries, seed, reduce, **options)
+    plan = settings(
+        trace, rewards, learners, contexts, sessions, queries, seed, reduce, **options
+    )
     tables, _ = execute(plan, folder, scheduler, n_jobs, progress)
     return pd.concat(tables, ignore_index=True)
 
@@ -203,7 +300,11 @@ def parameters(learner):
     except TypeError:  # not a dataclass
         names = []
     values = {name: getattr(learner, name) for name in names}
-    return {name: value for name, value in values.items() if isinstance(value, (int, float, str, bool))}
+    return {
+        name: value
+        for name, value in values.items()
+        if isinstance(value, (int, float, str, bool))
+    }
 
 
 # Running settings, and keeping what is finished
@@ -235,15 +336,28 @@ def execute(plan, folder=None, scheduler=None, n_jobs=1, progress=False, keep=Tr
     if not keep:
         found = [None] * len(plan)
     todo = [plan[i] for i in missing]
-    bar = tqdm(total=sum(s.decisions for s in todo), unit="dec", unit_scale=True, desc="sweep", disable=not progress or not todo, smoothing=0.05)
+    bar = tqdm(
+        total=sum(s.decisions for s in todo),
+        unit="dec",
+        unit_scale=True,
+        desc="sweep",
+        disable=not progress or not todo,
+        smoothing=0.05,
+    )
     with bar:
-        for i, setting, results in _by_setting(missing, todo, _results(todo, scheduler, n_jobs), bar):
+        for i, setting, results in _by_setting(
+            missing, todo, _results(todo, scheduler, n_jobs), bar
+        ):
             table = setting.table(results)
             if store:
                 store.write(setting, table)
             if keep:
                 found[i] = table
-    return found if keep else [], {"computed": len(missing), "reused": len(plan) - len(missing), "set_aside": store.set_aside if store else []}
+    return found if keep else [], {
+        "computed": len(missing),
+        "reused": len(plan) - len(missing),
+        "set_aside": store.set_aside if store else [],
+    }
 
 
 def _by_setting(numbers, todo, results, bar):
@@ -273,7 +387,9 @@ def _results(todo, scheduler, n_jobs):
             yield setting.run(chunk)
         return
     with ThreadPoolExecutor(n_jobs) as pool:
-        yield from in_order(tasks, lambda setting, chunk: pool.submit(setting.run, chunk), 2 * n_jobs)
+        yield from in_order(
+            tasks, lambda setting, chunk: pool.submit(setting.run, chunk), 2 * n_jobs
+        )
 
 
 def in_order(tasks, submit, ahead):

@@ -24,11 +24,16 @@ class Store:
         self.folder = pathlib.Path(folder)
         self.set_aside = []
         if self.folder.exists() and not self.folder.is_dir():
-            raise InputError(f"sweep: {self.folder} is a file; name a folder for the results")
+            raise InputError(
+                f"sweep: {self.folder} is a file; name a folder for the results"
+            )
 
     def path(self, setting):
         """Where a setting's table stands; the name is of what it is, not of the code that computed it."""
-        learner = "".join(c if c.isalnum() or c in "-_." else "-" for c in f"{setting.labels['context']}-{setting.labels['learner']}")
+        learner = "".join(
+            c if c.isalnum() or c in "-_." else "-"
+            for c in f"{setting.labels['context']}-{setting.labels['learner']}"
+        )
         return self.folder / f"{learner[:60]}-{digest(setting.identity())[:12]}.parquet"
 
     def read(self, setting):
@@ -39,12 +44,18 @@ class Store:
         if not path.exists():
             return None
         try:
-            held = json.loads((pq.read_schema(path).metadata or {}).get(b"pickllm", b"{}"))
+            held = json.loads(
+                (pq.read_schema(path).metadata or {}).get(b"pickllm", b"{}")
+            )
             table = pq.read_table(path, page_checksum_verification=True)
         except (OSError, ValueError) as error:
             return self._put_aside(path, "damaged", str(error).splitlines()[0])
         if held.get("inputs") != setting.inputs():
-            return self._put_aside(path, "superseded", f"made by version {held.get('version', 'unknown')} of other code")
+            return self._put_aside(
+                path,
+                "superseded",
+                f"made by version {held.get('version', 'unknown')} of other code",
+            )
         return table.to_pandas()
 
     def write(self, setting, table):
@@ -55,13 +66,27 @@ class Store:
         from .. import __version__
 
         arrow = pa.Table.from_pandas(table, preserve_index=False)
-        held = {"inputs": setting.inputs(), "version": __version__, **setting.identity()}
-        arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), b"pickllm": json.dumps(held, sort_keys=True).encode()})
+        held = {
+            "inputs": setting.inputs(),
+            "version": __version__,
+            **setting.identity(),
+        }
+        arrow = arrow.replace_schema_metadata(
+            {
+                **(arrow.schema.metadata or {}),
+                b"pickllm": json.dumps(held, sort_keys=True).encode(),
+            }
+        )
         with written(self.path(setting), "wb") as file:
             pq.write_table(arrow, file, write_page_checksum=True)
 
     def _put_aside(self, path, state, why):
-        aside = self.folder / "_set-aside" / f"{path.stem}.{state}-{time.time_ns()}.parquet"
+        aside = (
+            self.folder / "_set-aside" / f"{path.stem}.{state}-{time.time_ns()}.parquet"
+        )
         aside.parent.mkdir(exist_ok=True)
         os.replace(path, aside)
-        self.set_aside.append(f"{path}: {state} ({why}); set aside as {aside.relative_to(self.folder)}, its setting is computed again")
+        self.set_aside.append(
+            f"{path}: {state} ({why}); set aside as {aside.relative_to(self.folder)},"
+            " its setting is computed again"
+        )

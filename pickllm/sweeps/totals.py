@@ -10,8 +10,16 @@ import numpy as np
 
 from ..core.sessions import bound, checked, outcome_table, replay, runs_compiled, tally
 
-#: What is summed over a session's queries, and whether a session reports the sum or the mean.
-OUTCOMES = {"cost_usd": "sum", "latency_ms": "mean", "accuracy": "mean", "reward": "mean", "regret": "sum", "clipped": "mean"}
+#: What is summed over a session's queries, and whether a session reports the sum or the
+#: mean.
+OUTCOMES = {
+    "cost_usd": "sum",
+    "latency_ms": "mean",
+    "accuracy": "mean",
+    "reward": "mean",
+    "regret": "sum",
+    "clipped": "mean",
+}
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 
@@ -23,7 +31,8 @@ class Totals:
     ----------
     sessions : int
     mean, squares : ndarray, (6,)
-        Of each of `OUTCOMES` over sessions: the mean, and the sum of squared deviations from it.
+        Of each of `OUTCOMES` over sessions: the mean, and the sum of squared deviations
+        from it.
     asked : ndarray of int, (n_models,)
         Queries sent to each LLM.
     locked_on : ndarray of int, (n_models,)
@@ -31,8 +40,8 @@ class Totals:
     locked_at : ndarray of int, (n_queries + 1,)
         Sessions that locked when they had answered so many queries.
     moments : ndarray, (n_checkpoints, 3, n_models)
-        Sums over sessions of the selection probabilities, of their squares, and of the chances with which
-        sessions then route (a locked one asks its LLM alone).
+        Sums over sessions of the selection probabilities, of their squares, and of the
+        chances with which sessions then route (a locked one asks its LLM alone).
     """
 
     sessions: int
@@ -57,26 +66,42 @@ class Totals:
         Returns
         -------
         dict
-            ``sessions``; each outcome's mean over sessions and ``_sd``; ``locked`` and ``locked_on_best``
-            (sessions); ``locked_at_q10`` to ``_q90`` (None where beyond the session); ``share:<model>``
-            (of queries), ``locked_on:<model>`` (sessions); and as lists ``locked_at`` (sessions that locked
-            after 0, 1, 2, ... queries), ``checkpoint``, and per LLM ``probability:<model>``,
+            ``sessions``; each outcome's mean over sessions and ``_sd``; ``locked`` and
+            ``locked_on_best`` (sessions); ``locked_at_q10`` to ``_q90`` (None where
+            beyond the session); ``share:<model>`` (of queries), ``locked_on:<model>``
+            (sessions); and as lists ``locked_at`` (sessions that locked after 0, 1, 2,
+            ... queries), ``checkpoint``, and per LLM ``probability:<model>``,
             ``probability_sd:<model>``, ``selection:<model>``.
         """
         n, sd = self.sessions, np.sqrt(self.squares / max(self.sessions - 1, 1))
         row = {"sessions": n}
         for name, mean, spread in zip(OUTCOMES, self.mean.tolist(), sd.tolist()):
             row |= {name: mean, f"{name}_sd": spread}
-        row |= {"locked": int(self.locked_on.sum()), "locked_on_best": int(self.locked_on[best])}
+        row |= {
+            "locked": int(self.locked_on.sum()),
+            "locked_on_best": int(self.locked_on[best]),
+        }
         quantiles = {q: self.quantile(q) for q in QUANTILES}
-        row |= {f"locked_at_q{100 * q:.0f}": at if np.isfinite(at) else None for q, at in quantiles.items()}
-        row |= {f"share:{m}": share for m, share in zip(models, (self.asked / self.asked.sum()).tolist())}
-        row |= {f"locked_on:{m}": count for m, count in zip(models, self.locked_on.tolist())}
+        row |= {
+            f"locked_at_q{100 * q:.0f}": at if np.isfinite(at) else None
+            for q, at in quantiles.items()
+        }
+        row |= {
+            f"share:{m}": share
+            for m, share in zip(models, (self.asked / self.asked.sum()).tolist())
+        }
+        row |= {
+            f"locked_on:{m}": count for m, count in zip(models, self.locked_on.tolist())
+        }
         row |= {"locked_at": self.locked_at.tolist(), "checkpoint": marks.tolist()}
         probability, square, selection = (self.moments / n).transpose(1, 2, 0)
         deviation = np.sqrt(np.clip(square - probability**2, 0, None))
         for j, m in enumerate(models):
-            row |= {f"probability:{m}": probability[j].tolist(), f"probability_sd:{m}": deviation[j].tolist(), f"selection:{m}": selection[j].tolist()}
+            row |= {
+                f"probability:{m}": probability[j].tolist(),
+                f"probability_sd:{m}": deviation[j].tolist(),
+                f"selection:{m}": selection[j].tolist(),
+            }
         return row
 
 
@@ -87,7 +112,9 @@ def merged(first, second):
     return Totals(
         n,
         first.mean + delta * (second.sessions / n),
-        first.squares + second.squares + delta**2 * (first.sessions * second.sessions / n),
+        first.squares
+        + second.squares
+        + delta**2 * (first.sessions * second.sessions / n),
         first.asked + second.asked,
         first.locked_on + second.locked_on,
         first.locked_at + second.locked_at,
@@ -95,7 +122,20 @@ def merged(first, second):
     )
 
 
-def totals(trace, reward, learner, *, sessions, queries, seed=0, order="bootstrap", lock=True, checkpoints=100, first=0, engine="auto"):
+def totals(
+    trace,
+    reward,
+    learner,
+    *,
+    sessions,
+    queries,
+    seed=0,
+    order="bootstrap",
+    lock=True,
+    checkpoints=100,
+    first=0,
+    engine="auto",
+):
     """Totals of sessions first, first + 1, ...; parameters as in `replay`.
 
     Examples
@@ -115,13 +155,38 @@ def totals(trace, reward, learner, *, sessions, queries, seed=0, order="bootstra
 
         unit = reward.unit(trace.accuracy, trace.cost_usd, trace.latency_ms)
         sums, counts, moments, locked_at, locked_model = kernels.reduce(
-            unit, outcomes, setting(learner, rule, unit.shape[1]), slice(first, first + sessions), queries, seed, order, marks
+            unit,
+            outcomes,
+            setting(learner, rule, unit.shape[1]),
+            slice(first, first + sessions),
+            queries,
+            seed,
+            order,
+            marks,
         )
     else:
-        s = replay(trace, reward, learner, sessions=sessions, queries=queries, seed=seed, order=order, lock=lock, checkpoints=marks, first=first, engine="numpy")
+        s = replay(
+            trace,
+            reward,
+            learner,
+            sessions=sessions,
+            queries=queries,
+            seed=seed,
+            order=order,
+            lock=lock,
+            checkpoints=marks,
+            first=first,
+            engine="numpy",
+        )
         counts, sums, _ = tally(s.queries, s.choices, outcomes, s.locked_model)
         p = s.probabilities
-        moments, locked_at, locked_model = np.stack([p.sum(axis=0), (p**2).sum(axis=0), s.selection().sum(axis=0)], axis=1), s.locked_at, s.locked_model
+        moments, locked_at, locked_model = (
+            np.stack(
+                [p.sum(axis=0), (p**2).sum(axis=0), s.selection().sum(axis=0)], axis=1
+            ),
+            s.locked_at,
+            s.locked_model,
+        )
     values = sums / np.where([how == "mean" for how in OUTCOMES.values()], queries, 1)
     mean = values.mean(axis=0)
     locked = locked_at >= 0
@@ -134,4 +199,3 @@ def totals(trace, reward, learner, *, sessions, queries, seed=0, order="bootstra
         np.bincount(locked_at[locked], minlength=queries + 1),
         moments,
     )
-

@@ -3,7 +3,9 @@
 from . import run
 from ..errors import InputError
 
-PATIENCE = 10  # seconds to wait for a scheduler's answer; three times that for a first worker
+PATIENCE = (
+    10  # seconds to wait for a scheduler's answer; three times that for a first worker
+)
 
 
 def results(tasks, scheduler):
@@ -24,11 +26,14 @@ def results(tasks, scheduler):
 
     try:
         _require_workers(client)
-        yield from run.in_order(tasks, _submitter(client), 4 * sum(client.nthreads().values()))
+        yield from run.in_order(
+            tasks, _submitter(client), 4 * sum(client.nthreads().values())
+        )
     except KilledWorker as error:
         raise InputError(
-            f"sweep: a chunk took down every worker that tried it ({error.last_worker.address}); give workers more memory, "
-            "or run it here without a scheduler to see why; finished settings are kept"
+            "sweep: a chunk took down every worker that tried it"
+            f" ({error.last_worker.address}); give workers more memory, or run it here"
+            " without a scheduler to see why; finished settings are kept"
         ) from None
     finally:
         if own:
@@ -40,16 +45,23 @@ def _client(scheduler):
     try:
         from distributed import Client
     except ImportError:
-        raise InputError("sweep: a scheduler needs Dask; install pickllm[cluster], or leave the scheduler out") from None
+        raise InputError(
+            "sweep: a scheduler needs Dask; install pickllm[cluster], or leave the"
+            " scheduler out"
+        ) from None
     if isinstance(scheduler, Client):
         return scheduler, False
     if not isinstance(scheduler, str):
-        raise InputError(f"sweep: no scheduler of the kind {scheduler!r}; give 'tcp://host:port', a distributed.Client, or nothing to run here")
+        raise InputError(
+            f"sweep: no scheduler of the kind {scheduler!r}; give 'tcp://host:port', a"
+            " distributed.Client, or nothing to run here"
+        )
     try:
         return Client(scheduler, timeout=PATIENCE), True
     except (OSError, ValueError) as error:
         raise InputError(
-            f"sweep: no answer from the scheduler {scheduler} within {PATIENCE} s ({error}); start it with `dask scheduler`, check address and port"
+            f"sweep: no answer from the scheduler {scheduler} within {PATIENCE} s"
+            f" ({error}); start it with `dask scheduler`, check address and port"
         ) from None
 
 
@@ -59,10 +71,18 @@ def _require_workers(client):
     try:
         client.wait_for_workers(1, timeout=3 * PATIENCE)
     except TimeoutError:
-        raise InputError(f"sweep: the scheduler {address} has no worker after {3 * PATIENCE} s; start some with `dask worker {address}`") from None
-    other = [worker for worker, theirs in client.run(_code).items() if theirs != _code()]
+        raise InputError(
+            f"sweep: the scheduler {address} has no worker after {3 * PATIENCE} s;"
+            f" start some with `dask worker {address}`"
+        ) from None
+    other = [
+        worker for worker, theirs in client.run(_code).items() if theirs != _code()
+    ]
     if other:
-        raise InputError(f"sweep: the worker {other[0]} runs other code than this process; install the same version of pickllm everywhere")
+        raise InputError(
+            f"sweep: the worker {other[0]} runs other code than this process; install"
+            " the same version of pickllm everywhere"
+        )
 
 
 def _submitter(client):
@@ -70,10 +90,16 @@ def _submitter(client):
     sent = {}
 
     def submit(setting, chunk):
-        name = setting.inputs() if id(setting) not in sent else sent[id(setting)].key.removeprefix("setting-")
+        name = (
+            setting.inputs()
+            if id(setting) not in sent
+            else sent[id(setting)].key.removeprefix("setting-")
+        )
         if id(setting) not in sent:
             sent[id(setting)] = client.submit(_same, setting, key=f"setting-{name}")
-        return client.submit(_run, sent[id(setting)], chunk, key=f"chunk-{name}-{chunk}")
+        return client.submit(
+            _run, sent[id(setting)], chunk, key=f"chunk-{name}-{chunk}"
+        )
 
     return submit
 

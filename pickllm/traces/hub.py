@@ -22,11 +22,21 @@ from .summary import TraceSummary
 
 SCHEME = "hub:"
 #: Files of a shared dataset, in the order in which they are looked for.
-TRACE_FILES, SUMMARY_FILE, PRICE_FILE, NOTE_FILE, CARD = ("trace.parquet", "trace.csv"), "summary.json", "prices.csv", "trace.json", "README.md"
+TRACE_FILES, SUMMARY_FILE, PRICE_FILE, NOTE_FILE, CARD = (
+    ("trace.parquet", "trace.csv"),
+    "summary.json",
+    "prices.csv",
+    "trace.json",
+    "README.md",
+)
 TAG = "pickllm"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_ADDRESS = re.compile(r"hub:(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<revision>\S+))?", re.ASCII)
-#: A query's id may be this long; one that is longer, or holds a space, reads like the query itself.
+_ADDRESS = re.compile(
+    r"hub:(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<revision>\S+))?",
+    re.ASCII,
+)
+#: A query's id may be this long; one that is longer, or holds a space, reads like the
+#: query itself.
 LONGEST_ID = 64
 
 
@@ -40,7 +50,8 @@ class Shared:
         With the 40 hex digits of its commit.
     trace, summary, prices : pathlib.Path or None
     note : dict
-        What `push` recorded of the trace: ``limits``, ``fingerprint``; empty where nothing was.
+        What `push` recorded of the trace: ``limits``, ``fingerprint``; empty where
+        nothing was.
     """
 
     address: str
@@ -68,7 +79,10 @@ def parse(address):
     """
     found = _ADDRESS.fullmatch(str(address))
     if not found:
-        raise InputError(f"not a Hub address: {str(address)!r}; write hub:owner/name@revision, the revision being a commit's 40 hex digits")
+        raise InputError(
+            f"not a Hub address: {str(address)!r}; write hub:owner/name@revision, the"
+            " revision being a commit's 40 hex digits"
+        )
     return found["repo"], found["revision"]
 
 
@@ -86,7 +100,11 @@ def pinned(address, stacklevel=2):
     with _reported(repo, revision):
         commit = _api().dataset_info(repo, revision=revision).sha
     name = f"'{revision}' may move" if revision else "no revision was given"
-    warnings.warn(f"{address}: {name}; it now is {SCHEME}{repo}@{commit}, cite that", UnpinnedWarning, stacklevel=stacklevel)
+    warnings.warn(
+        f"{address}: {name}; it now is {SCHEME}{repo}@{commit}, cite that",
+        UnpinnedWarning,
+        stacklevel=stacklevel,
+    )
     return f"{SCHEME}{repo}@{commit}"
 
 
@@ -105,7 +123,8 @@ def download(address, stacklevel=2):
     Raises
     ------
     InputError
-        No such dataset or revision, a Hub that cannot be reached, or a dataset in another schema.
+        No such dataset or revision, a Hub that cannot be reached, or a dataset in
+        another schema.
     """
     address = pinned(address, stacklevel + 1)
     repo, commit = parse(address)
@@ -116,14 +135,33 @@ def download(address, stacklevel=2):
     try:
         note = json.loads(note.read_text("utf-8")) if note else {}
     except ValueError as error:
-        raise InputError(f"{address}: {NOTE_FILE} is not JSON ({error}); push the trace again") from error
-    return Shared(address, trace, files.get(SUMMARY_FILE), files.get(PRICE_FILE), note if isinstance(note, dict) else {})
+        raise InputError(
+            f"{address}: {NOTE_FILE} is not JSON ({error}); push the trace again"
+        ) from error
+    return Shared(
+        address,
+        trace,
+        files.get(SUMMARY_FILE),
+        files.get(PRICE_FILE),
+        note if isinstance(note, dict) else {},
+    )
 
 
-def push(data, repo, *, summary_only=False, licence="unknown", source="", private=False, with_text=False, min_cell=5):
+def push(
+    data,
+    repo,
+    *,
+    summary_only=False,
+    licence="unknown",
+    source="",
+    private=False,
+    with_text=False,
+    min_cell=5,
+):
     """Publish a trace, or its summary, as a dataset of the Hub, in one commit.
 
-    The token comes from the environment (``HF_TOKEN``, or what ``hf auth login`` stored) and must be one that may write.
+    The token comes from the environment (``HF_TOKEN``, or what ``hf auth login``
+    stored) and must be one that may write.
 
     Parameters
     ----------
@@ -138,9 +176,11 @@ def push(data, repo, *, summary_only=False, licence="unknown", source="", privat
     source : str
         Where the outcomes come from, for the card.
     private : bool
-        A dataset that only its owner may read. A public one is not made private by this.
+        A dataset that only its owner may read. A public one is not made private by
+        this.
     with_text : bool
-        Share further columns that are not numbers (prompts, responses), too; they are left out otherwise.
+        Share further columns that are not numbers (prompts, responses), too; they are
+        left out otherwise.
     min_cell : int
         For a summary made here, which is protected: see `TraceSummary.of`.
 
@@ -151,17 +191,27 @@ def push(data, repo, *, summary_only=False, licence="unknown", source="", privat
     Raises
     ------
     InputError
-        Ids that read like text, no token or one that may not write, a name that another dataset has.
+        Ids that read like text, no token or one that may not write, a name that another
+        dataset has.
     """
     if parse(f"{SCHEME}{repo}") != (repo, None):
         raise InputError(f"push: a dataset's name is owner/name, got {repo!r}")
     if not isinstance(data, TraceSummary):
-        data = data.sample_of or (TraceSummary.of(data, min_cell, protect=True) if summary_only else data)
-    files, disclosed = _summary_files(data) if isinstance(data, TraceSummary) else _trace_files(data, with_text)
+        data = data.sample_of or (
+            TraceSummary.of(data, min_cell, protect=True) if summary_only else data
+        )
+    files, disclosed = (
+        _summary_files(data)
+        if isinstance(data, TraceSummary)
+        else _trace_files(data, with_text)
+    )
     loaded = files.pop("fingerprint")
     files[CARD] = _card(repo, data, licence, source, loaded, disclosed).encode()
     with _reported(repo, None, writing=True):
-        return Pushed(f"{SCHEME}{repo}@{_commit(repo, files, private)}", (*disclosed, f"licence: {licence}", f"fingerprint: {loaded}"))
+        return Pushed(
+            f"{SCHEME}{repo}@{_commit(repo, files, private)}",
+            (*disclosed, f"licence: {licence}", f"fingerprint: {loaded}"),
+        )
 
 
 def _commit(repo, files, private):
@@ -170,19 +220,36 @@ def _commit(repo, files, private):
 
     token = get_token()
     if not token:
-        raise InputError(f"push: no token in the environment; make one that may write at {_endpoint()}/settings/tokens and set HF_TOKEN")
+        raise InputError(
+            "push: no token in the environment; make one that may write at"
+            f" {_endpoint()}/settings/tokens and set HF_TOKEN"
+        )
     api = _api(token)
     api.create_repo(repo, repo_type="dataset", private=private or None, exist_ok=True)
     info = api.dataset_info(repo)
     there = {f.rfilename for f in info.siblings or ()}
     if CARD in there and TAG not in (info.tags or ()):
-        raise InputError(f"push: {repo} holds another dataset, which a push would replace; choose a new name")
+        raise InputError(
+            f"push: {repo} holds another dataset, which a push would replace; choose a"
+            " new name"
+        )
     if private and not info.private:
-        raise InputError(f"push: {repo} is public already; make it private at {_endpoint()}/datasets/{repo}/settings, or choose a new name")
+        raise InputError(
+            f"push: {repo} is public already; make it private at"
+            f" {_endpoint()}/datasets/{repo}/settings, or choose a new name"
+        )
     old = {*TRACE_FILES, SUMMARY_FILE, PRICE_FILE, NOTE_FILE} & there - files.keys()
-    operations = [CommitOperationAdd(name, content) for name, content in files.items()] + [CommitOperationDelete(name) for name in sorted(old)]
+    operations = [
+        CommitOperationAdd(name, content) for name, content in files.items()
+    ] + [CommitOperationDelete(name) for name in sorted(old)]
     message = "Summary of a trace" if SUMMARY_FILE in files else "Trace"
-    return api.create_commit(repo, operations, commit_message=f"{message} (pickllm)", repo_type="dataset", parent_commit=info.sha).oid
+    return api.create_commit(
+        repo,
+        operations,
+        commit_message=f"{message} (pickllm)",
+        repo_type="dataset",
+        parent_commit=info.sha,
+    ).oid
 
 
 def _trace_files(trace, with_text):
@@ -190,39 +257,77 @@ def _trace_files(trace, with_text):
     from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
     frame = trace.to_frame()
-    text = [c for c in trace.extra if not (is_numeric_dtype(frame[c]) or is_bool_dtype(frame[c]))]
-    wordy = next((q for q in trace.query_id.tolist() if len(q) > LONGEST_ID or " " in q), None)
+    text = [
+        c
+        for c in trace.extra
+        if not (is_numeric_dtype(frame[c]) or is_bool_dtype(frame[c]))
+    ]
+    wordy = next(
+        (q for q in trace.query_id.tolist() if len(q) > LONGEST_ID or " " in q), None
+    )
     if wordy and not with_text:
         raise InputError(
-            f"push: query_id {wordy[:40]!r} reads like a query's text; give ids without spaces of at most {LONGEST_ID} characters, or say --with-text"
+            f"push: query_id {wordy[:40]!r} reads like a query's text; give ids without"
+            f" spaces of at most {LONGEST_ID} characters, or say --with-text"
         )
     left = [] if with_text else text
     content = io.BytesIO()
     frame.drop(columns=left).to_parquet(content, index=False)
-    note = {"format": 1, "name": trace.name, "fingerprint": trace.fingerprint(), "limits": vars(trace.limits)}
-    files = {TRACE_FILES[0]: content.getvalue(), NOTE_FILE: (json.dumps(note, indent=1) + "\n").encode(), "fingerprint": trace.fingerprint()}
+    note = {
+        "format": 1,
+        "name": trace.name,
+        "fingerprint": trace.fingerprint(),
+        "limits": vars(trace.limits),
+    }
+    files = {
+        TRACE_FILES[0]: content.getvalue(),
+        NOTE_FILE: (json.dumps(note, indent=1) + "\n").encode(),
+        "fingerprint": trace.fingerprint(),
+    }
     if trace.prices:
-        files[PRICE_FILE] = _price_table(trace.prices.values()).to_csv(index=False, lineterminator="\n").encode()
+        files[PRICE_FILE] = (
+            _price_table(trace.prices.values())
+            .to_csv(index=False, lineterminator="\n")
+            .encode()
+        )
     kept = [c for c in trace.extra if c not in left]
     columns = "ids, contexts and LLMs by name, accuracy, tokens, latency and cost"
-    disclosed = [f"every row: {trace.n_queries} queries by {len(trace.models)} LLMs, with {columns}"]
+    disclosed = [
+        f"every row: {trace.n_queries} queries by {len(trace.models)} LLMs, with"
+        f" {columns}"
+    ]
     disclosed += [f"further columns, as they are: {', '.join(kept)}"] if kept else []
-    disclosed += [f"left out as text: {', '.join(left)} (--with-text shares them)"] if left else []
+    disclosed += (
+        [f"left out as text: {', '.join(left)} (--with-text shares them)"]
+        if left
+        else []
+    )
     return files, disclosed
 
 
 def _summary_files(summary):
-    with tempfile.TemporaryDirectory() as folder:  # the file rounds; what is shared is what it holds
+    with (
+        tempfile.TemporaryDirectory() as folder
+    ):  # the file rounds; what is shared is what it holds
         path = pathlib.Path(folder) / SUMMARY_FILE
         summary.save(path)
-        content, fingerprint = path.read_bytes(), TraceSummary.load(path).sample().fingerprint()
+        content, fingerprint = (
+            path.read_bytes(),
+            TraceSummary.load(path).sample().fingerprint(),
+        )
     return {SUMMARY_FILE: content, "fingerprint": fingerprint}, summary.disclosed()
 
 
 def _price_table(prices):
     import pandas as pd
 
-    return pd.DataFrame([(p.model, p.vendor, p.input_usd, p.output_usd, p.as_of, p.source) for p in prices], columns=PRICE_COLUMNS)
+    return pd.DataFrame(
+        [
+            (p.model, p.vendor, p.input_usd, p.output_usd, p.as_of, p.source)
+            for p in prices
+        ],
+        columns=PRICE_COLUMNS,
+    )
 
 
 def _card(repo, data, licence, source, fingerprint, disclosed):
@@ -230,35 +335,81 @@ def _card(repo, data, licence, source, fingerprint, disclosed):
     import yaml
 
     whole = not isinstance(data, TraceSummary)
-    head = {"license": licence, "pretty_name": f"{data.name}: {'trace' if whole else 'summary of a trace'}", "tags": [TAG, "llm-routing"]}
-    head |= {"configs": [{"config_name": "default", "data_files": TRACE_FILES[0]}]} if whole else {"viewer": False}
+    head = {
+        "license": licence,
+        "pretty_name": f"{data.name}: {'trace' if whole else 'summary of a trace'}",
+        "tags": [TAG, "llm-routing"],
+    }
+    head |= (
+        {"configs": [{"config_name": "default", "data_files": TRACE_FILES[0]}]}
+        if whole
+        else {"viewer": False}
+    )
     if whole:
         counts = {c: int((data.context == c).sum()) for c in data.contexts}
-        means = {(c, m): data.accuracy[data.context == c, j].mean() for c in data.contexts for j, m in enumerate(data.models)}
+        means = {
+            (c, m): data.accuracy[data.context == c, j].mean()
+            for c in data.contexts
+            for j, m in enumerate(data.models)
+        }
     else:
         counts = {c: s["n_queries"] for c, s in data.contexts.items()}
-        means = {(c, m): s["rows"][m]["accuracy"][0] for c, s in data.contexts.items() for m in data.models}
-    table = [("context", "queries", *(f"accuracy of {m}" for m in data.models)), ("---",) * (2 + len(data.models))]
-    table += [(c, str(n), *(f"{means[c, m]:.3f}" for m in data.models)) for c, n in counts.items()]
-    schema = [("column", "unit"), ("---", "---"), ("query_id, context, model", "names"), ("accuracy", "in [0, 1]"),
-              ("input_tokens, output_tokens", "count"), ("latency_ms", "milliseconds"), ("cost_usd", "US dollars")]  # fmt: skip
+        means = {
+            (c, m): s["rows"][m]["accuracy"][0]
+            for c, s in data.contexts.items()
+            for m in data.models
+        }
+    table = [
+        ("context", "queries", *(f"accuracy of {m}" for m in data.models)),
+        ("---",) * (2 + len(data.models)),
+    ]
+    table += [
+        (c, str(n), *(f"{means[c, m]:.3f}" for m in data.models))
+        for c, n in counts.items()
+    ]
+    schema = [
+        ("column", "unit"),
+        ("---", "---"),
+        ("query_id, context, model", "names"),
+        ("accuracy", "in [0, 1]"),
+        ("input_tokens, output_tokens", "count"),
+        ("latency_ms", "milliseconds"),
+        ("cost_usd", "US dollars"),
+    ]
     listed = map(tuple, _price_table(data.prices.values()).astype(str).to_numpy())
     parts = [
         f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---",
         f"# {_cell(data.name)}",
-        f"{'Outcomes' if whole else 'Statistics of the outcomes'} of every LLM of a pool on every query; {'one row per query and LLM' if whole else 'no row'}.",
+        (
+            f"{'Outcomes' if whole else 'Statistics of the outcomes'} of every LLM of a"
+            " pool on every query;"
+            f" {'one row per query and LLM' if whole else 'no row'}."
+        ),
         "## Load it",
-        f'```python\nimport pickllm as pk\n\ntrace = pk.load_trace("{SCHEME}{repo}@REVISION")\n```',
-        "REVISION is the 40 hex digits of a commit of this dataset (Files, History); `pickllm push` printed them.",
+        (
+            "```python\nimport pickllm as pk\n\ntrace ="
+            f' pk.load_trace("{SCHEME}{repo}@REVISION")\n```'
+        ),
+        (
+            "REVISION is the 40 hex digits of a commit of this dataset (Files,"
+            " History); `pickllm push` printed them."
+        ),
         "## Queries and mean accuracy",
         _markdown(table),
         *(["## Schema of trace.parquet", _markdown(schema)] if whole else []),
         "## Prices",
-        _markdown([PRICE_COLUMNS, ("---",) * 6, *listed]) if data.prices else "Costs are as recorded.",
+        (
+            _markdown([PRICE_COLUMNS, ("---",) * 6, *listed])
+            if data.prices
+            else "Costs are as recorded."
+        ),
         "## What is disclosed",
         "\n".join(f"- {_cell(line)}" for line in disclosed),
         "## Provenance",
-        f"Source: {_cell(source) or 'not stated'}. Licence: {_cell(licence)}. Fingerprint of the trace as loaded (SHA-256): `{fingerprint}`.",
+        (
+            f"Source: {_cell(source) or 'not stated'}. Licence: {_cell(licence)}."
+            f" Fingerprint of the trace as loaded (SHA-256): `{fingerprint}`."
+        ),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -287,8 +438,17 @@ def _kept(repo, commit):
     from huggingface_hub import try_to_load_from_cache
 
     names = (NOTE_FILE, PRICE_FILE, SUMMARY_FILE, *TRACE_FILES)
-    paths = {n: try_to_load_from_cache(repo, n, os.environ.get("HF_HUB_CACHE"), commit, "dataset") for n in names}
-    here = {name: pathlib.Path(path) for name, path in paths.items() if isinstance(path, str)}
+    paths = {
+        n: try_to_load_from_cache(
+            repo, n, os.environ.get("HF_HUB_CACHE"), commit, "dataset"
+        )
+        for n in names
+    }
+    here = {
+        name: pathlib.Path(path)
+        for name, path in paths.items()
+        if isinstance(path, str)
+    }
     return here if here.keys() & {SUMMARY_FILE, *TRACE_FILES} else {}
 
 
@@ -296,17 +456,31 @@ def _fetched(repo, commit):
     """A commit's files, brought to this disk; the rows come last, so that where they are, all is."""
     from huggingface_hub import hf_hub_download
 
-    there = [f.rfilename for f in _api().dataset_info(repo, revision=commit).siblings or ()]
+    there = [
+        f.rfilename for f in _api().dataset_info(repo, revision=commit).siblings or ()
+    ]
     main = next((name for name in (*TRACE_FILES, SUMMARY_FILE) if name in there), None)
     if main is None:
         seen = sorted(name for name in there if not name.startswith("."))
-        listing = ", ".join(seen[:5]) + (f" and {len(seen) - 5} more" if len(seen) > 5 else "")
-        raise InputError(
-            f"{SCHEME}{repo}@{commit}: not a shared trace; it needs {TRACE_FILES[0]}, {TRACE_FILES[1]} or {SUMMARY_FILE}, "
-            f"and has {listing or 'no files'}. Download its file, bring it to the columns of a trace and load that"
+        listing = ", ".join(seen[:5]) + (
+            f" and {len(seen) - 5} more" if len(seen) > 5 else ""
         )
-    wanted = [name for name in (NOTE_FILE, PRICE_FILE) if name in there and main != SUMMARY_FILE] + [main]
-    at = {"repo_type": "dataset", "revision": commit, "cache_dir": os.environ.get("HF_HUB_CACHE"), "endpoint": _endpoint()}
+        raise InputError(
+            f"{SCHEME}{repo}@{commit}: not a shared trace; it needs {TRACE_FILES[0]},"
+            f" {TRACE_FILES[1]} or {SUMMARY_FILE}, and has {listing or 'no files'}."
+            " Download its file, bring it to the columns of a trace and load that"
+        )
+    wanted = [
+        name
+        for name in (NOTE_FILE, PRICE_FILE)
+        if name in there and main != SUMMARY_FILE
+    ] + [main]
+    at = {
+        "repo_type": "dataset",
+        "revision": commit,
+        "cache_dir": os.environ.get("HF_HUB_CACHE"),
+        "endpoint": _endpoint(),
+    }
     return {name: pathlib.Path(hf_hub_download(repo, name, **at)) for name in wanted}
 
 
@@ -316,19 +490,33 @@ def _reported(repo, revision, writing=False):
     from huggingface_hub import errors
 
     where = f"{SCHEME}{repo}" + (f"@{revision}" if revision else "")
-    transport = errors.HfHubHTTPError.__mro__[1]  # of the HTTP library that huggingface_hub uses
+    transport = errors.HfHubHTTPError.__mro__[
+        1
+    ]  # of the HTTP library that huggingface_hub uses
     try:
         yield
     except (InputError, BrokenPipeError):
         raise
     except errors.GatedRepoError as error:
-        raise InputError(f"{where}: its owner must let you in; ask at {_endpoint()}/datasets/{repo}, then set HF_TOKEN") from error
+        raise InputError(
+            f"{where}: its owner must let you in; ask at {_endpoint()}/datasets/{repo},"
+            " then set HF_TOKEN"
+        ) from error
     except errors.RepositoryNotFoundError as error:
-        move = "check the name; if it is private, set HF_TOKEN to a token that may read it"
-        move = "check the owner, and that the token may write there" if writing else move
-        raise InputError(f"{where}: no such dataset at {_endpoint()}; {move}") from error
+        move = (
+            "check the name; if it is private, set HF_TOKEN to a token that may read it"
+        )
+        move = (
+            "check the owner, and that the token may write there" if writing else move
+        )
+        raise InputError(
+            f"{where}: no such dataset at {_endpoint()}; {move}"
+        ) from error
     except errors.RevisionNotFoundError as error:
-        raise InputError(f"{where}: no such revision; its commits are listed at {_endpoint()}/datasets/{repo}/commits/main") from error
+        raise InputError(
+            f"{where}: no such revision; its commits are listed at"
+            f" {_endpoint()}/datasets/{repo}/commits/main"
+        ) from error
     except errors.HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else "nothing"
         moves = {
@@ -336,11 +524,30 @@ def _reported(repo, revision, writing=False):
             403: "the token may not do this: set HF_TOKEN to one that may",
             412: "someone else pushed meanwhile: push again",
         }
-        raise InputError(f"{where}: the Hub answered {status}; {moves.get(status, 'try again later')}") from error
-    except (transport, errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, errors.FileMetadataError, ConnectionError, TimeoutError) as error:
-        move = "check the network and HF_ENDPOINT" + ("" if writing else "; what was loaded once by its commit needs no network")
-        raise InputError(f"{where}: cannot reach {_endpoint()} ({type(error.__cause__ or error).__name__}); {move}") from error
+        raise InputError(
+            f"{where}: the Hub answered {status};"
+            f" {moves.get(status, 'try again later')}"
+        ) from error
+    except (
+        transport,
+        errors.LocalEntryNotFoundError,
+        errors.OfflineModeIsEnabled,
+        errors.FileMetadataError,
+        ConnectionError,
+        TimeoutError,
+    ) as error:
+        move = "check the network and HF_ENDPOINT" + (
+            "" if writing else "; what was loaded once by its commit needs no network"
+        )
+        raise InputError(
+            f"{where}: cannot reach {_endpoint()}"
+            f" ({type(error.__cause__ or error).__name__}); {move}"
+        ) from error
     except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise InputError(f"{where}: {_endpoint()} does not answer as a Hub does; check HF_ENDPOINT") from error
+        raise InputError(
+            f"{where}: {_endpoint()} does not answer as a Hub does; check HF_ENDPOINT"
+        ) from error
     except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(f"{where}: {' '.join(str(error).split())[:300]}; try again") from error
+        raise InputError(
+            f"{where}: {' '.join(str(error).split())[:300]}; try again"
+        ) from error

@@ -25,9 +25,18 @@ PROVENANCE = {
     "source": REPOSITORY,
     "commit": COMMIT,
     "folder": DAY,
-    "attribution": "Berkeley Function Calling Leaderboard (Gorilla project, UC Berkeley): statistics of its results of 2024-08-11",
-    "licence": "the leaderboard's README (ShishirPatil/gorilla, commit de8307b) releases all leaderboard statistics under Apache 2.0",
-    "content": "statistics only: counts, quantiles, correlations, means; no row, no prompt, no response",
+    "attribution": (
+        "Berkeley Function Calling Leaderboard (Gorilla project, UC Berkeley):"
+        " statistics of its results of 2024-08-11"
+    ),
+    "licence": (
+        "the leaderboard's README (ShishirPatil/gorilla, commit de8307b) releases all"
+        " leaderboard statistics under Apache 2.0"
+    ),
+    "content": (
+        "statistics only: counts, quantiles, correlations, means; no row, no prompt, no"
+        " response"
+    ),
 }
 
 #: Category of the leaderboard -> context of the study.
@@ -64,7 +73,10 @@ def cache_folder():
     """Where fetched files are kept: ``PICKLLM_CACHE``, else the user's cache folder."""
     import pooch
 
-    return pathlib.Path(os.environ.get("PICKLLM_CACHE") or pooch.os_cache("pickllm")) / NAME
+    return (
+        pathlib.Path(os.environ.get("PICKLLM_CACHE") or pooch.os_cache("pickllm"))
+        / NAME
+    )
 
 
 def fetch(url=None, folder=None, progress=True):
@@ -111,20 +123,39 @@ def fetch(url=None, folder=None, progress=True):
             source = pathlib.Path(url2pathname(urlsplit(url).path)) / path
             return _copied(source, target, registry[path])
         try:
-            pooch.retrieve(url + path, known_hash=registry[path], fname=target.name, path=target.parent)
+            pooch.retrieve(
+                url + path,
+                known_hash=registry[path],
+                fname=target.name,
+                path=target.parent,
+            )
         except requests.exceptions.RequestException as error:
             raise InputError(
-                f"cannot download {url + path} ({type(error).__name__}); check the network, or set PICKLLM_MIRROR to a mirror. "
-                f"What arrived is kept in {folder}: the same command goes on from there"
+                f"cannot download {url + path} ({type(error).__name__}); check the"
+                " network, or set PICKLLM_MIRROR to a mirror. What arrived is kept in"
+                f" {folder}: the same command goes on from there"
             ) from error
-        except ValueError as error:  # pooch: the hash of the download differs, and it was deleted
+        except (
+            ValueError
+        ) as error:  # pooch: the hash of the download differs, and it was deleted
             raise _differs(url + path, registry[path]) from error
         except OSError as error:
-            raise InputError(f"cannot write {target}: {error.strerror or error}; free some space or set PICKLLM_CACHE") from error
+            raise InputError(
+                f"cannot write {target}: {error.strerror or error}; free some space or"
+                " set PICKLLM_CACHE"
+            ) from error
 
     with ThreadPoolExecutor(8) as threads:
         try:
-            list(tqdm(threads.map(one, registry), total=len(registry), desc=f"fetch {NAME}", unit="file", disable=not progress))
+            list(
+                tqdm(
+                    threads.map(one, registry),
+                    total=len(registry),
+                    desc=f"fetch {NAME}",
+                    unit="file",
+                    disable=not progress,
+                )
+            )
         except BaseException:
             threads.shutdown(cancel_futures=True)
             raise
@@ -133,8 +164,9 @@ def fetch(url=None, folder=None, progress=True):
 
 def _differs(where, expected):
     return InputError(
-        f"checksum of {where} differs from the pinned SHA-256 {expected[:12]}...; the source has changed or the download is damaged: "
-        "try again, or use another mirror"
+        f"checksum of {where} differs from the pinned SHA-256 {expected[:12]}...; the"
+        " source has changed or the download is damaged: try again, or use another"
+        " mirror"
     )
 
 
@@ -146,7 +178,10 @@ def _copied(source, target, sha):
     if target.exists() and hashlib.sha256(target.read_bytes()).hexdigest() == sha:
         return
     if not source.exists():
-        raise MissingFileError(f"no file {source}; PICKLLM_MIRROR must hold the repository's layout, folder {DAY} and all below it")
+        raise MissingFileError(
+            f"no file {source}; PICKLLM_MIRROR must hold the repository's layout,"
+            f" folder {DAY} and all below it"
+        )
     content = source.read_bytes()
     if hashlib.sha256(content).hexdigest() != sha:
         raise _differs(source, sha)
@@ -161,9 +196,15 @@ def fetched():
 
 def _json_lines(path):
     try:
-        return [json.loads(line) for line in path.read_text("utf-8").split("\n") if line.strip()]
+        return [
+            json.loads(line)
+            for line in path.read_text("utf-8").split("\n")
+            if line.strip()
+        ]
     except ValueError as error:
-        raise InputError(f"{path}: not JSON lines ({error}); fetch the files again") from error
+        raise InputError(
+            f"{path}: not JSON lines ({error}); fetch the files again"
+        ) from error
 
 
 def read_category(folder, model, category):
@@ -188,10 +229,21 @@ def read_category(folder, model, category):
     queries, (stated, *failures) = _json_lines(result), _json_lines(score)
     failed = {failure["id"] for failure in failures}
     if not failed <= set(range(1, len(queries) + 1)):
-        raise InputError(f"{score}: failure {max(failed)} names no query of {len(queries)}; fetch the files again")
+        raise InputError(
+            f"{score}: failure {max(failed)} names no query of {len(queries)}; fetch"
+            " the files again"
+        )
     correct = len(queries) - len(failed)
-    if correct != stated["correct_count"] or len(queries) != stated["total_count"] or abs(correct / len(queries) - stated["accuracy"]) > 1e-9:
-        raise InputError(f"{score}: states {stated['correct_count']} of {stated['total_count']} correct, its rows give {correct} of {len(queries)}; fetch the files again")
+    if (
+        correct != stated["correct_count"]
+        or len(queries) != stated["total_count"]
+        or abs(correct / len(queries) - stated["accuracy"]) > 1e-9
+    ):
+        raise InputError(
+            f"{score}: states {stated['correct_count']} of {stated['total_count']}"
+            f" correct, its rows give {correct} of {len(queries)}; fetch the files"
+            " again"
+        )
     return [
         {
             "query_id": query["id"],
@@ -220,6 +272,13 @@ def read(folder=None, pool=NAME):
 
     folder = pathlib.Path(folder or cache_folder())
     declared, prices = declared_pools()[pool], read_prices()
-    rows = [row for category in CONTEXTS for model in declared["models"] for row in read_category(folder, model, category)]
+    rows = [
+        row
+        for category in CONTEXTS
+        for model in declared["models"]
+        for row in read_category(folder, model, category)
+    ]
     limits = declare_limits(declared["models"], prices, declared)
-    return Trace.from_frame(pd.DataFrame(rows), prices, limits, declared["models"], name=f"{pool}-rows")
+    return Trace.from_frame(
+        pd.DataFrame(rows), prices, limits, declared["models"], name=f"{pool}-rows"
+    )

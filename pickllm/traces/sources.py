@@ -11,7 +11,8 @@ from ..core.pool import Limits, declared_pools
 from .summary import TraceSummary
 from ..core.trace import read_trace
 
-#: Queries per context in the bundled sample, and its seed: the bundled trace is one fixed sample.
+#: Queries per context in the bundled sample, and its seed: the bundled trace is one
+#: fixed sample.
 BUNDLED_QUERIES, BUNDLED_SEED = 5000, 0
 
 
@@ -32,8 +33,9 @@ def load_trace(name, prices=None, limits=None):
     Parameters
     ----------
     name : str or path
-        A name of `list_traces` (the bundled ones need nothing; those that end in ``-rows`` need
-        `pickllm fetch` once), or a path (.csv, .parquet, or a summary .json).
+        A name of `list_traces` (the bundled ones need nothing; those that end in
+        ``-rows`` need `pickllm fetch` once), or a path (.csv, .parquet, or a summary
+        .json).
     prices : path or dict of str to Price, optional
         For a file, or a trace of the Hub: the price list for its models.
     limits : Limits, optional
@@ -58,7 +60,10 @@ def load_trace(name, prices=None, limits=None):
         return TraceSummary.load(text).sample(BUNDLED_QUERIES, BUNDLED_SEED)
     if pathlib.Path(text).suffix or pathlib.Path(text).exists():
         return read_trace(text, prices, limits)
-    raise InputError(f"unknown trace {text!r}; a path ends in .csv, .parquet or .json, and of names {nearest(text, list_traces())}")
+    raise InputError(
+        f"unknown trace {text!r}; a path ends in .csv, .parquet or .json, and of names"
+        f" {nearest(text, list_traces())}"
+    )
 
 
 def _shared(address, prices, limits):
@@ -68,24 +73,50 @@ def _shared(address, prices, limits):
     name = f"{repo}@{commit[:12]}"
     try:
         if files.summary:
-            return replace(TraceSummary.load(files.summary).sample(BUNDLED_QUERIES, BUNDLED_SEED), name=name)
-        recorded = Limits(**files.note["limits"]) if "limits" in files.note and prices is None else None
-        trace = replace(read_trace(files.trace, files.prices if prices is None else prices, limits or recorded), name=name)
+            return replace(
+                TraceSummary.load(files.summary).sample(BUNDLED_QUERIES, BUNDLED_SEED),
+                name=name,
+            )
+        recorded = (
+            Limits(**files.note["limits"])
+            if "limits" in files.note and prices is None
+            else None
+        )
+        trace = replace(
+            read_trace(
+                files.trace,
+                files.prices if prices is None else prices,
+                limits or recorded,
+            ),
+            name=name,
+        )
     except (InputError, MissingFileError, TypeError) as error:
         there = str(error).replace(str((files.trace or files.summary).parent), repo)
-        remedy = "its columns must be those of a trace: download it, convert it and load the file"
-        raise InputError(f"{files.address}: a dataset in another schema ({there}); {remedy}") from error
-    if prices is None and limits is None and files.note.get("fingerprint", trace.fingerprint()) != trace.fingerprint():
+        remedy = (
+            "its columns must be those of a trace: download it, convert it and load the"
+            " file"
+        )
         raise InputError(
-            f"{files.address}: not the trace that was pushed (its fingerprint differs from trace.json's); "
-            "ask its owner to push it again, or give prices= to load it as it is"
+            f"{files.address}: a dataset in another schema ({there}); {remedy}"
+        ) from error
+    if (
+        prices is None
+        and limits is None
+        and files.note.get("fingerprint", trace.fingerprint()) != trace.fingerprint()
+    ):
+        raise InputError(
+            f"{files.address}: not the trace that was pushed (its fingerprint differs"
+            " from trace.json's); ask its owner to push it again, or give prices= to"
+            " load it as it is"
         )
     return trace
 
 
 @functools.lru_cache(maxsize=4)
 def _bundled(name):
-    return replace(bundled_summary(name).sample(BUNDLED_QUERIES, BUNDLED_SEED), name=name)
+    return replace(
+        bundled_summary(name).sample(BUNDLED_QUERIES, BUNDLED_SEED), name=name
+    )
 
 
 def bundled_summary(name):

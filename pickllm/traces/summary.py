@@ -29,7 +29,24 @@ VARIABLES = ("input_tokens", "output_tokens", "latency_ms")
 #: Also of a trace that brought its own costs, which no price list gives back.
 OWN_COST = "cost_usd"
 #: Probabilities of the stored quantiles: fine in both tails.
-GRID = (0, .005, .01, .02, .03, .05, *(round(x, 2) for x in np.arange(.1, .91, .05)), .925, .95, .96, .97, .98, .985, .99, .995, 1)  # fmt: skip
+GRID = (
+    0,
+    0.005,
+    0.01,
+    0.02,
+    0.03,
+    0.05,
+    *(round(x, 2) for x in np.arange(0.1, 0.91, 0.05)),
+    0.925,
+    0.95,
+    0.96,
+    0.97,
+    0.98,
+    0.985,
+    0.99,
+    0.995,
+    1,
+)
 MAX_LEVELS = 11
 FORMAT = 1
 
@@ -45,9 +62,10 @@ class TraceSummary:
     limits : Limits
     prices : dict of str to Price
     contexts : dict
-        Context -> ``{"n_queries", "levels", "patterns", "cells", "rows"}``: accuracy levels (values);
-        patterns as ``[level of each LLM..., count]``; cells ``{model: {level: {"n", "quantiles",
-        "correlation"}}}``; and means and standard deviations of the rows, kept to check a sample against.
+        Context -> ``{"n_queries", "levels", "patterns", "cells", "rows"}``: accuracy
+        levels (values); patterns as ``[level of each LLM..., count]``; cells ``{model:
+        {level: {"n", "quantiles", "correlation"}}}``; and means and standard deviations
+        of the rows, kept to check a sample against.
     provenance : dict
         Source, licence and whatever else its reader needs.
     """
@@ -67,27 +85,48 @@ class TraceSummary:
         ----------
         trace : Trace
         min_cell : int
-            A cell (LLM and accuracy level in a context) with fewer queries gives no quantiles of its
-            own, which would be its rows; it takes those of all the LLM's answers in the context.
+            A cell (LLM and accuracy level in a context) with fewer queries gives no
+            quantiles of its own, which would be its rows; it takes those of all the
+            LLM's answers in the context.
         provenance : dict, optional
         protect : bool
-            Let no number speak for fewer than `min_cell` queries (see above), for outcomes that are not public.
+            Let no number speak for fewer than `min_cell` queries (see above), for
+            outcomes that are not public.
         """
         if not (isinstance(min_cell, int) and min_cell >= 1 + protect):
-            raise InputError(f"summary: min_cell must be a whole number >= {1 + protect}, got {min_cell!r}; 5 is usual")
+            raise InputError(
+                f"summary: min_cell must be a whole number >= {1 + protect}, got"
+                f" {min_cell!r}; 5 is usual"
+            )
         parts = {c: trace.select(context=c) for c in trace.contexts}
         for c, part in parts.items():
             if part.n_queries < min_cell:
                 raise InputError(
-                    f"summary: context '{c}' must have at least {min_cell} queries, got {part.n_queries}, whose quantiles would be its rows; "
-                    "leave it out, or lower min_cell"
+                    f"summary: context '{c}' must have at least {min_cell} queries, got"
+                    f" {part.n_queries}, whose quantiles would be its rows; leave it"
+                    " out, or lower min_cell"
                 )
         variables = VARIABLES if _priced(trace) else (*VARIABLES, OWN_COST)
-        contexts = {c: _context_summary(part, min_cell, variables, protect) for c, part in parts.items()}
+        contexts = {
+            c: _context_summary(part, min_cell, variables, protect)
+            for c, part in parts.items()
+        }
         # a digest of all rows would let whoever knows all but one of them try that one
         whole = {} if protect else {"trace_sha256": trace.fingerprint()}
-        note = {"trace": trace.name} | whole | {"min_cell": min_cell} | ({"protected": True} if protect else {})
-        return cls(trace.name, trace.models, trace.limits, trace.prices, contexts, note | (provenance or {}))
+        note = (
+            {"trace": trace.name}
+            | whole
+            | {"min_cell": min_cell}
+            | ({"protected": True} if protect else {})
+        )
+        return cls(
+            trace.name,
+            trace.models,
+            trace.limits,
+            trace.prices,
+            contexts,
+            note | (provenance or {}),
+        )
 
     def disclosed(self):
         """What whoever reads the summary learns, as sentences, one a context."""
@@ -95,21 +134,40 @@ class TraceSummary:
         lines = []
         for context, s in self.contexts.items():
             counts = [pattern[-1] for pattern in s["patterns"]]
-            sizes = [cell["n"] for levels in s["cells"].values() for cell in levels.values()]
+            sizes = [
+                cell["n"] for levels in s["cells"].values() for cell in levels.values()
+            ]
             cost = ", cost" if OWN_COST in _variables(s) else ""
             lines.append(
-                f"context '{context}': {s['n_queries']} queries; {len(counts)} joint accuracy patterns, the rarest of {min(counts)} queries; "
-                f"quantiles, means and correlations of tokens{cost} and latency in {len(sizes)} cells, the smallest of {min(sizes)}"
+                f"context '{context}': {s['n_queries']} queries; {len(counts)} joint"
+                f" accuracy patterns, the rarest of {min(counts)} queries; quantiles,"
+                f" means and correlations of tokens{cost} and latency in {len(sizes)}"
+                f" cells, the smallest of {min(sizes)}"
             )
         if self.provenance.get("protected"):
-            hidden = f"every pattern, quantile and level of accuracy speaks for at least {k} queries"
+            hidden = (
+                f"every pattern, quantile and level of accuracy speaks for at least {k}"
+                " queries"
+            )
             return (*lines, f"{hidden}; names of LLMs and contexts stand as they are")
-        return (*lines, "not protected: rare patterns are counted as they are, and the outermost quantiles are single queries' own values")
+        return (
+            *lines,
+            (
+                "not protected: rare patterns are counted as they are, and the"
+                " outermost quantiles are single queries' own values"
+            ),
+        )
 
     def shift(self, trace):
         """The largest difference between an LLM's mean accuracy in a context of the trace and here; protection moves it."""
-        parts = {c: trace.select(context=c).accuracy.mean(axis=0) for c in self.contexts}
-        return max(abs(s["rows"][m]["accuracy"][0] - parts[c][j]) for c, s in self.contexts.items() for j, m in enumerate(self.models))
+        parts = {
+            c: trace.select(context=c).accuracy.mean(axis=0) for c in self.contexts
+        }
+        return max(
+            abs(s["rows"][m]["accuracy"][0] - parts[c][j])
+            for c, s in self.contexts.items()
+            for j, m in enumerate(self.models)
+        )
 
     def save(self, path):
         """Write the summary as JSON."""
@@ -122,7 +180,9 @@ class TraceSummary:
                 "provenance": self.provenance,
                 "models": list(self.models),
                 "limits": vars(self.limits),
-                "prices": [{f: getattr(p, f) for f in fields} for p in self.prices.values()],
+                "prices": [
+                    {f: getattr(p, f) for f in fields} for p in self.prices.values()
+                ],
                 "grid": list(GRID),
                 "contexts": {c: _compact(s) for c, s in self.contexts.items()},
             },
@@ -138,11 +198,16 @@ class TraceSummary:
         """
         path = pathlib.Path(path)
         if not path.exists():
-            raise MissingFileError(f"no summary {path}; write one with `pickllm summarise FILE`")
+            raise MissingFileError(
+                f"no summary {path}; write one with `pickllm summarise FILE`"
+            )
         try:
             content = json.loads(path.read_text("utf-8"))
             if content["format"] != FORMAT or tuple(content["grid"]) != GRID:
-                raise InputError(f"{path}: summary of format {content['format']}, this version reads {FORMAT}; write it again with `pickllm summarise`")
+                raise InputError(
+                    f"{path}: summary of format {content['format']}, this version reads"
+                    f" {FORMAT}; write it again with `pickllm summarise`"
+                )
             summary = cls(
                 content["name"],
                 tuple(content["models"]),
@@ -156,7 +221,10 @@ class TraceSummary:
         except InputError:
             raise
         except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-            raise InputError(f"{path}: not a trace summary ({type(error).__name__}: {error}); write it again with `pickllm summarise`") from error
+            raise InputError(
+                f"{path}: not a trace summary ({type(error).__name__}: {error}); write"
+                " it again with `pickllm summarise`"
+            ) from error
 
     def sample(self, n_queries=5000, seed=0):
         """A trace of the same law: patterns first, then tokens and latency by copula and quantile function.
@@ -175,14 +243,22 @@ class TraceSummary:
             Costs are priced from the sampled tokens, or sampled where the trace brought its own.
         """
         if not n_queries >= 1:
-            raise InputError(f"sample: n_queries must be >= 1, got {n_queries!r}; it counts queries per context")
-        parts = [_sample_context(s, self.models, n_queries, np.random.default_rng([seed, i])) for i, s in enumerate(self.contexts.values())]
+            raise InputError(
+                f"sample: n_queries must be >= 1, got {n_queries!r}; it counts queries"
+                " per context"
+            )
+        parts = [
+            _sample_context(s, self.models, n_queries, np.random.default_rng([seed, i]))
+            for i, s in enumerate(self.contexts.values())
+        ]
         columns = {v: np.concatenate([p[v] for p in parts]) for v in parts[0]}
         own = columns.pop(OWN_COST, None)
         names = list(self.contexts)
         trace = Trace(
             models=self.models,
-            query_id=np.array([f"{c}-{i:05d}" for c in names for i in range(n_queries)]),
+            query_id=np.array(
+                [f"{c}-{i:05d}" for c in names for i in range(n_queries)]
+            ),
             context=np.repeat(names, n_queries),
             cost_usd=np.zeros_like(columns["accuracy"]) if own is None else own,
             prices=self.prices,
@@ -197,7 +273,9 @@ class TraceSummary:
 def _priced(trace):
     """Whether the price list gives the costs back, as it does unless the trace brought its own."""
     known = all(m in trace.prices for m in trace.models)
-    return known and np.allclose(trace.reprice(trace.prices).cost_usd, trace.cost_usd, rtol=1e-9, atol=0)
+    return known and np.allclose(
+        trace.reprice(trace.prices).cost_usd, trace.cost_usd, rtol=1e-9, atol=0
+    )
 
 
 def _variables(context):
@@ -219,9 +297,10 @@ def _levels(accuracy):
 def _merged(codes, least):
     """Codes in which every joint pattern stands for at least `least` queries.
 
-    The rarest pattern takes the codes of its nearest, until none is rarer than `least`; distance is the
-    number of levels between two patterns, over all LLMs. Among equally near ones it takes the one that
-    best makes up for what earlier merging moved the LLMs' mean levels by, then the commonest.
+    The rarest pattern takes the codes of its nearest, until none is rarer than `least`;
+    distance is the number of levels between two patterns, over all LLMs. Among equally
+    near ones it takes the one that best makes up for what earlier merging moved the
+    LLMs' mean levels by, then the commonest.
 
     Parameters
     ----------
@@ -233,8 +312,14 @@ def _merged(codes, least):
     >>> _merged(np.array([[0, 0]] * 5 + [[0, 1]] * 6 + [[1, 1]]), 5)[-1].tolist()
     [0, 1]
     """
-    patterns, member, counts = np.unique(codes, axis=0, return_inverse=True, return_counts=True)
-    becomes, counts, moved = np.arange(len(patterns)), counts.astype(float), np.zeros(codes.shape[1])
+    patterns, member, counts = np.unique(
+        codes, axis=0, return_inverse=True, return_counts=True
+    )
+    becomes, counts, moved = (
+        np.arange(len(patterns)),
+        counts.astype(float),
+        np.zeros(codes.shape[1]),
+    )
     while len(patterns) > 1 and counts.min() < least:
         rare = int(counts.argmin())
         distance = np.abs(patterns - patterns[rare]).sum(axis=1).astype(float)
@@ -271,7 +356,9 @@ def _common_levels(values, codes, least):
         gap[rare] = np.inf
         near = int(gap.argmin())
         if queries[near] < least:
-            values[levels[near]] = np.average(values[levels[[rare, near]]], weights=answers[[rare, near]])
+            values[levels[near]] = np.average(
+                values[levels[[rare, near]]], weights=answers[[rare, near]]
+            )
         codes[codes == levels[rare]] = levels[near]
 
 
@@ -287,7 +374,9 @@ def _microaggregated(data, least):
     """Each row's values, in groups of at least `least` neighbours, as their group's mean."""
     out = np.empty_like(data)
     for row, values in zip(out, data):
-        for group in np.array_split(np.argsort(values, kind="stable"), max(1, len(values) // least)):
+        for group in np.array_split(
+            np.argsort(values, kind="stable"), max(1, len(values) // least)
+        ):
             row[group] = values[group].mean()
     return out
 
@@ -307,11 +396,17 @@ def _context_summary(trace, min_cell, variables, protect):
         cells[model] = {}
         for level in np.unique(codes[:, j]):
             mine = codes[:, j] == level
-            cell = _cell(data[:, mine] if mine.sum() >= min_cell else data, min_cell if protect else 1)
+            cell = _cell(
+                data[:, mine] if mine.sum() >= min_cell else data,
+                min_cell if protect else 1,
+            )
             cells[model][int(level)] = {"n": int(mine.sum())} | cell
     rows = {
         model: {
-            v: [float(getattr(trace, v)[:, j].mean()), float(getattr(trace, v)[:, j].std())]
+            v: [
+                float(getattr(trace, v)[:, j].mean()),
+                float(getattr(trace, v)[:, j].std()),
+            ]
             for v in ("accuracy", "cost_usd", *VARIABLES)
         }
         for j, model in enumerate(trace.models)
@@ -354,13 +449,21 @@ def _compact(context):
         }
         for m, levels in context["cells"].items()
     }
-    rows = {m: {v: [float(f"{x:.8g}") for x in pair] for v, pair in r.items()} for m, r in context["rows"].items()}
+    rows = {
+        m: {v: [float(f"{x:.8g}") for x in pair] for v, pair in r.items()}
+        for m, r in context["rows"].items()
+    }
     return context | {"cells": cells, "rows": rows}
 
 
 def _expanded(context):
     """JSON has string keys only; accuracy levels are numbers again."""
-    return context | {"cells": {m: {int(k): c for k, c in levels.items()} for m, levels in context["cells"].items()}}
+    return context | {
+        "cells": {
+            m: {int(k): c for k, c in levels.items()}
+            for m, levels in context["cells"].items()
+        }
+    }
 
 
 def _sample_context(context, models, n, rng):
@@ -368,11 +471,17 @@ def _sample_context(context, models, n, rng):
 
     patterns, variables = np.array(context["patterns"]), _variables(context)
     share = np.cumsum(patterns[:, -1]) / patterns[:, -1].sum()
-    drawn = np.searchsorted(share, (np.arange(n) + rng.random()) / n, side="right").clip(max=len(share) - 1)
+    drawn = np.searchsorted(
+        share, (np.arange(n) + rng.random()) / n, side="right"
+    ).clip(max=len(share) - 1)
     codes = patterns[rng.permutation(drawn), :-1]
-    out = {v: np.empty((n, len(models))) for v in variables} | {"accuracy": np.array(context["levels"])[codes]}
+    out = {v: np.empty((n, len(models))) for v in variables} | {
+        "accuracy": np.array(context["levels"])[codes]
+    }
     for j, model in enumerate(models):
-        normal = rng.standard_normal((len(variables), n))  # drawn for all, so that one cell's size moves no other's draws
+        normal = rng.standard_normal(
+            (len(variables), n)
+        )  # drawn for all, so that one cell's size moves no other's draws
         for level, cell in context["cells"][model].items():
             mine = codes[:, j] == level
             u = ndtr(_factor(cell["correlation"]) @ normal[:, mine])
