@@ -192,7 +192,9 @@ def draw(engines, sizes):
     )
     sns.barplot(engines, x="ns", y="engine", hue="learner", ax=axes[0], palette="gray")
     axes[0].set(xscale="log", xlabel="ns per decision", ylabel="")
-    for axis, varied in zip(axes[1:], ("LLMs", "queries", "sessions", "threads")):
+    for axis, varied in zip(
+        axes[1:], ("LLMs", "queries", "sessions", "threads"), strict=True
+    ):
         part = sizes[sizes.varied == varied]
         sns.lineplot(
             part,

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 import pickllm as pk
-from pickllm.engine import kernels, streams
 from pickllm.core.compiled import setting
 from pickllm.core.sessions import bound, outcome_table
+from pickllm.engine import kernels, streams
 
 from . import peers
 from .timing import interleaved, summary
@@ -79,7 +79,7 @@ def in_c(library, learner, unit, sessions, queries, seed, marks):
         np.empty((sessions, len(marks), 4)),
         np.empty((2, sessions), np.int64),
     )
-    pointer = lambda array: array.ctypes.data_as(ctypes.c_void_p)  # noqa: E731
+    pointer = lambda array: array.ctypes.data_as(ctypes.c_void_p)
     run = library.qlearning if numbers.values else library.automaton
     size = ctypes.c_int64
     run(
@@ -122,7 +122,7 @@ def measure(repetitions=5):
         block, size = slice(0, SESSIONS), SESSIONS * QUERIES
         ours = lambda m, n_jobs=1: kernels.replay(
             unit, numbers, block, QUERIES, 0, "bootstrap", m, n_jobs
-        )  # noqa: B023, E731
+        )
         candidates = {
             "compiled, choices and 100 checkpoints": (size, lambda: ours(marks)),
             "compiled, choices alone": (size, lambda: ours(two)),
@@ -154,6 +154,7 @@ def measure(repetitions=5):
                 kernels.replay(
                     unit, numbers, slice(0, 99), 300, 3, "bootstrap", marks[:30]
                 ),
+                strict=True,
             ):
                 np.testing.assert_array_equal(a, b)
             candidates["C, choices and 100 checkpoints"] = (

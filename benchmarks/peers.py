@@ -32,7 +32,7 @@ def notebook_qlearning(unit, queries, rate=0.1, epsilon=0.1, seed=0):
 
 
 def river_greedy(unit, queries, epsilon=0.1, seed=0):
-    """river's epsilon-greedy bandit: pull, then update."""
+    """River's epsilon-greedy bandit: pull, then update."""
     from river import bandit
 
     rng = np.random.default_rng(seed)

@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 
 import pickllm as pk
-from pickllm.engine import kernels
-
 from pickllm.core.compiled import setting
+from pickllm.engine import kernels
 
 from .engine import LEARNERS
 from .timing import interleaved, summary
@@ -129,7 +128,9 @@ def live(repetitions=5, decisions=5000):
             rng.uniform(300, 3000, decisions).tolist(),
         )
 
-        def run(learner=learner, outcomes=list(zip(accuracy, cost, latency))):  # noqa: B006
+        def run(
+            learner=learner, outcomes=list(zip(accuracy, cost, latency, strict=True))
+        ):
             router = pk.Router(
                 ["a", "b", "c", "d"],
                 learner,

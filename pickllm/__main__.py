@@ -38,7 +38,7 @@ def main(argv=None):
 
 
 def _one_line(usual):
-    """A warning of the kit's own as one line on standard error; any other as usual."""
+    """Return a warning of the kit's own as one line on standard error; any other as usual."""
 
     def show(message, category, *place, **options):
         if issubclass(category, UnpinnedWarning):
@@ -50,7 +50,7 @@ def _one_line(usual):
 
 
 def parser():
-    """The commands and their options."""
+    """Return the commands and their options."""
     top = argparse.ArgumentParser(
         prog="pickllm",
         description="PickLLM, reproduced: online routing of queries between LLMs.",
@@ -426,8 +426,8 @@ def parser():
 
 
 def _traces(arguments):
-    from .traces import leaderboard
     from .core.pool import declared_pools
+    from .traces import leaderboard
     from .traces.sources import list_traces
 
     for name in list_traces():
@@ -444,9 +444,9 @@ def _traces(arguments):
 
 
 def _check(arguments):
+    from .core.trace import find_problems, read_frame
     from .traces.hub import SCHEME
     from .traces.sources import load_trace
-    from .core.trace import find_problems, read_frame
 
     first, shared = (
         (2 if arguments.file.endswith(".csv") else 1),
@@ -570,8 +570,8 @@ def _by_llm(option, given):
 
 
 def _summarise(arguments):
-    from .traces import leaderboard
     from .core.pool import declared_pools
+    from .traces import leaderboard
     from .traces.sources import load_trace
     from .traces.summary import TraceSummary
 
@@ -598,8 +598,8 @@ def _summarise(arguments):
             f" most {summary.shift(trace):.3f}."
         )
     if bundled:  # what a session does on the rows, kept so that the sample can be held against it without them
-        from .files import write_csv
         from .analysis.outcomes import lock_shares
+        from .files import write_csv
 
         write_csv(
             path.with_name(path.name.replace(".summary.json", ".rows-replay.csv")),
@@ -719,9 +719,9 @@ def _parameter(text):
 
 
 def _folder(trace, size):
-    """The record's folder for the default study; one of its own for any other."""
-    from .traces import hub
+    """Return the record's folder for the default study; one of its own for any other."""
     from .study.runs import SIZES
+    from .traces import hub
 
     if trace == DEFAULT_TRACE:
         name = ""
@@ -750,7 +750,7 @@ def _folder(trace, size):
 
 
 def _pinned(arguments):
-    """The trace's name as a run may record it: a study is made on a commit of the Hub and on nothing that moves."""
+    """Return the trace's name as a run may record it: a study is made on a commit of the Hub and on nothing that moves."""
     from .traces import hub
 
     if not arguments.trace.startswith(hub.SCHEME):
@@ -769,8 +769,8 @@ def _pinned(arguments):
 
 
 def _common(arguments):
-    from .traces import leaderboard
     from .core.pool import declared_pools
+    from .traces import leaderboard
     from .traces.sources import load_trace
 
     if (
@@ -804,9 +804,9 @@ def _execute(planned, folder, arguments):
 
 def _study(arguments, folder, record=True):
     """Every run of the study that is not done, then the report; the default study also renews the record."""
+    from .files import root
     from .publish import receipts, report
     from .study import runner
-    from .files import root
     from .study.runs import study_runs
 
     start = time.perf_counter()

@@ -21,7 +21,7 @@ class UnpinnedWarning(UserWarning):
 
 
 def nearest(word, known):
-    """The tail of an error about an unknown name: what is known, and the likeliest meant.
+    """Return the tail of an error about an unknown name: what is known, and the likeliest meant.
 
     Examples
     --------

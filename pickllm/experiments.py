@@ -20,7 +20,6 @@ from .beyond.bandits import (
     ThompsonGaussian,
 )
 from .beyond.contextual import LinUCB, PerContext
-from .errors import InputError, nearest
 from .beyond.identification import LUCB, SuccessiveElimination, TrackAndStop
 from .core.learners import (
     Always,
@@ -34,6 +33,7 @@ from .core.learners import (
 )
 from .core.locking import GreedyUnchanged, MaxProbability
 from .core.reward import Reward
+from .errors import InputError, nearest
 
 #: Learning rates of both learners, and the one at which sessions are compared
 #: (READINGS.md, "learning rates").
@@ -129,14 +129,14 @@ def routers(learning_rate=RATE):
 
 
 def reward(weights=MAIN_WEIGHTS, form="ratio"):
-    """The reward of a named weight setting."""
+    """Return the reward of a named weight setting."""
     if weights not in WEIGHTS:
         raise InputError(f"unknown weights {weights!r}; {nearest(weights, WEIGHTS)}")
     return Reward(form=form, w_cost=WEIGHTS[weights])
 
 
 def readings(trace):
-    """The variants that the readings notebook compares: name -> (trace, reward, {name: learner}, lock rules).
+    """Return the variants that the readings notebook compares: name -> (trace, reward, {name: learner}, lock rules).
 
     The first is the study's own; each other one changes one open point.
     """
@@ -185,7 +185,7 @@ def readings(trace):
 
 
 def scenarios(trace, reward, context, queries):
-    """What may happen to sessions of a context halfway: name -> (joined trace, order, delay of feedback)."""
+    """Return what may happen to sessions of a context halfway: name -> (joined trace, order, delay of feedback)."""
     from .beyond.scenarios import absent, dearer, failing, schedule, slower, unanswered
 
     half = queries // 2

@@ -13,7 +13,7 @@ PACKAGE = pathlib.Path(__file__).resolve().parent
 
 
 def home(folder):
-    """The kit's top-level ``folder`` (``data``, ``notebooks``): in a checkout, else in the wheel."""
+    """Return the kit's top-level ``folder`` (``data``, ``notebooks``): in a checkout, else in the wheel."""
     checkout = PACKAGE.parent / folder
     return (
         checkout
@@ -23,7 +23,7 @@ def home(folder):
 
 
 def root():
-    """The checkout that the kit stands in, else the current folder; relative paths start there."""
+    """Return the checkout that the kit stands in, else the current folder; relative paths start there."""
     return (
         PACKAGE.parent
         if (PACKAGE.parent / "pyproject.toml").exists()

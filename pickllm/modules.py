@@ -29,7 +29,7 @@ def code_hash(*sources):
 
 
 def reached(*sources):
-    """The modules that some code imports, and those that these import, wherever the import stands.
+    """Return the modules that some code imports, and those that these import, wherever the import stands.
 
     The package's own ``__init__`` is left out: it only says where public names live, and they are
     followed to where that is.
@@ -92,7 +92,7 @@ def _imported(text, package):
 
 
 def _absolute(node, package):
-    """The module that ``from ... import`` names, without dots in front."""
+    """Return the module that ``from ... import`` names, without dots in front."""
     if not node.level:
         return node.module
     parts = package.split(".")
@@ -101,7 +101,7 @@ def _absolute(node, package):
 
 
 def _files(name):
-    """The files that stand behind a dotted name: its module's, and the ``__init__`` of each package on the way."""
+    """Return the files that stand behind a dotted name: its module's, and the ``__init__`` of each package on the way."""
     from . import HOMES
 
     first, *parts = name.split(".")

@@ -12,7 +12,7 @@ STEPS = 40
 
 
 def check_learner(learner, n_models=4, n_sessions=5, seed=0):
-    """The laws that a learner breaks, one line each; none for a sound one.
+    """Return the laws that a learner breaks, one line each; none for a sound one.
 
     Made-up sessions drive the three functions (see `learners`): every LLM is asked with
     rewards of 0, of 1 and between. The laws:
@@ -56,7 +56,7 @@ def check_learner(learner, n_models=4, n_sessions=5, seed=0):
         bound = (
             bound.bind(world["trace"], Reward()) if hasattr(bound, "bind") else bound
         )
-    except Exception as error:  # noqa: BLE001 whatever an own learner raises is a finding
+    except Exception as error:
         return [_raised("bind", error)]
     if hasattr(bound, "choose"):
         return _control(bound, world)
@@ -80,7 +80,7 @@ def check_learner(learner, n_models=4, n_sessions=5, seed=0):
     ):
         try:
             problems += law(bound, world)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             problems.append(_raised(law.__name__.strip("_"), error))
             break  # the laws after it would fail of the same cause
     return list(dict.fromkeys(problems))
@@ -101,7 +101,7 @@ def _raised(law, error):
 
 
 def _made_up(n_models, n_sessions, seed):
-    """A tape of what each session meets, and a trace of two contexts for learners that look at queries."""
+    """Return a tape of what each session meets, and a trace of two contexts for learners that look at queries."""
     rng = np.random.default_rng(seed)
     ordered = np.tile(
         np.repeat(np.arange(n_models), np.arange(n_models) + 2)[:, None], n_sessions
@@ -110,7 +110,7 @@ def _made_up(n_models, n_sessions, seed):
     rewards = rng.random(arms.shape)
     rewards[1::5], rewards[3::7] = 0.0, 1.0
     n = 12
-    table = lambda low, high: rng.uniform(low, high, size=(n, n_models))  # noqa: E731
+    table = lambda low, high: rng.uniform(low, high, size=(n, n_models))
     trace = Trace(
         models=tuple(f"llm-{j}" for j in range(n_models)),
         query_id=[f"q{i}" for i in range(n)],
@@ -157,7 +157,7 @@ def _arrays(state):
 def _same(a, b):
     return all(
         np.array_equal(x, y, equal_nan=np.asarray(x).dtype.kind == "f")
-        for x, y in zip(_arrays(a), _arrays(b))
+        for x, y in zip(_arrays(a), _arrays(b), strict=True)
     )
 
 
@@ -318,10 +318,10 @@ def _permutation(learner, world):
     told_apart = (np.diff(np.sort(counts, axis=2), axis=2) > 0).all(axis=2) & (
         counts > 0
     ).all(axis=2)
-    pairs = list(zip(_walk(learner, world), _walk(learner, world, order=order)))[
-        each::each
-    ]  # after each answer
-    for (here, there), tell in zip(pairs, told_apart):
+    pairs = list(
+        zip(_walk(learner, world), _walk(learner, world, order=order), strict=True)
+    )[each::each]  # after each answer
+    for (here, there), tell in zip(pairs, told_apart, strict=True):
         p, moved = learner.probabilities(here), learner.probabilities(there)
         wrong = tell & (abs(moved - p[:, order]).max(axis=1) > 1e-9)
         if wrong.any():
@@ -373,7 +373,7 @@ def _locks(learner, world):
 
 
 def _control(learner, world):
-    """A control chooses from the raw rewards of each query alone."""
+    """Return a control chooses from the raw rewards of each query alone."""
     raw = world["trace"].accuracy
     chosen = np.asarray(learner.choose(raw))
     if (

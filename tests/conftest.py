@@ -6,8 +6,8 @@ import pathlib
 import pytest
 from hypothesis import settings
 
-from pickllm.traces import leaderboard
 from pickllm.core.pool import declared_pools
+from pickllm.traces import leaderboard
 
 settings.register_profile("kit", deadline=None, derandomize=True, database=None)
 settings.load_profile("kit")

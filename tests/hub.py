@@ -138,7 +138,7 @@ class Handler(BaseHTTPRequestHandler):
         asked = json.loads(content)
         name = f"{asked.get('organization') or user}/{asked['name']}"
         if self.may_write(user, role, name) is not True:
-            return
+            return None
         if name in self.hub.datasets:
             return self.answer(
                 409,
@@ -250,7 +250,7 @@ class Handler(BaseHTTPRequestHandler):
             or self.may_write(user, role, name) is not True
             or not (sha := self.resolved(data, revision))
         ):
-            return
+            return None
         files = dict(data["commits"][sha])
         for line in map(json.loads, content.splitlines()):
             value = line["value"]

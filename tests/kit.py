@@ -11,10 +11,10 @@ import tempfile
 import pandas as pd
 import pytest
 
-from pickllm.publish import archive, citation, diff, receipts, tables, check
-from pickllm.study import provenance
 from pickllm.figures import drawing
 from pickllm.files import digest, home
+from pickllm.publish import archive, check, citation, diff, receipts, tables
+from pickllm.study import provenance
 
 RUNS = {"sessions-balanced": ("sim", "1" * 64), "claims": ("draw", "2" * 64)}
 

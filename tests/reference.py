@@ -147,19 +147,19 @@ def every_path(unit, learner, rule, queries, order):
                         here,
                         rest,
                         state,
-                        history + [history[-1]],
-                        choices + [arm],
+                        [*history, history[-1]],
+                        [*choices, arm],
                         locked,
                     )
                     continue
                 after = update(state, arm, unit[q][arm])
-                then = history + [probabilities(after)]
+                then = [*history, probabilities(after)]
                 stop = (
                     (len(choices) + 1, then[-1].index(max(then[-1])))
                     if rule and rule(then)
                     else (-1, -1)
                 )
-                yield from walk(here, rest, after, then, choices + [arm], stop)
+                yield from walk(here, rest, after, then, [*choices, arm], stop)
 
     state = start(m)
     yield from walk(

@@ -8,10 +8,10 @@ import zipfile
 import pytest
 from kit import git, recorded_checkout
 
-from pickllm.publish import archive, receipts
-from pickllm.study import provenance
 from pickllm.errors import InputError
 from pickllm.files import root
+from pickllm.publish import archive, receipts
+from pickllm.study import provenance
 from pickllm.study.runs import Run
 
 
@@ -55,11 +55,9 @@ def test_the_same_commit_and_study_give_the_same_bytes_whatever_the_clock(
     other, _ = archive.write(planned(), output=tmp_path / "other.zip")
     assert one.read_bytes() == other.read_bytes()
     with zipfile.ZipFile(one) as zipped:
-        assert (
-            len(zipped.namelist()) == n
-            and zipped.namelist() == sorted(zipped.namelist())
-            and zipped.testzip() is None
-        )
+        assert len(zipped.namelist()) == n
+        assert zipped.namelist() == sorted(zipped.namelist())
+        assert zipped.testzip() is None
         assert {i.date_time for i in zipped.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
@@ -109,7 +107,8 @@ def test_unpacked_elsewhere_it_verifies_itself_with_the_standard_library(
     (folder / "figures" / "claims.csv").write_text("another")
     (folder / "data" / "d.csv").unlink()
     done = check(folder)
-    assert done.returncode == 1 and done.stdout.splitlines() == [
+    assert done.returncode == 1
+    assert done.stdout.splitlines() == [
         "missing: data/d.csv",
         "changed: figures/claims.csv",
         f"{n - 3} of {n - 1} files as packed",
@@ -129,8 +128,10 @@ def test_unpacked_elsewhere_its_receipts_resolve_without_git(
     before = receipts.why("claims")
     code = provenance.code()
     adopt(folder, monkeypatch)
-    assert provenance.code() == code and code["clean"]
-    assert receipts.check() == [("claims", None)] and receipts.why("claims") == before
+    assert provenance.code() == code
+    assert code["clean"]
+    assert receipts.check() == [("claims", None)]
+    assert receipts.why("claims") == before
 
 
 def test_changed_files_are_refused_or_marked(recorded, tmp_path):
@@ -147,7 +148,8 @@ def test_changed_files_are_refused_or_marked(recorded, tmp_path):
     assert json.loads((folder / "ARCHIVE.json").read_text())["changed"] == [
         "data/d.csv"
     ]
-    assert provenance.code(folder)["clean"] is False and check(folder).returncode == 0
+    assert provenance.code(folder)["clean"] is False
+    assert check(folder).returncode == 0
 
 
 @pytest.mark.parametrize("path", ["figures/claims.csv", "README.md"])
@@ -193,7 +195,8 @@ def test_files_that_can_be_executed_stay_so(recorded, tmp_path):
             i.filename.partition("/")[2]: i.external_attr >> 16 & 0o777
             for i in zipped.infolist()
         }
-    assert modes["run"] == 0o755 and modes["README.md"] == 0o644
+    assert modes["run"] == 0o755
+    assert modes["README.md"] == 0o644
 
 
 def test_a_zip_that_cannot_be_written_leaves_nothing(recorded, tmp_path):

@@ -45,8 +45,8 @@ def test_it_is_the_nearest_law_that_a_search_finds(values, share):
         np.append(values, 1.0),
         len(values),
     )  # what is moved goes to 1, where it lifts the mean most
-    goal = lambda q: float(-np.log(n * np.maximum(q[:n], 1e-300)).mean())  # noqa: E731
-    slope = lambda q: np.append(-1 / (n * np.maximum(q[:n], 1e-300)), 0.0)  # noqa: E731
+    goal = lambda q: float(-np.log(n * np.maximum(q[:n], 1e-300)).mean())
+    slope = lambda q: np.append(-1 / (n * np.maximum(q[:n], 1e-300)), 0.0)
     limits = [
         {"type": "eq", "fun": lambda q: q.sum() - 1, "jac": lambda q: np.ones(n + 1)},
         {"type": "ineq", "fun": lambda q: q @ support - x, "jac": lambda q: support},
@@ -80,9 +80,8 @@ def test_two_coins_have_the_characteristic_time_of_garivier_and_kaufmann(a, b):
     x = optimize.brentq(lambda x: kl(a, x) - kl(b, x), b + 1e-9, a - 1e-9)
     t, weights = bounds.identification_time(np.column_stack([coin(a), coin(b)]))
     assert t == pytest.approx(1 / kl(a, x), rel=2e-3)
-    assert weights.sum() == pytest.approx(1) and weights == pytest.approx(
-        [0.5, 0.5], abs=0.06
-    )
+    assert weights.sum() == pytest.approx(1)
+    assert weights == pytest.approx([0.5, 0.5], abs=0.06)
 
 
 def test_several_coins_have_the_time_that_a_search_over_shares_finds():
@@ -99,7 +98,7 @@ def test_several_coins_have_the_time_that_a_search_over_shares_finds():
             for u, v, m in pairs
         )
 
-    softmax = lambda z: np.exp(z) / np.exp(z).sum()  # noqa: E731
+    softmax = lambda z: np.exp(z) / np.exp(z).sum()
     found = optimize.minimize(
         lambda z: -evidence(softmax(z)),
         [1.0, 1.0, 0.5, 0.0],
@@ -107,9 +106,8 @@ def test_several_coins_have_the_time_that_a_search_over_shares_finds():
         options={"xatol": 1e-6, "fatol": 1e-10, "maxiter": 4000},
     )
     t, weights = bounds.identification_time(np.column_stack([coin(m) for m in means]))
-    assert t == pytest.approx(-1 / found.fun, rel=3e-3) and weights == pytest.approx(
-        softmax(found.x), abs=0.02
-    )
+    assert t == pytest.approx(-1 / found.fun, rel=3e-3)
+    assert weights == pytest.approx(softmax(found.x), abs=0.02)
 
 
 def test_merging_rewards_into_cells_changes_little():
@@ -124,9 +122,8 @@ def test_merging_rewards_into_cells_changes_little():
 
 def test_ties_and_certainty_have_no_finite_time():
     assert bounds.identification_time(np.tile(coin(0.5)[:, None], 2))[0] == np.inf
-    assert (
-        bounds.least_time(10.0, 0.0) == np.inf and bounds.least_time(10.0, 0.7) == 0.0
-    )
+    assert bounds.least_time(10.0, 0.0) == np.inf
+    assert bounds.least_time(10.0, 0.7) == 0.0
     assert bounds.least_time(10.0, 0.1) == pytest.approx(10 * kl(0.1, 0.9))
 
 

@@ -46,7 +46,7 @@ def lab(tmp_path_factory):
         "--ServerApp.log_level=INFO",
         "--LabApp.expose_app_in_browser=True",
     ]
-    log = open(place / "log", "w")  # noqa: SIM115
+    log = open(place / "log", "w")
     process = subprocess.Popen(
         [sys.executable, "-m", "jupyter", "lab", *options],
         cwd=place,
@@ -92,7 +92,7 @@ def wait_for(what, seconds=60):
             value = what()
             if value:
                 return value
-        except Exception:  # noqa: BLE001 - the page is still being built
+        except Exception:
             pass
         time.sleep(0.2)
     raise AssertionError(f"waited {seconds} s in vain")

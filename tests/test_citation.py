@@ -7,11 +7,11 @@ import pytest
 import yaml
 from kit import claims, git, recorded_checkout
 
-from pickllm.publish import artifact, citation, receipts, tables
 from pickllm.__main__ import main
 from pickllm.analysis.claims import CLAIMS
 from pickllm.errors import InputError
 from pickllm.files import root
+from pickllm.publish import artifact, citation, receipts, tables
 from pickllm.study.runs import study_runs
 
 
@@ -58,23 +58,15 @@ def test_bibtex_holds_the_paper_the_kit_at_its_commit_and_the_data(recorded):
         "pickllm-data": "misc",
     }
     paper, kit, data = (fields for _, fields in entries.values())
-    assert (
-        paper["eprint"] == "2412.12170"
-        and paper["author"] == "Sikeridis and Ramdass and Pareek"
-        and paper["title"] == "{" + cff["references"][0]["title"] + "}"
-    )
-    assert (
-        kit["version"] == cff["version"]
-        and kit["note"] == f"commit {git(recorded, 'rev-parse', 'HEAD~1')}"
-    )
-    assert (
-        kit["year"] == git(recorded, "log", "-1", "--format=%cs")[:4]
-        and kit["author"] == "{The pickllm-kit authors}"
-    )
-    assert (
-        data["note"].split()[-1] == cff["references"][1]["commit"]
-        and data["url"] == cff["references"][1]["url"]
-    )
+    assert paper["eprint"] == "2412.12170"
+    assert paper["author"] == "Sikeridis and Ramdass and Pareek"
+    assert paper["title"] == "{" + cff["references"][0]["title"] + "}"
+    assert kit["version"] == cff["version"]
+    assert kit["note"] == f"commit {git(recorded, 'rev-parse', 'HEAD~1')}"
+    assert kit["year"] == git(recorded, "log", "-1", "--format=%cs")[:4]
+    assert kit["author"] == "{The pickllm-kit authors}"
+    assert data["note"].split()[-1] == cff["references"][1]["commit"]
+    assert data["url"] == cff["references"][1]["url"]
 
 
 def test_a_changed_checkout_is_not_cited_as_its_commit(recorded):
@@ -156,7 +148,8 @@ def test_every_claim_of_the_record_can_be_cited_with_its_own_numbers():
     table = pd.read_csv(root() / "figures" / "claims.csv")
     for row in table.to_dict("records"):
         text = citation.sentence(row["id"])
-        assert f"verdict: {row['verdict']} [" in text and text.count(row["id"]) == 1
+        assert f"verdict: {row['verdict']} [" in text
+        assert text.count(row["id"]) == 1
         if row["unit"] in ("%", "points") and not pd.isna(row["measured"]):
             value, low, high = (
                 float(v)
@@ -194,22 +187,14 @@ def number(value):
 
 def test_each_command_holds_the_tables_number(recorded):
     found = commands(tables.macros(claims(), receipts.read()))
-    assert (
-        number(found["pickllmCostSixZeroLriMostExpensive"]) == -63.2
-        and number(found["pickllmCostSixZeroLriMostExpensiveLow"]) == -64.8
-    )
-    assert (
-        number(found["pickllmCostSixZeroLriMostExpensiveStated"]) == -60
-        and found["pickllmCostSixZeroLriMostExpensiveVerdict"] == "reproduced"
-    )
-    assert (
-        found["pickllmSpeedLri"] == r"$100$\,\%"
-        and "pickllmSpeedLriStated" not in found
-    )
-    assert (
-        "pickllmRewardRatio" not in found
-        and found["pickllmRewardRatioVerdict"] == "not testable"
-    )
+    assert number(found["pickllmCostSixZeroLriMostExpensive"]) == -63.2
+    assert number(found["pickllmCostSixZeroLriMostExpensiveLow"]) == -64.8
+    assert number(found["pickllmCostSixZeroLriMostExpensiveStated"]) == -60
+    assert found["pickllmCostSixZeroLriMostExpensiveVerdict"] == "reproduced"
+    assert found["pickllmSpeedLri"] == r"$100$\,\%"
+    assert "pickllmSpeedLriStated" not in found
+    assert "pickllmRewardRatio" not in found
+    assert found["pickllmRewardRatioVerdict"] == "not testable"
     assert (
         found["pickllmCountClaims"],
         found["pickllmCountReproduced"],
@@ -249,7 +234,7 @@ def test_escaping_agrees_with_pandas_own():
     theirs = pd.DataFrame({"x": [text]}).to_latex(index=False, escape=True)
     squeeze = lambda s: re.sub(
         r"\s+", " ", s.replace("{} ", " ").replace(r"\space", "")
-    )  # noqa: E731
+    )
     assert squeeze(tables.latex(text)) in squeeze(theirs)
 
 
@@ -273,25 +258,22 @@ def test_the_three_forms_of_a_table_hold_the_same_rows(recorded):
         [c.strip() for c in re.split(r"(?<!\\)&", line.removesuffix(r"\\"))]
         for line in body
     ]
-    assert all(len(row) == 7 for row in cells) and cells[0][4:] == [
+    assert all(len(row) == 7 for row in cells)
+    assert cells[0][4:] == [
         r"-63.2 \%",
         "-64.8 to -61.7",
         "reproduced",
     ]
-    assert (
-        all(rule in tex for rule in (r"\toprule", r"\midrule", r"\bottomrule"))
-        and r"\hline" not in tex
-    )
+    assert all(rule in tex for rule in (r"\toprule", r"\midrule", r"\bottomrule"))
+    assert r"\hline" not in tex
     assert tex.count("{") - tex.count(r"\{") == tex.count("}") - tex.count(r"\}")
 
 
 def test_a_number_without_an_interval_and_one_that_is_missing():
-    form = lambda v: f"{v:g}"  # noqa: E731
+    form = lambda v: f"{v:g}"
     assert tables._with_interval(1.0, 0.5, 2.0, form) == "1 (0.5 to 2)"
-    assert (
-        tables._with_interval(1.0, None, None, form) == "1"
-        and tables._with_interval(None, 1, 2, form) == ""
-    )
+    assert tables._with_interval(1.0, None, None, form) == "1"
+    assert tables._with_interval(None, 1, 2, form) == ""
 
 
 def test_each_table_names_a_run_of_the_study():
@@ -306,18 +288,14 @@ def test_each_table_names_a_run_of_the_study():
 
 def test_the_sheet_counts_what_the_files_hold(recorded):
     text = artifact.sheet("build", receipts.read(), claims())
-    assert (
-        "2 runs of 2 notebooks" in text
-        and "1 figures and 1 tables, 1 of 1 figures traced" in text
-    )
+    assert "2 runs of 2 notebooks" in text
+    assert "1 figures and 1 tables, 1 of 1 figures traced" in text
     assert (
         "of 3 claims: 1 reproduced, 1 partly, 0 not reproduced, 1 not testable" in text
     )
     assert "3 statements: 2 from summaries by others, 1 from the abstract" in text
-    assert (
-        "1,000 sessions of 500 queries per setting" in text
-        and "3 s of notebook time in all, the longest run 2 s" in text
-    )
+    assert "1,000 sessions of 500 queries per setting" in text
+    assert "3 s of notebook time in all, the longest run 2 s" in text
     for badge in ("available", "functional", "reusable", "reproduced"):
         assert badge in text
     assert artifact.ranges(receipts.read()["runs"])["context"] == "simple, rest"

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pickllm.analysis import claims
 from pickllm import experiments
-from pickllm.publish import report
+from pickllm.analysis import claims
 from pickllm.files import root
+from pickllm.publish import report
 
 BASELINES = {"most expensive", "random", "best single", "cheapest"}
 LEARNERS = {"automaton", "qlearning"}
@@ -139,14 +139,11 @@ def test_each_claim_says_in_words_what_it_measures():
         if claim.baseline:
             word = claim.id.split("-")[0]
             assert claim.column == columns.get(word, "best_share"), claim.id
-            assert claim.statement.endswith(
-                f"({claims.NAMES[claim.learner]})"
-            ) and claim.baseline in claim.statement.replace("random choice", "random")
+            assert claim.statement.endswith(f"({claims.NAMES[claim.learner]})")
+            assert claim.baseline in claim.statement.replace("random choice", "random")
         if claim.value is not None and claim.baseline:
-            assert (
-                f"{claim.value:+g} %" in claim.statement
-                and f"-{abs(claim.value):g}-" in claim.id
-            )
+            assert f"{claim.value:+g} %" in claim.statement
+            assert f"-{abs(claim.value):g}-" in claim.id
 
 
 def test_ids_are_unique_and_the_record_has_every_claim_in_order():
@@ -164,7 +161,7 @@ def test_the_records_columns_are_those_promised():
 
 
 def test_the_record_repeats_statement_source_and_stated_value():
-    for claim, row in zip(claims.CLAIMS, record().itertuples(index=False)):
+    for claim, row in zip(claims.CLAIMS, record().itertuples(index=False), strict=True):
         stated = (
             np.nan
             if claim.measure == "locked"
@@ -177,8 +174,8 @@ def test_the_record_repeats_statement_source_and_stated_value():
             claim.source,
             claim.unit,
         )
-        assert (
-            row.paper_value == stated or np.isnan(row.paper_value) and np.isnan(stated)
+        assert row.paper_value == stated or (
+            np.isnan(row.paper_value) and np.isnan(stated)
         )
 
 
@@ -218,7 +215,10 @@ def sessions(**router):
                 routed = name in experiments.ROUTERS
                 yes = (locked[context] if routed else np.zeros(N)).astype(bool)
                 best = pd.array(
-                    [bool(b) if k else None for k, b in zip(yes, on_best[context])],
+                    [
+                        bool(b) if k else None
+                        for k, b in zip(yes, on_best[context], strict=True)
+                    ],
                     dtype="boolean",
                 )
                 share = (
@@ -250,8 +250,8 @@ def locking(medians=((300, 100, 20),) * len(CONTEXTS)):
     rows = [
         (learner, c, rate, m)
         for learner in LEARNERS
-        for c, row in zip(CONTEXTS, medians)
-        for rate, m in zip((0.05, 0.1, 0.3), row)
+        for c, row in zip(CONTEXTS, medians, strict=True)
+        for rate, m in zip((0.05, 0.1, 0.3), row, strict=True)
     ]
     return pd.DataFrame(rows, columns=["learner", "context", "learning_rate", "median"])
 
@@ -273,7 +273,9 @@ def changed(percent):
     return {
         c: np.full(N, 1 + p / 100)
         for c, p in zip(
-            CONTEXTS, percent if np.ndim(percent) else [percent] * len(CONTEXTS)
+            CONTEXTS,
+            percent if np.ndim(percent) else [percent] * len(CONTEXTS),
+            strict=True,
         )
     }
 
@@ -302,7 +304,8 @@ def test_a_stated_fall_is_reproduced_near_its_value_and_partly_on_its_side(
         verdict,
         *[pytest.approx(change)] * 3,
     )
-    assert row.paper_value == -60 and f"{abs(change + 60):.1f} points" in row.reason
+    assert row.paper_value == -60
+    assert f"{abs(change + 60):.1f} points" in row.reason
 
 
 @pytest.mark.parametrize(
@@ -371,7 +374,8 @@ def test_better_needs_the_mean_and_three_quarters_of_the_contexts(
     (row,) = judged(
         f"{claim}-lri-cheapest", table=sessions(**{column: changed(contexts)})
     ).itertuples()
-    assert row.verdict == verdict and row.measured == pytest.approx(np.mean(contexts))
+    assert row.verdict == verdict
+    assert row.measured == pytest.approx(np.mean(contexts))
     assert row.reason.startswith(
         f"lower in {sum(c < 0 for c in contexts)} of 4 contexts"
     )
@@ -432,7 +436,10 @@ def test_selection_counts_queries_sent_to_the_best_llm_against_random_choice(
 
 def of_40(*counts):
     """How many of each context's sessions say yes."""
-    return {c: (np.arange(N) < k).astype(float) for c, k in zip(CONTEXTS, counts)}
+    return {
+        c: (np.arange(N) < k).astype(float)
+        for c, k in zip(CONTEXTS, counts, strict=True)
+    }
 
 
 @pytest.mark.parametrize(
@@ -510,10 +517,8 @@ def test_speed_counts_contexts_where_every_higher_rate_locks_sooner(
 def test_statements_that_outcomes_cannot_decide_are_not_testable_and_have_no_number():
     untested = judged("update-lri", "reward-ratio", "reward-product")
     assert set(untested.verdict) == {"not testable"}
-    assert (
-        untested[["measured", "low", "high"]].isna().all(axis=None)
-        and (untested.reason.str.len() > 20).all()
-    )
+    assert untested[["measured", "low", "high"]].isna().all(axis=None)
+    assert (untested.reason.str.len() > 20).all()
 
 
 def test_what_the_pools_order_decides_is_at_most_partly_reproduced():
@@ -541,10 +546,8 @@ def test_what_the_pools_order_decides_is_at_most_partly_reproduced():
         == ["reproduced", "reproduced", "partly"]
     )
     assert turned.verdict.tolist() == ["reproduced", "partly", "partly"]
-    assert (
-        turned.reason.iloc[1].startswith("not with the pool in reverse order")
-        and "pool in reverse order -20.0" in turned.reason.iloc[0]
-    )
+    assert turned.reason.iloc[1].startswith("not with the pool in reverse order")
+    assert "pool in reverse order -20.0" in turned.reason.iloc[0]
 
 
 def test_another_check_is_named_in_the_reason_and_moves_no_verdict():
@@ -555,9 +558,8 @@ def test_another_check_is_named_in_the_reason_and_moves_no_verdict():
         table=sessions(cost_usd=changed(-60)),
         checks=checks,
     ).itertuples()
-    assert row.verdict == "reproduced" and row.reason.endswith(
-        "second pool +30.0 (+30.0 to +30.0)"
-    )
+    assert row.verdict == "reproduced"
+    assert row.reason.endswith("second pool +30.0 (+30.0 to +30.0)")
 
 
 def test_claims_are_measured_at_the_main_weights_and_the_reason_names_the_others():
@@ -565,7 +567,8 @@ def test_claims_are_measured_at_the_main_weights_and_the_reason_names_the_others
     other = (table.weights == "cost first") & table.learner.isin(experiments.ROUTERS)
     table.loc[other, "cost_usd"] = 0.25
     (row,) = judged("cost-60-lri-most-expensive", table=table).itertuples()
-    assert row.measured == pytest.approx(-60) and "cost first -75.0" in row.reason
+    assert row.measured == pytest.approx(-60)
+    assert "cost first -75.0" in row.reason
 
 
 def test_fixed_llms_in_the_table_change_nothing():
@@ -580,13 +583,15 @@ def test_fixed_llms_in_the_table_change_nothing():
 
 def test_every_claim_gets_one_row_with_a_verdict_and_a_reason():
     found = claims.judge(sessions(), locking())
-    assert found.id.tolist() == [
-        c.id for c in claims.CLAIMS
-    ] and found.columns.tolist() == [*claims.COLUMNS, "label"]
-    assert (
-        set(found.verdict) <= {"reproduced", "partly", "not reproduced", "not testable"}
-        and found.reason.str.len().gt(10).all()
-    )
+    assert found.id.tolist() == [c.id for c in claims.CLAIMS]
+    assert found.columns.tolist() == [*claims.COLUMNS, "label"]
+    assert set(found.verdict) <= {
+        "reproduced",
+        "partly",
+        "not reproduced",
+        "not testable",
+    }
+    assert found.reason.str.len().gt(10).all()
 
 
 # The record against its own rules
@@ -648,7 +653,8 @@ def test_each_verdict_on_record_follows_from_its_own_numbers(claim):
     )
     lowered = row.reason.startswith("not with the pool in reverse order")
     if lowered:
-        assert verdict == "reproduced" and row.verdict == "partly"
+        assert verdict == "reproduced"
+        assert row.verdict == "partly"
     else:
         assert row.verdict == verdict
     if (
@@ -687,11 +693,9 @@ def test_the_readmes_table_is_replaced_between_its_markers_alone(tmp_path):
     )
     report.update_readme(record().head(3), path)
     first = path.read_text("utf-8")
-    assert (
-        first.startswith(f"before\n{report.MARKERS[0]}\n| claim |")
-        and first.endswith(f"{report.MARKERS[1]}\nafter\n")
-        and "old" not in first
-    )
+    assert first.startswith(f"before\n{report.MARKERS[0]}\n| claim |")
+    assert first.endswith(f"{report.MARKERS[1]}\nafter\n")
+    assert "old" not in first
     report.update_readme(record().head(3), path)
     assert path.read_text("utf-8") == first
 

@@ -8,8 +8,8 @@ import pytest
 from kit import build, recorded_checkout
 from test_archive import planned
 
-from pickllm.publish import archive, diff
 from pickllm.__main__ import main
+from pickllm.publish import archive, diff
 
 
 @pytest.fixture
@@ -135,13 +135,13 @@ def test_long_columns_are_counted_in_full_and_listed_in_part():
         side("B", t=pd.DataFrame({"v": np.linspace(2, 3, n)})),
     )
     told = diff.differences(a, b)
-    assert len(told) < n and sum(1 + d.more for d in told) == n and told[0].b == 3.0
+    assert len(told) < n
+    assert sum(1 + d.more for d in told) == n
+    assert told[0].b == 3.0
     lines = diff.lines(a, b, told, limit=2)
-    assert (
-        "10000 numbers differ" in lines
-        and lines[-1] == "  and 9998 more"
-        and lines[-3] == "  t: row 10000, v: A 1, B 3 (+2, 66.7 %)"
-    )
+    assert "10000 numbers differ" in lines
+    assert lines[-1] == "  and 9998 more"
+    assert lines[-3] == "  t: row 10000, v: A 1, B 3 (+2, 66.7 %)"
 
 
 # Studies
@@ -181,14 +181,10 @@ def test_planted_differences_are_found_and_exit_1(two, capsys):
     (two / "build/other/results/claims.stamp").unlink()
     assert main(["diff", "build", "build/other"]) == 1
     out = capsys.readouterr().out
-    assert (
-        "claims: A 222222222222, B not there" in out
-        and "sessions-balanced: sessions: A 1000, B 10" in out
-    )
-    assert (
-        "measured: A -63.2104, B -31.6052 (+31.6052, 50 %)" in out
-        and "verdict: A reproduced, B partly" in out
-    )
+    assert "claims: A 222222222222, B not there" in out
+    assert "sessions-balanced: sessions: A 1000, B 10" in out
+    assert "measured: A -63.2104, B -31.6052 (+31.6052, 50 %)" in out
+    assert "verdict: A reproduced, B partly" in out
     assert "1 picture differs\n  claims" in out
 
 
@@ -216,7 +212,8 @@ def test_two_runs_by_name_by_id_and_by_folder(two, capsys):
 def test_what_is_no_study_is_one_line_and_exit_2(two, name, capsys):
     assert main(["diff", "build", name]) == 2
     err = capsys.readouterr().err
-    assert err.startswith("pickllm: ") and err.count("\n") == 1
+    assert err.startswith("pickllm: ")
+    assert err.count("\n") == 1
 
 
 def test_a_zip_of_something_else_is_refused(two, capsys):

@@ -8,12 +8,12 @@ import pytest
 from reference import IDENTITY, trace_of
 
 import pickllm as pk
-from pickllm.beyond import bounds, scenarios
 from pickllm import experiments
-from pickllm.study import runner
 from pickllm.analysis import comparison
+from pickllm.beyond import bounds, scenarios
 from pickllm.figures import drawing
 from pickllm.files import root
+from pickllm.study import runner
 from pickllm.study.runs import Run
 
 CONTEXTS = ["simple", "rest"]
@@ -43,16 +43,15 @@ def test_the_table_holds_what_replay_gives(compared):
     )
     mine = compared[(compared.context == "rest") & (compared.learner == "pursuit")]
     assert mine.regret.to_numpy() == pytest.approx(s.table().regret.to_numpy())
-    assert (
-        mine.right.to_numpy() == pytest.approx(s.selection()[:, -1, s.best])
-        and (mine.family == "automata").all()
-    )
+    assert mine.right.to_numpy() == pytest.approx(s.selection()[:, -1, s.best])
+    assert (mine.family == "automata").all()
     assert mine.cents.to_numpy() == pytest.approx(
         100 * s.outcome("cost_usd").sum(axis=1)
-    ) and mine.seconds.to_numpy() == pytest.approx(
+    )
+    assert mine.seconds.to_numpy() == pytest.approx(
         s.outcome("latency_ms").mean(axis=1) / 1000
     )
-    assert dict(zip(compared.learner, compared.family)) == {
+    assert dict(zip(compared.learner, compared.family, strict=True)) == {
         "automaton": "paper",
         "qlearning": "paper",
         "pursuit": "automata",
@@ -65,14 +64,11 @@ def test_the_mean_over_contexts_is_the_mean_of_the_contexts(compared):
     summary = comparison.summarise(compared, 300)
     for (_, measure), part in summary.groupby(["learner", "measure"]):
         each, mean = part[part.context != "mean"], part[part.context == "mean"]
-        assert (
-            set(each.context) == set(CONTEXTS) and len(mean) == each.value.notna().all()
-        )
+        assert set(each.context) == set(CONTEXTS)
+        assert len(mean) == each.value.notna().all()
         if len(mean):
-            assert (
-                mean.value.item() == pytest.approx(each.value.mean())
-                and mean.low.item() <= mean.value.item() <= mean.high.item()
-            )
+            assert mean.value.item() == pytest.approx(each.value.mean())
+            assert mean.low.item() <= mean.value.item() <= mean.high.item()
         assert measure in comparison.MEASURES
 
 
@@ -81,7 +77,8 @@ def test_the_bounds_are_those_of_the_unit_reward_in_raw_units():
     wide = pk.Reward("linear", w_cost=0.0, w_latency=0.0, bounds=(0.0, 1.0))
     row = comparison.limits(trace, wide, queries=100).iloc[0]
     kl = 0.25 * np.log(0.25 / 0.75) + 0.75 * np.log(0.75 / 0.25)
-    assert row.best == "a" and row.regret == pytest.approx(0.5 / kl * np.log(100))
+    assert row.best == "a"
+    assert row.regret == pytest.approx(0.5 / kl * np.log(100))
     assert row.t_star == pytest.approx(
         1 / (0.75 * np.log(1.5) + 0.25 * np.log(0.5)), rel=2e-3
     )  # kl(3/4, 1/2) = kl(1/4, 1/2)
@@ -111,14 +108,13 @@ def test_time_and_error_are_those_of_the_sessions_that_locked():
     found = pd.DataFrame({"context": ["c"], "t_star": [50.0]})
     table = made_up([10, 20, 30, 40, -1], [True, True, True, False, None])
     row = comparison.identification(table, found).iloc[0]
-    assert (
-        row.error == 0.25
-        and row.time == 25.0
-        and row.bound == pytest.approx(50 * 0.5 * np.log(3))
+    assert row.error == 0.25
+    assert row.time == 25.0
+    assert row.bound == pytest.approx(50 * 0.5 * np.log(3))
+    assert row.bound_low == bounds.least_time(50.0, row.error_high)
+    assert row.bound_high == pytest.approx(
+        float(bounds.least_time(50.0, row.error_low))
     )
-    assert row.bound_low == bounds.least_time(
-        50.0, row.error_high
-    ) and row.bound_high == pytest.approx(float(bounds.least_time(50.0, row.error_low)))
     assert comparison.identification(
         made_up([10, -1, -1], [True, None, None]), found
     ).empty
@@ -168,11 +164,9 @@ def test_the_paragraph_states_the_numbers_of_the_tables(compared):
     )
     text = comparison.describe(summary, changes, found, times, 300)
     least = found.t_star * float(bounds.least_time(1.0, 0.1))
-    assert (
-        f"{least.min():,.0f} to {least.max():,.0f} answers" in text
-        and "\n" not in text
-        and "nan" not in text
-    )
+    assert f"{least.min():,.0f} to {least.max():,.0f} answers" in text
+    assert "\n" not in text
+    assert "nan" not in text
     assert f"{found.regret.mean():.0f} on average at 300 queries" in text
     names = comparison.winners(changes)
     assert (f"{len(names)} of 3 variants" if names else "None of 3 variants") in text
@@ -196,14 +190,10 @@ def test_the_paragraph_names_the_winner_and_what_it_costs():
         summary, changes, found, comparison.identification(table, found), 200
     )
     regret = table.groupby("learner").regret.mean()
-    assert (
-        comparison.winners(changes) == ["pursuit"]
-        and f"Least has pursuit, {regret['pursuit']:.0f} (" in text
-    )
-    assert (
-        f"{regret['pursuit'] - regret['automaton']:+.0f} (" in text
-        and f"{regret['pursuit'] - regret['qlearning']:+.0f} (" in text
-    )
+    assert comparison.winners(changes) == ["pursuit"]
+    assert f"Least has pursuit, {regret['pursuit']:.0f} (" in text
+    assert f"{regret['pursuit'] - regret['automaton']:+.0f} (" in text
+    assert f"{regret['pursuit'] - regret['qlearning']:+.0f} (" in text
     assert "Its sessions cost -0 % (-0 to -0) against L_R-I" in text.replace(
         "+0", "-0"
     )  # every LLM costs the same here
@@ -219,7 +209,8 @@ def test_learners_that_see_the_context_are_paired_with_the_first():
         sessions=30,
         queries=400,
     )
-    assert frame.change.iloc[0] == 0 and frame.change.iloc[1] == pytest.approx(
+    assert frame.change.iloc[0] == 0
+    assert frame.change.iloc[1] == pytest.approx(
         frame.value.iloc[1] - frame.value.iloc[0]
     )
     assert frame.learner.iloc[1] in comparison.describe_mixed(frame)
@@ -271,7 +262,7 @@ def clipped(figure):
         ticks = [
             t
             for which in (axis.xaxis, axis.yaxis)
-            for t, at in zip(which.get_ticklabels(), which.get_ticklocs())
+            for t, at in zip(which.get_ticklabels(), which.get_ticklocs(), strict=False)
             if which.get_view_interval()[0] <= at <= which.get_view_interval()[1]
         ]
         texts += [axis.title, axis.xaxis.label, axis.yaxis.label, *axis.texts, *ticks]
@@ -305,9 +296,8 @@ def test_figures_show_every_learner_and_clip_nothing(compared):
     figure = drawing.variants(
         comparison.summarise(table, 300), {"regret": 12.0}, comparison.MEASURES, 300
     )
-    assert (
-        len(figure.axes[0].get_yticklabels()) == len(learners) and clipped(figure) == []
-    )
+    assert len(figure.axes[0].get_yticklabels()) == len(learners)
+    assert clipped(figure) == []
     times = comparison.identification(
         compared, comparison.limits(TRACE, experiments.reward(), 300)
     )
@@ -364,6 +354,7 @@ def test_the_notebooks_apart_from_the_study_run_from_end_to_end(
     name, parameters, figure, tmp_path
 ):
     content = run_notebook(name, tmp_path, **parameters)
-    assert any(f.endswith(figure) for f in content["figures"]) and content["notes"]
+    assert any(f.endswith(figure) for f in content["figures"])
+    assert content["notes"]
     assert all((root() / f).exists() for f in content["figures"])
     assert not any("nan" in note.split() for note in content["notes"])

@@ -47,12 +47,10 @@ def test_in_one_context_it_is_the_learner_itself(inner, lock):
         pk.replay(trace, pk.Reward(), inner, **options),
         pk.replay(trace, pk.Reward(), pk.PerContext(inner, lock=lock), **options),
     )
-    assert (alone.choices == wrapped.choices).all() and (
-        alone.queries == wrapped.queries
-    ).all()
-    assert (alone.locked_at == wrapped.locked_at).all() and (
-        alone.locked_model == wrapped.locked_model
-    ).all()
+    assert (alone.choices == wrapped.choices).all()
+    assert (alone.queries == wrapped.queries).all()
+    assert (alone.locked_at == wrapped.locked_at).all()
+    assert (alone.locked_model == wrapped.locked_model).all()
     assert (alone.selection() == wrapped.selection()).all()
 
 
@@ -118,7 +116,7 @@ def test_linucb_is_ridge_regression_solved_another_way():
         rng.integers(n, size=(30, 2)),
         rng.random((30, 2)),
     )
-    for x, arm, reward in zip(seen, arms, rewards):
+    for x, arm, reward in zip(seen, arms, rewards, strict=True):
         state = learner.update(learner.observe(state, x), arm, reward)
     new = rng.normal(size=(2, d))
     index = learner.index(learner.observe(state, new))
@@ -144,7 +142,7 @@ def test_linucb_follows_another_library():
         1.2, features=lambda trace: np.zeros((trace.n_queries, 4))
     ).bind(MIXED, IDENTITY)
     state = learner.start(1, 3)
-    for row, arm, reward in zip(x, arms, rewards):
+    for row, arm, reward in zip(x, arms, rewards, strict=True):
         state = learner.update(
             learner.observe(state, row[None]), np.array([arm]), np.array([reward])
         )
@@ -176,11 +174,9 @@ def test_workers_and_more_sessions_change_nothing(learner):
         pk.replay(MIXED, IDENTITY, learner, sessions=n, queries=80, seed=8, n_jobs=j)
         for n, j in ((12, 1), (12, 2), (5, 1))
     )
-    assert (
-        (one.choices == two.choices).all()
-        and (one.choices[:5] == fewer.choices).all()
-        and (one.probabilities == two.probabilities).all()
-    )
+    assert (one.choices == two.choices).all()
+    assert (one.choices[:5] == fewer.choices).all()
+    assert (one.probabilities == two.probabilities).all()
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 import pickllm as pk
+from pickllm.study import panel as panel_module
 from pickllm.study import runner, runs
 from pickllm.study import variant as explore
-from pickllm.study import panel as panel_module
 from pickllm.study.panel import Panel
 from pickllm.study.runs import all_figures, study_runs
 
@@ -74,7 +74,7 @@ def test_controls_are_what_long_sessions_of_them_come_to():
 
 
 @pytest.mark.parametrize(
-    "change, text",
+    ("change", "text"),
     [
         ({"models": "gpt-4-1106-preview"}, "a pool needs two LLMs"),
         ({"models": "gpt"}, "unknown LLM 'gpt'"),
@@ -103,13 +103,14 @@ def panel(tree):
 
 def test_moving_a_control_redraws_and_says_what_came_of_it(panel):
     before, said = panel.picture.value, panel.message.value
-    assert bytes(before).startswith(b"\x89PNG") and "% of sessions locked" in said
+    assert bytes(before).startswith(b"\x89PNG")
+    assert "% of sessions locked" in said
     panel.controls["w_cost"].value = 2.0
-    assert panel.picture.value != before and panel.message.value != said
+    assert panel.picture.value != before
+    assert panel.message.value != said
     panel.controls["w_cost"].value = 0.1
-    assert panel.picture.value == before and panel.variant == explore.Variant(
-        context="rest", **SMALL
-    )
+    assert panel.picture.value == before
+    assert panel.variant == explore.Variant(context="rest", **SMALL)
 
 
 def test_another_trace_brings_its_contexts_and_pool_and_draws_once(panel, monkeypatch):
@@ -117,35 +118,32 @@ def test_another_trace_brings_its_contexts_and_pool_and_draws_once(panel, monkey
     monkeypatch.setattr(panel, "draw", lambda: drawn.append(panel.variant))
     panel.controls["trace"].value = "bfcl-2024-08-11-second"
     second = pk.load_trace("bfcl-2024-08-11-second")
-    assert (
-        panel.controls["models"].options == second.models
-        and len(drawn) == 1
-        and drawn[0].models == "all"
-    )
+    assert panel.controls["models"].options == second.models
+    assert len(drawn) == 1
+    assert drawn[0].models == "all"
 
 
 def test_one_llm_is_one_line_under_the_picture(panel):
     before = panel.picture.value
     panel.controls["models"].value = panel.controls["models"].options[:1]
-    assert (
-        "a pool needs two LLMs" in panel.message.value and panel.picture.value == before
-    )
+    assert "a pool needs two LLMs" in panel.message.value
+    assert panel.picture.value == before
 
 
 def test_a_variant_goes_from_the_panel_to_the_study_and_back(panel, tree, monkeypatch):
     panel.controls["w_cost"].value = 0.5
     panel.name.value = "Cost First"
     panel.button.click()
-    assert "small letters, digits and hyphens" in panel.message.value and not list(
-        tree.rglob("variant.json")
-    )
+    assert "small letters, digits and hyphens" in panel.message.value
+    assert not list(tree.rglob("variant.json"))
     panel.name.value = "cost-first"
     panel.button.click()
     assert "pickllm promote cost-first" in panel.message.value
     folder = tree / "build/explore/cost-first"
     assert explore.read(folder / "variant.json") == panel.variant
     svg = (folder / "cost-first.svg").read_text()
-    assert explore.MARK in svg and (folder / "cost-first.png").exists()
+    assert explore.MARK in svg
+    assert (folder / "cost-first.png").exists()
     pd.testing.assert_frame_equal(
         pd.read_csv(folder / "cost-first.csv"),
         explore.numbers(panel.variant).round(12),
@@ -158,11 +156,9 @@ def test_a_variant_goes_from_the_panel_to_the_study_and_back(panel, tree, monkey
     assert explore.promote("cost-first") == tree / "data/variants/cost-first.json"
     after = study_runs(trace, "smoke", "bfcl-2024-08-11-second")
     (new,) = after[len(before) :]
-    assert (
-        after[: len(before)] == before
-        and new.name == "variant-cost-first"
-        and new.notebook == "variant"
-    )
+    assert after[: len(before)] == before
+    assert new.name == "variant-cost-first"
+    assert new.notebook == "variant"
     assert new.parameters == json.loads((folder / "variant.json").read_text()) | {
         "name": "cost-first"
     }
@@ -175,13 +171,13 @@ def test_a_variant_goes_from_the_panel_to_the_study_and_back(panel, tree, monkey
 
 
 def test_the_notebook_declares_every_parameter_of_a_variant():
-    assert set(runner.declared_parameters("variant")) == {
-        f for f in explore.Variant.__dataclass_fields__
-    } | {"name", "result", "figures", "run"}
+    assert set(runner.declared_parameters("variant")) == set(
+        explore.Variant.__dataclass_fields__
+    ) | {"name", "result", "figures", "run"}
 
 
 @pytest.mark.parametrize(
-    "content, text",
+    ("content", "text"),
     [
         ('{"w_cots": 1}', "unknown parameter 'w_cots'; did you mean 'w_cost'"),
         ("{", "is not a variant's parameter file"),

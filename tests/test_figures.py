@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from pickllm.figures import captions, drawing
 from pickllm import experiments
 from pickllm.errors import InputError
+from pickllm.figures import captions, drawing
 from pickllm.files import root
 
 NAMES = list(captions.FIGURES)
@@ -86,13 +86,13 @@ def test_a_saved_svg_holds_text_and_a_pdf_truetype_fonts_and_no_date(tmp_path):
         for e in ElementTree.parse(tmp_path / "shape.svg").iter(f"{SVG}text")
         for t in e.itertext()
     )
-    assert "raw reward" in words and "latency (s)" in words
+    assert "raw reward" in words
+    assert "latency (s)" in words
     pdf = (tmp_path / "shape.pdf").read_bytes()
-    assert fonts_are_truetype(pdf) and b"/CreationDate" not in pdf
-    assert (
-        b"0123abc" in (tmp_path / "shape.svg").read_bytes()
-        and b"0123abc" in (tmp_path / "shape.png").read_bytes()
-    )
+    assert fonts_are_truetype(pdf)
+    assert b"/CreationDate" not in pdf
+    assert b"0123abc" in (tmp_path / "shape.svg").read_bytes()
+    assert b"0123abc" in (tmp_path / "shape.png").read_bytes()
 
 
 def test_numbers_have_six_significant_digits_and_plain_line_ends(tmp_path):
@@ -364,9 +364,8 @@ AWKWARD = [
 def test_names_are_told_apart_and_drawn_as_they_are():
     for names in (drawing.short(AWKWARD), drawing.contextual([*AWKWARD, "a_b", "a b"])):
         shown = list(names.values())
-        assert len(set(shown)) == len(shown) and not any(
-            n.startswith("_") or "\n" in n or len(n) > 36 for n in shown
-        )
+        assert len(set(shown)) == len(shown)
+        assert not any(n.startswith("_") or "\n" in n or len(n) > 36 for n in shown)
     assert drawing.short(["gpt-4o-2024-05-13", "gpt-4-0613"]) == {
         "gpt-4o-2024-05-13": "gpt-4o",
         "gpt-4-0613": "gpt-4",
@@ -420,7 +419,8 @@ def test_a_latency_axis_ends_with_its_data():
             outcomes_of(["a", "b"], ["law"], latency=latency)
         )
         low, high = figure.axes[2].get_xlim()
-        assert latency / 4 < low < latency and 2 * latency < high < 8 * latency
+        assert latency / 4 < low < latency
+        assert 2 * latency < high < 8 * latency
         assert len([t for t in figure.axes[2].get_xticks() if low <= t <= high]) >= 2
 
 
@@ -444,17 +444,13 @@ def test_a_cost_of_nothing_is_drawn_and_its_axis_says_so():
         figure = drawing.session_measure(
             session_means(value), "cost (US cents; 95 % interval)", log=True
         )
-        assert (
-            figure.axes[0].get_xscale() == scale
-            and figure.axes[0].get_xlim()[0] > -0.5
-            and "log" not in figure._supxlabel.get_text()
-        )
+        assert figure.axes[0].get_xscale() == scale
+        assert figure.axes[0].get_xlim()[0] > -0.5
+        assert "log" not in figure._supxlabel.get_text()
     dear = session_means(1.0).assign(value=2.0, low=1.0, high=3.0)
     figure = drawing.session_measure(dear, "cost (US cents; 95 % interval)", log=True)
-    assert (
-        figure.axes[0].get_xscale() == "log"
-        and "log scale" in figure._supxlabel.get_text()
-    )
+    assert figure.axes[0].get_xscale() == "log"
+    assert "log scale" in figure._supxlabel.get_text()
 
 
 def test_the_longest_label_of_a_claim_is_inside_the_picture():

@@ -14,9 +14,8 @@ def test_an_error_in_the_middle_leaves_the_old_file_and_nothing_else(tmp_path):
     with pytest.raises(ZeroDivisionError), written(tmp_path / "a.txt") as file:
         file.write("new")
         1 / 0
-    assert (tmp_path / "a.txt").read_text() == "old" and [
-        p.name for p in tmp_path.iterdir()
-    ] == ["a.txt"]
+    assert (tmp_path / "a.txt").read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
@@ -50,6 +49,5 @@ def test_a_folder_that_is_a_file_is_one_line(tmp_path):
 
 
 def test_a_digest_tells_parts_apart():
-    assert digest("ab", "c") != digest("a", "bc") and digest(
-        {"a": 1, "b": 2}
-    ) == digest({"b": 2, "a": 1})
+    assert digest("ab", "c") != digest("a", "bc")
+    assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})

@@ -17,7 +17,7 @@ FLOORS = [
     {"live", "traces", "beyond"},
     {"figures", "core"},
     {"engine"},
-    {"modules"},
+    {"modules", "readers"},
     {"files"},
     {"errors"},
 ]

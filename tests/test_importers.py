@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from pickllm.__main__ import main
+from pickllm.core.trace import read_trace
 from pickllm.errors import InputError, MissingFileError
 from pickllm.traces.importers import llmrouterbench, routellm, routerbench
-from pickllm.core.trace import read_trace
 
 
 @pytest.fixture
@@ -67,7 +67,8 @@ def test_routerbench(wide):
     assert trace.accuracy.tolist() == [
         [1, 0],
         [0.5, 1],
-    ] and trace.cost_usd.tolist() == [[0.1, 0.3], [0.2, 0.3]]
+    ]
+    assert trace.cost_usd.tolist() == [[0.1, 0.3], [0.2, 0.3]]
     assert trace.latency_ms.tolist() == [[100, 200]] * 2
 
 
@@ -83,16 +84,13 @@ def test_llmrouterbench_keeps_the_queries_that_all_answered(tmp_path):
         "law-test-0",
         "maths-test-0",
         "maths-test-1",
-    ] and trace.contexts == ("law", "maths")
-    assert (
-        rows.accuracy["maths-test-1", "a"] == 0
-        and rows.accuracy["law-test-0", "b"] == 0.5
-    )
-    assert (
-        rows.cost_usd["maths-test-1", "b"] == 0.002
-        and rows.input_tokens["maths-test-1", "b"] == 11
-        and (rows.latency_ms == 300).all()
-    )
+    ]
+    assert trace.contexts == ("law", "maths")
+    assert rows.accuracy["maths-test-1", "a"] == 0
+    assert rows.accuracy["law-test-0", "b"] == 0.5
+    assert rows.cost_usd["maths-test-1", "b"] == 0.002
+    assert rows.input_tokens["maths-test-1", "b"] == 11
+    assert (rows.latency_ms == 300).all()
 
 
 def test_routellm_takes_columns_of_right_and_wrong(tmp_path):
@@ -103,15 +101,11 @@ def test_routellm_takes_columns_of_right_and_wrong(tmp_path):
     trace = routellm(
         path, {"weak/one": 200, "strong": 900}, {"weak/one": 0.001, "strong": 0.01}
     )
-    assert (
-        trace.models == ("weak/one", "strong")
-        and trace.accuracy.tolist() == [[0, 1], [1, 1]]
-        and trace.contexts == ("mmlu_anatomy",)
-    )
-    assert (
-        trace.cost_usd.tolist() == [[0.001, 0.01]] * 2
-        and trace.latency_ms.tolist() == [[200, 900]] * 2
-    )
+    assert trace.models == ("weak/one", "strong")
+    assert trace.accuracy.tolist() == [[0, 1], [1, 1]]
+    assert trace.contexts == ("mmlu_anatomy",)
+    assert trace.cost_usd.tolist() == [[0.001, 0.01]] * 2
+    assert trace.latency_ms.tolist() == [[200, 900]] * 2
 
 
 @pytest.mark.parametrize("path", ["x.pkl", "x.pickle"])
@@ -173,10 +167,8 @@ def test_the_command_writes_a_trace_that_checks(tmp_path, wide, capsys):
         == 0
     )
     assert "as declared" in capsys.readouterr().out
-    assert (
-        read_trace(out).accuracy.tolist() == [[1, 0], [0.5, 1]]
-        and main(["check", str(out)]) == 0
-    )
+    assert read_trace(out).accuracy.tolist() == [[1, 0], [0.5, 1]]
+    assert main(["check", str(out)]) == 0
     capsys.readouterr()
     assert (
         main(

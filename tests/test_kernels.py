@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from reference import IDENTITY, trace_of
 
 import pickllm as pk
-from pickllm.engine import kernels, streams
 from pickllm.core.compiled import setting
 from pickllm.core.sessions import outcome_table, tally
+from pickllm.engine import kernels, streams
 
 ARRAYS = ("choices", "queries", "probabilities", "locked_at", "locked_model")
 LEARNERS = {
@@ -302,7 +302,7 @@ def test_lanes_are_worth_their_while():
             *locks,
             *out,
             *unused,
-        )  # noqa: E731
+        )
         call()
         return min(
             (lambda start: (call(), time.perf_counter() - start)[1])(

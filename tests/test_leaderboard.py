@@ -11,8 +11,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 import pickllm as pk
-from pickllm.traces import leaderboard
 from pickllm.core.pool import declared_pools
+from pickllm.traces import leaderboard
 
 #: The downloader leaves an answer that it refused to the garbage collector, which
 #: closes its socket.
@@ -80,29 +80,29 @@ def refused(call, kind=pk.InputError):
     with pytest.raises(kind) as error:
         call()
     message = str(error.value)
-    assert message and "\n" not in message
+    assert message
+    assert "\n" not in message
     return message
 
 
 def test_the_registry_names_each_result_and_score_of_seven_models_once():
     models = {m for pool in declared_pools().values() for m in pool["models"]}
-    assert len(models) == 7 and len(leaderboard.checksums()) == N_FILES
+    assert len(models) == 7
+    assert len(leaderboard.checksums()) == N_FILES
     for path, sha in leaderboard.checksums().items():
         day, kind, model, name = path.split("/")
-        assert (
-            day == "2024-08-11"
-            and kind in ("result", "score")
-            and model in models
-            and name.endswith(f"_{kind}.json")
-        )
-        assert len(sha) == 64 and int(sha, 16)
+        assert day == "2024-08-11"
+        assert kind in ("result", "score")
+        assert model in models
+        assert name.endswith(f"_{kind}.json")
+        assert len(sha) == 64
+        assert int(sha, 16)
 
 
 def test_fetching_brings_every_file_once_and_a_second_time_nothing(server, tmp_path):
     assert leaderboard.fetch(server.url, tmp_path, progress=False) == tmp_path
-    assert files(tmp_path) == leaderboard.checksums() and sorted(
-        server.asked
-    ) == sorted(leaderboard.checksums())
+    assert files(tmp_path) == leaderboard.checksums()
+    assert sorted(server.asked) == sorted(leaderboard.checksums())
     server.asked.clear()
     leaderboard.fetch(server.url + "/", tmp_path, progress=False)
     assert server.asked == []
@@ -115,11 +115,9 @@ def test_fetching_uses_the_mirror_and_the_cache_of_the_environment(
     monkeypatch.setenv("PICKLLM_CACHE", str(tmp_path))
     assert not leaderboard.fetched()
     folder = leaderboard.fetch(progress=False)
-    assert (
-        folder.is_relative_to(tmp_path)
-        and files(folder) == leaderboard.checksums()
-        and leaderboard.fetched()
-    )
+    assert folder.is_relative_to(tmp_path)
+    assert files(folder) == leaderboard.checksums()
+    assert leaderboard.fetched()
     assert pk.load_trace("bfcl-2024-08-11-rows").n_queries == 1700
 
 
@@ -127,19 +125,18 @@ def test_fetching_uses_the_mirror_and_the_cache_of_the_environment(
 def test_an_interrupted_fetch_goes_on_from_where_it_stood(server, tmp_path, failure):
     server.plan = lambda path, nth: failure if nth > 100 else None
     message = refused(lambda: leaderboard.fetch(server.url, tmp_path, progress=False))
-    assert f"cannot download {server.url}" in message and "PICKLLM_MIRROR" in message
-    assert f"kept in {tmp_path}" in message and "goes on from there" in message
+    assert f"cannot download {server.url}" in message
+    assert "PICKLLM_MIRROR" in message
+    assert f"kept in {tmp_path}" in message
+    assert "goes on from there" in message
     arrived = files(tmp_path)
-    assert (
-        90 <= len(arrived) < N_FILES
-        and arrived.items() <= leaderboard.checksums().items()
-    )  # whole files only
+    assert 90 <= len(arrived) < N_FILES
+    assert arrived.items() <= leaderboard.checksums().items()
     server.plan = lambda path, nth: None
     server.asked.clear()
     leaderboard.fetch(server.url, tmp_path, progress=False)
-    assert files(tmp_path) == leaderboard.checksums() and len(
-        server.asked
-    ) == N_FILES - len(arrived)
+    assert files(tmp_path) == leaderboard.checksums()
+    assert len(server.asked) == N_FILES - len(arrived)
     assert not set(server.asked) & arrived.keys()
 
 
@@ -149,15 +146,11 @@ def test_a_file_that_differs_from_its_checksum_is_refused_and_not_kept(
     bad = sorted(leaderboard.checksums())[17]
     server.plan = lambda path, nth: "corrupted" if path == bad else None
     message = refused(lambda: leaderboard.fetch(server.url, tmp_path, progress=False))
-    assert (
-        "checksum" in message
-        and bad in message
-        and leaderboard.checksums()[bad][:12] in message
-    )
-    assert (
-        bad not in files(tmp_path)
-        and files(tmp_path).items() <= leaderboard.checksums().items()
-    )
+    assert "checksum" in message
+    assert bad in message
+    assert leaderboard.checksums()[bad][:12] in message
+    assert bad not in files(tmp_path)
+    assert files(tmp_path).items() <= leaderboard.checksums().items()
     server.plan = lambda path, nth: None
     leaderboard.fetch(server.url, tmp_path, progress=False)
     assert files(tmp_path) == leaderboard.checksums()
@@ -171,9 +164,8 @@ def test_a_file_damaged_in_the_cache_is_fetched_again(
     leaderboard.fetch(source, tmp_path, progress=False)
     (tmp_path / sorted(leaderboard.checksums())[3]).write_text("damaged")
     leaderboard.fetch(source, tmp_path, progress=False)
-    assert files(tmp_path) == leaderboard.checksums() and len(server.asked) == (
-        N_FILES + 1 if kind == "server" else 0
-    )
+    assert files(tmp_path) == leaderboard.checksums()
+    assert len(server.asked) == (N_FILES + 1 if kind == "server" else 0)
 
 
 def test_no_server_is_one_line_with_the_next_move(tmp_path, monkeypatch):
@@ -181,11 +173,9 @@ def test_no_server_is_one_line_with_the_next_move(tmp_path, monkeypatch):
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as closed:
         url = f"http://127.0.0.1:{closed.server_address[1]}"
     message = refused(lambda: leaderboard.fetch(url, tmp_path, progress=False))
-    assert (
-        url in message
-        and "check the network" in message
-        and "PICKLLM_MIRROR" in message
-    )
+    assert url in message
+    assert "check the network" in message
+    assert "PICKLLM_MIRROR" in message
     assert files(tmp_path) == {}
 
 
@@ -207,10 +197,8 @@ def test_a_folder_is_a_mirror_too(rows_folder, tmp_path):
     assert "checksum" in refused(
         lambda: leaderboard.fetch(str(source), target, progress=False)
     )
-    assert (
-        bad not in files(target)
-        and files(target).items() <= leaderboard.checksums().items()
-    )
+    assert bad not in files(target)
+    assert files(target).items() <= leaderboard.checksums().items()
     shutil.copy(rows_folder / bad, source / bad)
     (source / gone).unlink()
     shutil.rmtree(target)
@@ -367,4 +355,5 @@ def test_rows_that_were_not_fetched_are_named_with_the_next_move(tmp_path, monke
         lambda: pk.load_trace("bfcl-2024-08-11-rows"),
     ):
         message = refused(call, FileNotFoundError)
-        assert str(tmp_path) in message and "pickllm fetch bfcl-2024-08-11" in message
+        assert str(tmp_path) in message
+        assert "pickllm fetch bfcl-2024-08-11" in message

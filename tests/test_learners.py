@@ -38,7 +38,8 @@ def run(learner, n, tape):
 @given(RATES, tapes())
 def test_the_automaton_stays_on_the_simplex(rate, world):
     for p in run(pk.LinearRewardInaction(rate), *world):
-        assert (p >= 0).all() and (p <= 1).all()
+        assert (p >= 0).all()
+        assert (p <= 1).all()
         assert math.fsum(p[0]) == pytest.approx(1, abs=1e-12)
 
 
@@ -49,7 +50,9 @@ def test_q_stays_in_the_unit_interval_and_its_probabilities_on_the_simplex(
     learner = pk.QLearning(rate, epsilon=epsilon, initial_value=initial)
     for q in run(learner, *world):
         p = learner.probabilities(q)
-        assert (q >= 0).all() and (q <= 1).all() and (p >= 0).all()
+        assert (q >= 0).all()
+        assert (q <= 1).all()
+        assert (p >= 0).all()
         assert math.fsum(p[0]) == pytest.approx(1, abs=1e-12)
 
 
@@ -64,10 +67,9 @@ def test_both_learners_follow_their_scalar_equations_exactly(rate, world):
         ),
     ):
         state = start(n)
-        for mine, step in zip(run(learner, n, tape), [*tape, None]):
-            assert mine[0].tolist() == state and learner.probabilities(mine)[
-                0
-            ].tolist() == probabilities(state)
+        for mine, step in zip(run(learner, n, tape), [*tape, None], strict=True):
+            assert mine[0].tolist() == state
+            assert learner.probabilities(mine)[0].tolist() == probabilities(state)
             state = update(state, *step) if step else None
 
 
@@ -92,7 +94,7 @@ def test_epsilon_greedy_explores_every_llm_alike_and_gives_ties_to_the_first():
 
 @given(RATES, st.lists(st.tuples(UNITS, st.floats(1e-3, 1)), min_size=2, max_size=6))
 def test_one_step_of_the_automaton_is_the_replicator_equation_on_average(rate, llms):
-    d, p = (np.array(x) for x in zip(*llms))
+    d, p = (np.array(x) for x in zip(*llms, strict=True))
     p = p / p.sum()
     after = [
         pk.LinearRewardInaction(rate).update(p[None], np.array([i]), d[[i]])[0]
@@ -142,11 +144,9 @@ def test_the_three_functions_leave_their_inputs_alone(learner):
     first = learner.update(state, arm, reward)
     assert (learner.update(state, arm, reward) == first).all()
     assert (learner.probabilities(state) == learner.probabilities(state)).all()
-    assert (
-        arm.tolist() == [0, 1, 3]
-        and reward.tolist() == [1.0, 0.5, 0.0]
-        and (state == learner.start(3, 4)).all()
-    )
+    assert arm.tolist() == [0, 1, 3]
+    assert reward.tolist() == [1.0, 0.5, 0.0]
+    assert (state == learner.start(3, 4)).all()
 
 
 @pytest.mark.parametrize(
@@ -257,9 +257,8 @@ def test_at_rate_one_the_first_rewarded_answer_decides():
         seed=3,
     )
     first = (s.outcome("accuracy") > 0).argmax(axis=1)
-    assert (s.locked_at == first + 1).all() and (
-        s.locked_model == s.choices[np.arange(sessions), first]
-    ).all()
+    assert (s.locked_at == first + 1).all()
+    assert (s.locked_model == s.choices[np.arange(sessions), first]).all()
     assert (
         stats.chisquare(np.bincount(s.locked_model), sessions * d / d.sum()).pvalue
         > 1e-3
@@ -318,9 +317,8 @@ def test_equal_llms_are_locked_on_alike():
         queries=300,
         seed=8,
     )
-    assert (s.locked_at > 0).all() and stats.chisquare(
-        np.bincount(s.locked_model, minlength=3)
-    ).pvalue > 1e-3
+    assert (s.locked_at > 0).all()
+    assert stats.chisquare(np.bincount(s.locked_model, minlength=3)).pvalue > 1e-3
 
 
 # Another library
@@ -378,7 +376,7 @@ def test_a_learner_written_here_agrees_with_mabwiser_in_law():
             gains[t] = rewards[rng.integers(5), arms[t]]
             bandit.partial_fit(arms[[t]], gains[[t]])
         theirs[:, k] = [*np.bincount(arms, minlength=3) / steps, gains.mean()]
-    for a, b in zip(ours, theirs):
+    for a, b in zip(ours, theirs, strict=True):
         assert stats.ks_2samp(a, b, method="asymp").pvalue > 1e-3
         assert abs(a.mean() - b.mean()) < 4 * np.hypot(
             a.std() / np.sqrt(a.size), b.std() / np.sqrt(b.size)
@@ -407,15 +405,12 @@ def test_controls_choose_what_their_names_say():
         (pk.BestSingle(), 2),
     ):
         s = pk.replay(trace, reward, control, sessions=4, queries=9)
-        assert (
-            (s.choices == llm).all()
-            and (s.probabilities == np.eye(3)[llm]).all()
-            and (s.locked_at == -1).all()
-        )
+        assert (s.choices == llm).all()
+        assert (s.probabilities == np.eye(3)[llm]).all()
+        assert (s.locked_at == -1).all()
     s = pk.replay(trace, reward, pk.Oracle(), sessions=4, queries=9)
-    assert (s.choices == np.array([1, 2])[s.queries]).all() and {
-        *s.queries.ravel()
-    } == {0, 1}
+    assert (s.choices == np.array([1, 2])[s.queries]).all()
+    assert {*s.queries.ravel()} == {0, 1}
 
 
 def test_the_random_control_is_uniform_and_never_locks():
@@ -428,7 +423,8 @@ def test_the_random_control_is_uniform_and_never_locks():
         seed=1,
     )
     assert stats.chisquare(np.bincount(s.choices.ravel(), minlength=4)).pvalue > 1e-3
-    assert (s.locked_at == -1).all() and (s.probabilities == 0.25).all()
+    assert (s.locked_at == -1).all()
+    assert (s.probabilities == 0.25).all()
 
 
 @pytest.mark.parametrize(
@@ -450,7 +446,8 @@ def test_a_parameter_out_of_range_is_refused_in_one_line(make, name, value):
         pk.InputError, match=f"{make.__name__}: {name} must be in"
     ) as error:
         make(**{name: value})
-    assert f"got {value!r}" in str(error.value) and "\n" not in str(error.value)
+    assert f"got {value!r}" in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_an_llm_outside_the_pool_is_refused_and_the_likeliest_named():

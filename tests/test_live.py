@@ -83,19 +83,13 @@ def test_a_live_session_converges_to_the_better_endpoint_as_its_picture_grows(
     table, notebook = executed(
         tmp_path, seed=2, learning_rate=0.3, state=str(tmp_path / "state.json")
     )
-    assert (
-        len(table) == N
-        and table.locked.iloc[-1] == "good"
-        and len(bad.requests) < N / 2
-    )
-    assert (
-        len(good.requests) + len(bad.requests) == N + 1
-        and table.failed.tolist().count("bad") == 1
-    )
-    assert (
-        table.model.tail(20).eq("good").all()
-        and table.accuracy[table.model == "good"].mean() > 0.85
-    )
+    assert len(table) == N
+    assert table.locked.iloc[-1] == "good"
+    assert len(bad.requests) < N / 2
+    assert len(good.requests) + len(bad.requests) == N + 1
+    assert table.failed.tolist().count("bad") == 1
+    assert table.model.tail(20).eq("good").all()
+    assert table.accuracy[table.model == "good"].mean() > 0.85
 
     # the same learner, told the same outcomes query by query, has the same
     # probabilities
@@ -157,12 +151,14 @@ def test_the_picture_shows_the_probabilities_and_the_times():
     )
     left, right = drawing.live(table).axes
     lines = {line.get_label(): line.get_ydata().tolist() for line in left.lines}
-    assert lines["a"] == [0.6, 0.7] and lines["b"] == [0.4, 0.3]
-    assert (
-        sorted(line.get_ydata().tolist() for line in right.lines)
-        == [[0.03, 0.04], [20.0], [500.0]]
-        and right.get_yscale() == "log"
-    )
+    assert lines["a"] == [0.6, 0.7]
+    assert lines["b"] == [0.4, 0.3]
+    assert sorted(line.get_ydata().tolist() for line in right.lines) == [
+        [0.03, 0.04],
+        [20.0],
+        [500.0],
+    ]
+    assert right.get_yscale() == "log"
     assert drawing.glance(drawing.live(table)).data.startswith(b"\x89PNG")
 
 

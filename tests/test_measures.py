@@ -68,7 +68,8 @@ def test_f1_by_hand():
     assert token_f1("a cat sat sat", "the cat sat down here") == pytest.approx(
         2 * (2 / 3) * (2 / 4) / (2 / 3 + 2 / 4)
     )
-    assert token_f1("", "") == 1 and token_f1("", "cat") == 0
+    assert token_f1("", "") == 1
+    assert token_f1("", "cat") == 0
 
 
 def test_libraries_called_directly():
@@ -133,7 +134,5 @@ def test_letters(response, chosen):
 
 
 def test_a_printed_minus_is_a_minus():
-    assert (
-        numeric_answer("It is \N{MINUS SIGN}7.", "-7") == 1
-        and numeric_answer("It is \N{MINUS SIGN}7.", "7") == 0
-    )
+    assert numeric_answer("It is \N{MINUS SIGN}7.", "-7") == 1
+    assert numeric_answer("It is \N{MINUS SIGN}7.", "7") == 0

@@ -49,7 +49,7 @@ def change(place, module, old, new):
 
 
 @pytest.mark.parametrize(
-    "old, new",
+    ("old", "new"),
     [
         ('"balanced": 0.1', '"balanced": 0.2'),
         ("\nEPSILON = 0.1", "\nEPSILON = 0.2"),

@@ -6,8 +6,8 @@ import json
 import pytest
 
 from pickllm import experiments
-from pickllm.study import runner
 from pickllm.files import home
+from pickllm.study import runner
 from pickllm.study.runs import ASIDE, PAGES, SIZES, study_runs
 from pickllm.traces.sources import load_trace
 
@@ -52,7 +52,8 @@ def runs(size="full"):
 
 
 def test_there_are_notebooks_and_the_exceptions_are_among_them():
-    assert len(PATHS) >= 5 and {*PAGES, *ASIDE} <= {p.stem for p in PATHS}
+    assert len(PATHS) >= 5
+    assert {*PAGES, *ASIDE} <= {p.stem for p in PATHS}
 
 
 @pytest.mark.xdist_group("notebooks")
@@ -91,9 +92,8 @@ def test_the_start_page_links_every_notebook_of_the_study():
 def test_one_cell_is_tagged_parameters_and_holds_json_scalars(path):
     assert len(tagged(path)) == 1
     values = parameters(path)
-    assert values and all(
-        v is None or type(v) in (str, int, float, bool) for v in values.values()
-    )
+    assert values
+    assert all(v is None or type(v) in (str, int, float, bool) for v in values.values())
     assert set(runner.declared_parameters(path.stem)) == set(values)
 
 
@@ -174,7 +174,8 @@ def test_cell_ids_are_unique_and_the_notebook_is_valid(path):
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
     ids = [c["id"] for c in notebook.cells]
-    assert len(set(ids)) == len(ids) and (
+    assert len(set(ids)) == len(ids)
+    assert (
         notebook.nbformat,
         notebook.nbformat_minor,
     ) >= (4, 5)
@@ -183,7 +184,8 @@ def test_cell_ids_are_unique_and_the_notebook_is_valid(path):
 @each_notebook
 def test_a_notebook_begins_with_what_it_is_about(path):
     first = json.loads(path.read_text("utf-8"))["cells"][0]
-    assert first["cell_type"] == "markdown" and source(first).startswith("# ")
+    assert first["cell_type"] == "markdown"
+    assert source(first).startswith("# ")
 
 
 @pytest.mark.parametrize("size", SIZES)

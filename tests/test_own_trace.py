@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 
 import pickllm as pk
-from pickllm.analysis import claims, outcomes
 from pickllm import experiments
+from pickllm.analysis import claims, outcomes
 from pickllm.core import statistics
+from pickllm.core.trace import COLUMNS
 from pickllm.study.parameters import joined, listed
 from pickllm.study.runs import study_runs
-from pickllm.core.trace import COLUMNS
 
 CONTEXTS = ("mean", "all", "a, b")
 MODELS = ("random", 'say "hi", please', "x/y ü")
@@ -123,9 +123,8 @@ def test_each_context_has_a_run_of_its_own_that_any_disk_can_hold():
     ]
     runs = study_runs(own(contexts=contexts, n=1))
     names = [r.name for r in runs]
-    assert len({n.lower() for n in names}) == len(names) and all(
-        n.isascii() and len(n) < 100 and not set(n) & set("./* ") for n in names
-    )
+    assert len({n.lower() for n in names}) == len(names)
+    assert all(n.isascii() and len(n) < 100 and not set(n) & set("./* ") for n in names)
     assert "convergence-automaton-simple" in names  # a plain one stays as it is
 
 
@@ -138,9 +137,12 @@ def test_llms_called_like_strategies_change_none_of_them():
     for column in ("cost_usd", "latency_ms", "accuracy"):
         assert (mine[column].to_numpy() == theirs[column].to_numpy()).all()
     found = statistics.disguises(
-        x[x.weights == "balanced"], experiments.ROUTERS, dict(zip(fixed, called.models))
+        x[x.weights == "balanced"],
+        experiments.ROUTERS,
+        dict(zip(fixed, called.models, strict=True)),
     )
-    assert set(found.model) <= set(MODELS) and len(found) == 2 * len(CONTEXTS)
+    assert set(found.model) <= set(MODELS)
+    assert len(found) == 2 * len(CONTEXTS)
 
 
 def test_a_context_called_mean_is_told_apart_from_the_mean_of_contexts():
@@ -185,30 +187,22 @@ def test_a_free_llm_makes_its_claims_untestable_and_leaves_the_others(cost):
         .cost_usd.sum()
     )
     against_nothing = (compared.measure == "cost_usd") & (
-        spent.loc[list(zip(compared.context, compared.control))] == 0
+        spent.loc[list(zip(compared.context, compared.control, strict=True))] == 0
     ).to_numpy()
-    assert (
-        compared.change.isna().equals(against_nothing)
-        and against_nothing[compared.control == "cheapest"].sum() == 4
-    )
-    assert (
-        compared[compared.measure != "cost_usd"].p_holm.notna().all()
-        and compared[against_nothing].p_holm.isna().all()
-    )
+    assert compared.change.isna().equals(against_nothing)
+    assert against_nothing[compared.control == "cheapest"].sum() == 4
+    assert compared[compared.measure != "cost_usd"].p_holm.notna().all()
+    assert compared[against_nothing].p_holm.isna().all()
     verdicts = claims.judge(
         table, locked(trace), {claims.REVERSED: table[table.weights == "balanced"]}
     ).set_index("id")
-    assert (
-        verdicts.verdict["cost-better-lri-cheapest"] == "not testable"
-        and "cost is 0" in verdicts.reason["cost-better-lri-cheapest"]
-    )
+    assert verdicts.verdict["cost-better-lri-cheapest"] == "not testable"
+    assert "cost is 0" in verdicts.reason["cost-better-lri-cheapest"]
     assert (verdicts.verdict["cost-60-lri-most-expensive"] == "not testable") == (
         max(cost) == 0
     )
-    assert (
-        verdicts.measured.isna().equals(verdicts.verdict == "not testable")
-        and verdicts.verdict["latency-52-lri-random"] != "not testable"
-    )
+    assert verdicts.measured.isna().equals(verdicts.verdict == "not testable")
+    assert verdicts.verdict["latency-52-lri-random"] != "not testable"
     groups = statistics.groups(
         table[(table.weights == "balanced") & table.learner.isin(experiments.CONTROLS)]
     ).assign(weights="balanced")
@@ -228,9 +222,8 @@ def test_the_pool_is_described_without_dividing_by_a_free_llm():
     said = outcomes.describe(
         outcomes.measured(trace), outcomes.rows_against_sample(trace)
     )
-    assert "1 of them cost nothing" in said[0] and not any(
-        "inf" in s or "nan" in s for s in said
-    )
+    assert "1 of them cost nothing" in said[0]
+    assert not any("inf" in s or "nan" in s for s in said)
 
 
 def test_tied_llms_go_through_every_table():
@@ -303,17 +296,15 @@ def test_intervals_of_a_shared_sample_count_the_queries_measured(tmp_path):
         b[where][["value", "low", "high"]].to_numpy(), rel=1e-5
     )
     means = outcomes.rows_against_sample(sample)
-    assert "sessions locked on it" not in set(means.measure) and outcomes.describe(
-        outcomes.measured(sample), means
-    )
+    assert "sessions locked on it" not in set(means.measure)
+    assert outcomes.describe(outcomes.measured(sample), means)
 
 
 def test_a_file_named_like_a_bundled_trace_is_read_as_the_file_it_is(tmp_path):
     own(n=20).save(tmp_path / "bfcl-2024-08-11.csv")
     trace = pk.load_trace(tmp_path / "bfcl-2024-08-11.csv")
-    assert outcomes.n_measured(trace) == dict.fromkeys(CONTEXTS, 20) and set(
-        outcomes.rows_against_sample(trace).context
-    ) == set(CONTEXTS)
+    assert outcomes.n_measured(trace) == dict.fromkeys(CONTEXTS, 20)
+    assert set(outcomes.rows_against_sample(trace).context) == set(CONTEXTS)
 
 
 def test_a_repriced_sample_shows_the_costs_of_its_own_prices():

@@ -188,7 +188,8 @@ def test_the_readme_names_rooms_that_exist_and_each_room_once():
     assert rooms <= set(named), (
         f"not in the README's table: {sorted(rooms - set(named))}"
     )
-    assert all((root() / n).exists() for n in named) and len(named) == len(set(named))
+    assert all((root() / n).exists() for n in named)
+    assert len(named) == len(set(named))
 
 
 def test_every_dependency_earns_a_line_of_the_readme():
@@ -214,6 +215,5 @@ def test_shipped_data_hold_statistics_and_no_row():
             return 0
 
         n = sum(c["n_queries"] for c in summary["contexts"].values())
-        assert longest(
-            summary["contexts"]
-        ) < n / 2 and "query_id" not in path.read_text("utf-8")
+        assert longest(summary["contexts"]) < n / 2
+        assert "query_id" not in path.read_text("utf-8")

@@ -9,12 +9,12 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 from kit import build, checkout, git, notebook, record, recorded_checkout
 
-from pickllm.figures import captions
-from pickllm.study import provenance, runner
-from pickllm.publish import receipts
 from pickllm.__main__ import main
 from pickllm.errors import InputError
+from pickllm.figures import captions
 from pickllm.files import root
+from pickllm.publish import receipts
+from pickllm.study import provenance, runner
 
 
 @pytest.fixture
@@ -45,14 +45,14 @@ def test_the_commit_is_the_codes_and_stays_it_when_the_record_is_committed(kit):
     (kit / "README.md").write_text("a new table\n")
     git(kit, "commit", "-qam", "readme")
     assert git(kit, "rev-parse", "HEAD") != head
-    assert provenance.code()["commit"] == head and provenance.code()["clean"]
+    assert provenance.code()["commit"] == head
+    assert provenance.code()["clean"]
     (kit / "pickllm" / "a.py").write_text("2\n")
-    assert provenance.code()["commit"] == head and not provenance.code()["clean"]
+    assert provenance.code()["commit"] == head
+    assert not provenance.code()["clean"]
     git(kit, "commit", "-qam", "code again")
-    assert (
-        provenance.code()["commit"] == git(kit, "rev-parse", "HEAD")
-        and provenance.code()["clean"]
-    )
+    assert provenance.code()["commit"] == git(kit, "rev-parse", "HEAD")
+    assert provenance.code()["clean"]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,8 @@ def test_only_what_can_change_a_result_makes_a_checkout_unclean(kit, path, count
 
 def test_without_git_nothing_is_made_up_and_an_archive_speaks_for_itself(tmp_path):
     assert provenance.code(tmp_path) == {"commit": None, "date": None, "clean": None}
-    assert provenance.changed(tmp_path) is None and provenance.lock(tmp_path) is None
+    assert provenance.changed(tmp_path) is None
+    assert provenance.lock(tmp_path) is None
     said = {"commit": "c" * 40, "date": "2026-01-01T00:00:00+00:00", "clean": True}
     (tmp_path / "ARCHIVE.json").write_text(json.dumps({"code": said}))
     assert provenance.code(tmp_path) == said
@@ -115,12 +116,11 @@ def test_the_manifest_says_what_git_hashlib_and_the_notebook_say(recorded):
     assert receipt["pictures"] == {
         e: sha(recorded / "figures" / f"claims.{e}") for e in ("svg", "pdf", "png")
     }
-    assert receipt["cell"] == {"index": 1, "id": "c1"} and receipt["run"] == "2" * 12
+    assert receipt["cell"] == {"index": 1, "id": "c1"}
+    assert receipt["run"] == "2" * 12
     run = manifest["runs"]["sessions-balanced"]
-    assert (
-        run["code"]["commit"] == git(recorded, "rev-parse", "HEAD~1")
-        and run["code"]["clean"] is True
-    )
+    assert run["code"]["commit"] == git(recorded, "rev-parse", "HEAD~1")
+    assert run["code"]["clean"] is True
     assert run["parameters"] == {
         "seed": 0,
         "trace": "bfcl-2024-08-11",
@@ -134,9 +134,8 @@ def test_the_manifest_says_what_git_hashlib_and_the_notebook_say(recorded):
     import pickllm as pk
 
     trace = manifest["traces"]["bfcl-2024-08-11"]
-    assert trace["sha256"] == pk.load_trace("bfcl-2024-08-11").fingerprint() and trace[
-        "prices"
-    ]["as_of"] == ["2024-08-11"]
+    assert trace["sha256"] == pk.load_trace("bfcl-2024-08-11").fingerprint()
+    assert trace["prices"]["as_of"] == ["2024-08-11"]
     assert trace["prices"]["usd_per_million"]["gpt-4-1106-preview"] == [10.0, 30.0]
     assert trace["origin"]["sha256"] == sha(
         root() / "data" / "bfcl-2024-08-11.summary.json"
@@ -176,9 +175,8 @@ def test_the_record_is_kept_when_only_machine_and_time_differ(recorded):
     assert receipts.same(one, other)
     content["figures"]["claims"]["run"] = "0" * 12
     other.write_text(json.dumps(content))
-    assert not receipts.same(one, other) and not receipts.same(
-        one, recorded / "none.json"
-    )
+    assert not receipts.same(one, other)
+    assert not receipts.same(one, recorded / "none.json")
 
 
 @pytest.mark.parametrize(
@@ -237,7 +235,8 @@ def test_each_picture_carries_its_run_id_where_its_format_keeps_such_things(reco
 def test_why_names_every_link_of_the_chain(recorded):
     lines, known = receipts.why("claims")
     text, manifest = "\n".join(lines), receipts.read()
-    assert known and lines[0] == "claims: the record's"
+    assert known
+    assert lines[0] == "claims: the record's"
     for link in (
         manifest["figures"]["claims"]["numbers"]["sha256"],
         "notebooks/draw.ipynb, cell 1",
@@ -280,19 +279,18 @@ def test_why_tells_the_records_a_redrawn_an_explorations_and_an_unknown_file_apa
     other = recorded / "claims.svg"
     other.write_bytes(figure.read_bytes().replace(b"2" * 12, b"3" * 12))
     lines, known = receipts.why(str(other))
-    assert (
-        known
-        and "not the record's but an exploration's" in lines[0]
-        and "build/explore" in lines[0]
-    )
-    assert any("3" * 12 in line for line in lines) and not any(
-        "OTHER" in line for line in lines
-    )
+    assert known
+    assert "not the record's but an exploration's" in lines[0]
+    assert "build/explore" in lines[0]
+    assert any("3" * 12 in line for line in lines)
+    assert not any("OTHER" in line for line in lines)
     other.write_bytes(figure.read_bytes().replace(b"2" * 12, b"4" * 12))
     lines, known = receipts.why(str(other))
-    assert not known and "unknown: carries run id 444444444444" in lines[0]
+    assert not known
+    assert "unknown: carries run id 444444444444" in lines[0]
     lines, known = receipts.why(str(recorded / "README.md"))
-    assert not known and "carries no run id" in lines[0]
+    assert not known
+    assert "carries no run id" in lines[0]
 
 
 def test_why_a_changed_csv_is_said_to_hold_other_numbers(recorded):
@@ -310,12 +308,11 @@ def test_why_an_unknown_name_and_a_missing_record_are_one_line_and_exit_2(
         " claims, tables/claims)\n"
     )
     (recorded / "figures" / "manifest.json").write_text("{")
-    assert main(["why", "claims"]) == 2 and "is not JSON" in capsys.readouterr().err
+    assert main(["why", "claims"]) == 2
+    assert "is not JSON" in capsys.readouterr().err
     (recorded / "figures" / "manifest.json").unlink()
-    assert (
-        main(["why", "claims"]) == 2
-        and "run `make reproduce`" in capsys.readouterr().err
-    )
+    assert main(["why", "claims"]) == 2
+    assert "run `make reproduce`" in capsys.readouterr().err
 
 
 # Checking
@@ -361,7 +358,8 @@ BREAKS = {
 def test_each_broken_link_is_told(recorded, expected):
     edit(recorded, BREAKS[expected])
     ((name, problem),) = receipts.check()
-    assert name == "claims" and expected in problem
+    assert name == "claims"
+    assert expected in problem
 
 
 def test_a_picture_swapped_a_figure_added_and_a_receipt_left_over_are_told(recorded):
@@ -373,10 +371,8 @@ def test_a_picture_swapped_a_figure_added_and_a_receipt_left_over_are_told(recor
     git(recorded, "add", "figures")
     git(recorded, "commit", "-qm", "figures")
     found = dict(receipts.check())
-    assert (
-        "claims.png is not the file of the receipt" in found["claims"]
-        and found["new"] == "no receipt"
-    )
+    assert "claims.png is not the file of the receipt" in found["claims"]
+    assert found["new"] == "no receipt"
     git(
         recorded,
         "rm",
@@ -396,7 +392,8 @@ def test_without_git_the_folder_is_checked_and_without_a_manifest_every_figure_f
     assert receipts.check() == [("claims", None)]
     (recorded / "figures" / "manifest.json").unlink()
     ((name, problem),) = receipts.check()
-    assert name == "claims" and "no figures/manifest.json" in problem
+    assert name == "claims"
+    assert "no figures/manifest.json" in problem
 
 
 def test_other_inputs_than_the_records_are_noted(recorded):

@@ -19,10 +19,10 @@ from endpoints import is_right, serving
 from huggingface_hub import constants
 
 import pickllm as pk
-from pickllm.live import recording
 from pickllm.__main__ import main
-from pickllm.live.log import Log
+from pickllm.live import recording
 from pickllm.live.endpoints import CallFailed, Endpoint, ask
+from pickllm.live.log import Log
 
 PRICE = {"usd_per_million_input_tokens": 1.0, "usd_per_million_output_tokens": 2.0}
 KEY = "sk-never-to-be-seen-0123"
@@ -175,7 +175,8 @@ def test_a_fault_is_told_apart(stream, fault, kind, transient, billed):
         billed,
     )
     assert failure.wait_s == (7 if kind == "HTTP 429" else None)
-    assert KEY not in str(failure) and "\n" not in str(failure)
+    assert KEY not in str(failure)
+    assert "\n" not in str(failure)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +191,9 @@ def test_a_fault_is_told_apart(stream, fault, kind, transient, billed):
 def test_a_stream_that_ends_badly_is_no_answer(fault, kind):
     with serving(script=[fault]) as stub, pytest.raises(CallFailed) as caught:
         ask(Endpoint("a", "m", base_url=stub.base_url, timeout=0.35), "please say 12")
-    assert caught.value.kind == kind and caught.value.transient and caught.value.billed
+    assert caught.value.kind == kind
+    assert caught.value.transient
+    assert caught.value.billed
 
 
 def test_nobody_there():
@@ -198,7 +201,8 @@ def test_nobody_there():
         pass
     with pytest.raises(CallFailed, match="no connection: .*refused") as caught:
         ask(Endpoint("a", "m", base_url=stub.base_url), "x")
-    assert caught.value.transient and not caught.value.billed
+    assert caught.value.transient
+    assert not caught.value.billed
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
@@ -245,20 +249,17 @@ def test_every_query_goes_to_every_llm_once_and_the_log_says_all(here):
         assert len(a.requests) == len(b.requests) == 6
     for record in lines():
         assert all(not isinstance(v, (dict, list)) for v in record.values())
-        assert (
-            record["error"] is None
-            and record["attempts"] == 1
-            and record["repeat"] == 0
-        )
+        assert record["error"] is None
+        assert record["attempts"] == 1
+        assert record["repeat"] == 0
         assert (
             record["temperature"],
             record["seed"],
             record["max_tokens"],
             record["stream"],
         ) == (0.0, 0, 512, True)
-        assert record["requested_model"] == f"id-of-{record['model']}" and record[
-            "provider"
-        ].startswith("http://127.0.0.1")
+        assert record["requested_model"] == f"id-of-{record['model']}"
+        assert record["provider"].startswith("http://127.0.0.1")
         assert record["charged_usd"] == pytest.approx((20 * 1 + 5 * 2) / 1e6)
         right = is_right(
             "stub-1" if record["model"] == "a" else "b-2",
@@ -280,9 +281,10 @@ def test_every_query_goes_to_every_llm_once_and_the_log_says_all(here):
         "error",
         "weight",
     } <= set(frame)
-    assert list(zip(frame.query_id, frame.model)) == [
+    assert list(zip(frame.query_id, frame.model, strict=True)) == [
         (q, m) for q in table.query_id for m in "ab"
-    ] and set(frame.reference) == set(table.reference)  # "007" stays
+    ]
+    assert set(frame.reference) == set(table.reference)
     assert len(pd.read_json("log.jsonl", lines=True)) == 12
     assert count.spent_usd == pytest.approx(12 * 30e-6)
 
@@ -296,7 +298,8 @@ def test_the_order_of_calls_is_the_seeds_and_confounds_no_llm():
             for s in (0, 0, 1)
         ]
         recording.record(table.head(5), pool, "log.jsonl", concurrency=1, seed=4)
-    assert order[0] == order[1] != order[2] and sorted(order[0]) == sorted(order[2])
+    assert order[0] == order[1] != order[2]
+    assert sorted(order[0]) == sorted(order[2])
     for name in (
         pool
     ):  # the mean position of 60 of 180 calls has a standard deviation of 5.5 calls
@@ -317,17 +320,16 @@ def test_no_more_calls_at_once_than_allowed():
 def test_a_call_is_tried_again_after_what_may_pass_and_not_after_what_will_not():
     with serving(script=[500, "cut", "malformed", 503]) as stub:
         count = recording.record(queries(1), models(a=stub), "log.jsonl", wait=0.01)
-    assert count.answered == 1 and lines()[0]["attempts"] == 5 == len(stub.requests)
+    assert count.answered == 1
+    assert lines()[0]["attempts"] == 5 == len(stub.requests)
     assert lines()[0]["latency_ms"] < 1000  # of the attempt that succeeded
     with serving(script=[400]) as stub:
         count = recording.record(queries(1), models(a=stub), "other.jsonl", wait=0.01)
     assert (count.failed, len(stub.requests)) == (1, 1)
     (record,) = lines("other.jsonl")
-    assert (
-        record["error"].startswith("HTTP 400")
-        and record["response"] is None
-        and record["attempts"] == 1
-    )
+    assert record["error"].startswith("HTTP 400")
+    assert record["response"] is None
+    assert record["attempts"] == 1
 
 
 def test_an_endpoint_that_asks_for_time_gets_it_from_every_thread():
@@ -337,16 +339,16 @@ def test_an_endpoint_that_asks_for_time_gets_it_from_every_thread():
         )
     assert count.answered == 6
     since = [r["at"] - stub.requests[0]["at"] for r in stub.requests]
-    assert (
-        sum(s < 0.99 for s in since) <= 2 and len(since) == 7
-    )  # those under way, and no further one
+    assert sum(s < 0.99 for s in since) <= 2
+    assert len(since) == 7
 
 
 def test_an_endpoint_that_asks_for_too_much_time_is_not_waited_for():
     with serving(script=[(503, {"Retry-After": "86400"})]) as stub:
         start = time.monotonic()
         count = recording.record(queries(1), models(a=stub), "log.jsonl")
-    assert count.failed == 1 and time.monotonic() - start < 5
+    assert count.failed == 1
+    assert time.monotonic() - start < 5
 
 
 def test_what_failed_is_tried_again_by_the_next_run_and_what_succeeded_is_not():
@@ -361,10 +363,8 @@ def test_what_failed_is_tried_again_by_the_next_run_and_what_succeeded_is_not():
         (0, 0, 5),
     ]
     assert len(stub.requests) == 7 == len(lines())
-    assert (
-        recording.read_log("log.jsonl").error.isna().all()
-        and len(recording.read_log("log.jsonl")) == 5
-    )
+    assert recording.read_log("log.jsonl").error.isna().all()
+    assert len(recording.read_log("log.jsonl")) == 5
 
 
 def test_another_setting_or_prompt_is_another_call():
@@ -419,8 +419,10 @@ def test_repeats_give_the_median_latency_and_warm_up_gives_no_outcome():
         count = recording.record(
             queries(2), models(a=stub), "log.jsonl", repeats=3, warm_up=2
         )
-    assert count.answered == 6 and len(stub.requests) == 8
-    assert len(lines("log.warm-up.jsonl")) == 2 and len(lines()) == 6
+    assert count.answered == 6
+    assert len(stub.requests) == 8
+    assert len(lines("log.warm-up.jsonl")) == 2
+    assert len(lines()) == 6
     assert count.spent_usd == pytest.approx(8 * 30e-6)
     frame, calls = recording.answers("log.jsonl"), recording.read_log("log.jsonl")
     assert frame.repeats.tolist() == [3, 3]
@@ -436,7 +438,9 @@ def test_a_repeat_that_failed_leaves_the_answer_to_the_next():
             queries(1), models(a=stub), "log.jsonl", repeats=3, concurrency=1
         )
     (row,) = recording.answers("log.jsonl").to_dict("records")
-    assert row["response"] == "000" and row["repeats"] == 2 and pd.isna(row["error"])
+    assert row["response"] == "000"
+    assert row["repeats"] == 2
+    assert pd.isna(row["error"])
     assert row["latency_ms"] == np.median(
         [r["latency_ms"] for r in lines() if r["error"] is None]
     )
@@ -479,9 +483,8 @@ def test_cheaper_answers_than_feared_leave_room_for_more():
         count = recording.record(
             queries(12), pool, "log.jsonl", budget=2.0, concurrency=2
         )
-    assert count.answered == 6 and count.spent_usd == pytest.approx(
-        1.2
-    )  # a seventh might have passed 2.0
+    assert count.answered == 6
+    assert count.spent_usd == pytest.approx(1.2)
 
 
 @pytest.mark.parametrize(
@@ -494,7 +497,8 @@ def test_an_attempt_that_may_have_been_billed_counts_in_full(script, made):
         count = recording.record(
             queries(12), pool, "log.jsonl", budget=3.0, concurrency=1, wait=0.01
         )
-    assert len(stub.requests) == made and count.spent_usd == 3.0
+    assert len(stub.requests) == made
+    assert count.spent_usd == 3.0
     assert count.unmetered == (3 if "no usage" in script else 0)
 
 
@@ -533,7 +537,8 @@ def test_a_dry_run_calls_nobody_and_needs_no_key(capsys, monkeypatch):
         f"a: 21 calls, expected {21 * (n / 4 + 2 * 50) / 1e6:.4f} USD, at worst"
         f" {21 * (n + 256 + 2 * 100) / 1e6:.4f} USD" in out
     )
-    assert "b: 21 calls, no price" in out and "for those that have a price" in out
+    assert "b: 21 calls, no price" in out
+    assert "for those that have a price" in out
     assert not pathlib.Path("queries.jsonl").exists()
 
 
@@ -542,9 +547,8 @@ def test_an_expected_cost_learns_from_the_log():
         pool, table = models(a=stub), queries(10)
         recording.record(table.head(4), pool, "log.jsonl")
     (row,) = recording.estimate(table, pool, "log.jsonl").itertuples()
-    assert row.calls == 6 and row.expected_usd == pytest.approx(
-        6 * (14 / 4 * 1 + 40 * 2) / 1e6
-    )
+    assert row.calls == 6
+    assert row.expected_usd == pytest.approx(6 * (14 / 4 * 1 + 40 * 2) / 1e6)
 
 
 def test_prices_are_written_as_a_price_file():
@@ -609,20 +613,18 @@ def test_a_kill_at_any_moment_loses_no_finished_call_and_pays_none_twice(sent):
         before = pathlib.Path("log.jsonl").read_text("utf-8").split("\n")[:-1]
         finished = {json.loads(line)["prompt"] for line in before}
         asked = len(stub.requests)
-        assert 15 <= asked < 40 and asked - 4 <= len(finished) <= asked
+        assert 15 <= asked < 40
+        assert asked - 4 <= len(finished) <= asked
         if sent == signal.SIGINT:
-            assert (
-                process.returncode == 130
-                and len(finished) == asked
-                and "goes on from there" in error
-            )
+            assert process.returncode == 130
+            assert len(finished) == asked
+            assert "goes on from there" in error
         count = recording.record(
             table, recording.read_models("models.yaml"), "log.jsonl"
         )
         times = Counter(r["messages"][0]["content"] for r in stub.requests)
-    assert count.reused == len(finished) and all(
-        times[prompt] == 1 for prompt in finished
-    )
+    assert count.reused == len(finished)
+    assert all(times[prompt] == 1 for prompt in finished)
     assert sum(times.values()) == asked + 40 - len(finished)
     assert Counter(r["query_id"] for r in lines()) == Counter(table.query_id)
 
@@ -655,9 +657,8 @@ def test_an_interrupt_does_not_wait_for_an_endpoint_that_asked_for_time():
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20) == 130
-        assert len(stub.requests) == 2 and sorted(
-            str(r["error"])[:8] for r in lines()
-        ) == ["HTTP 429", "None"]
+        assert len(stub.requests) == 2
+        assert sorted(str(r["error"])[:8] for r in lines()) == ["HTTP 429", "None"]
 
 
 def recorded(n=4):
@@ -680,10 +681,8 @@ def test_a_line_cut_in_mid_write_is_set_aside_and_its_call_made_again(kept, here
         count = recording.record(table, pool, "log.jsonl")
         assert (count.reused, count.answered, len(stub.requests)) == (3, 1, 5)
     (aside,) = here.glob("log.jsonl.cut-*")
-    assert (
-        aside.read_bytes() == piece
-        and f"line 4 was cut; set aside as {aside.name}" in count.set_aside[0]
-    )
+    assert aside.read_bytes() == piece
+    assert f"line 4 was cut; set aside as {aside.name}" in count.set_aside[0]
     assert len(lines()) == 4
 
 
@@ -698,7 +697,8 @@ def test_a_line_spoilt_in_the_middle_is_set_aside_too(here):
     ):
         recording.read_log("log.jsonl")
     with Log("log.jsonl") as log:
-        assert len(log.records) == 3 and "line 2 was cut" in log.set_aside[0]
+        assert len(log.records) == 3
+        assert "line 2 was cut" in log.set_aside[0]
     assert len(recording.read_log("log.jsonl")) == 3
     with Log("log.jsonl") as log:
         assert not log.set_aside
@@ -708,7 +708,8 @@ def test_a_whole_last_line_without_its_end_is_kept():
     data = recorded()
     pathlib.Path("log.jsonl").write_bytes(data[:-1])
     with Log("log.jsonl") as log:
-        assert len(log.records) == 4 and not log.set_aside
+        assert len(log.records) == 4
+        assert not log.set_aside
         log.append(log.records[0])
     assert len(lines()) == 5
 
@@ -755,7 +756,8 @@ def test_the_key_is_in_no_file_and_on_no_screen(here, capsys):
         )
         assert stub.requests[0]["headers"]["authorization"] == f"Bearer {KEY}"
     out = capsys.readouterr()
-    assert "***" in out.err and KEY not in out.out + out.err
+    assert "***" in out.err
+    assert KEY not in out.out + out.err
     assert any("***" in p.read_text("utf-8") for p in here.rglob("*") if p.is_file())
     assert not any(KEY in p.read_text("utf-8") for p in here.rglob("*") if p.is_file())
 
@@ -765,10 +767,8 @@ def test_an_answer_that_repeats_the_key_is_kept_without_it():
         pathlib.Path("queries.csv").write_text(f"query_id,text\n1,say {KEY}\n")
         pool = models(a={"model": "m", "base_url": stub.base_url, "key_env": "MY_KEY"})
         recording.record(recording.read_queries("queries.csv"), pool, "log.jsonl")
-    assert (
-        KEY not in pathlib.Path("log.jsonl").read_text()
-        and lines()[0]["response"] == "***"
-    )
+    assert KEY not in pathlib.Path("log.jsonl").read_text()
+    assert lines()[0]["response"] == "***"
 
 
 def test_texts_may_be_left_out(here):
@@ -796,13 +796,13 @@ def test_texts_may_be_left_out(here):
             main(["record", "queries.csv", "--models", "models.yaml", "--no-text"]) == 0
         )
     text = pathlib.Path("queries.jsonl").read_text("utf-8")
-    assert "please" not in text and "private" not in text and "your header" not in text
+    assert "please" not in text
+    assert "private" not in text
+    assert "your header" not in text
     for record in recording.read_log("queries.jsonl").to_dict("records"):
         prompt = f"please say {record['query_id']}"
-        assert (
-            pd.isna(record["prompt"])
-            and record["prompt_sha256"] == hashlib.sha256(prompt.encode()).hexdigest()
-        )
+        assert pd.isna(record["prompt"])
+        assert record["prompt_sha256"] == hashlib.sha256(prompt.encode()).hexdigest()
         assert (
             record["response_sha256"]
             == record["reference_sha256"]
@@ -838,15 +838,12 @@ def test_an_endpoint_that_refuses_ends_its_own_calls_and_no_others(capsys):
         assert error.splitlines()[-1].startswith(
             "pickllm: LLM 'gone' was given up: http://127.0.0.1"
         )
-        assert (
-            "refused" in error and "correct models.yaml or start the endpoint" in error
-        )
+        assert "refused" in error
+        assert "correct models.yaml or start the endpoint" in error
         assert len(here.requests) == 30
     frame = recording.read_log("queries.jsonl")
-    assert (
-        frame.error[frame.model == "here"].isna().all()
-        and 5 <= (frame.model == "gone").sum() <= 6
-    )
+    assert frame.error[frame.model == "here"].isna().all()
+    assert 5 <= (frame.model == "gone").sum() <= 6
 
 
 def test_a_wrong_key_is_not_tried_thirty_times():
@@ -854,11 +851,9 @@ def test_a_wrong_key_is_not_tried_thirty_times():
         count = recording.record(
             queries(30), models(a=stub), "log.jsonl", concurrency=1
         )
-    assert (
-        len(stub.requests) == 1
-        and count.left == 29
-        and "HTTP 401" in count.given_up["a"]
-    )
+    assert len(stub.requests) == 1
+    assert count.left == 29
+    assert "HTTP 401" in count.given_up["a"]
 
 
 SOUND = "a: {model: m, base_url: 'http://127.0.0.1:9/v1'}"
@@ -991,12 +986,11 @@ def test_queries_in_parquet_with_a_text_column_and_lists_of_references():
             seed=0,
         )
     first, second = sorted(lines(), key=lambda r: r["query_id"])
-    assert (
-        first["reference"] == ["1", "one"]
-        and second["reference"] is None
-        and first["context"] == "all"
-    )
-    assert first["when"].startswith("2024-01-01") and second["when"] is None
+    assert first["reference"] == ["1", "one"]
+    assert second["reference"] is None
+    assert first["context"] == "all"
+    assert first["when"].startswith("2024-01-01")
+    assert second["when"] is None
 
 
 # Live
@@ -1010,7 +1004,8 @@ def test_clients_take_part_in_a_live_session():
         models(good=good, bad=bad)
         clients = recording.clients("models.yaml")
         text, cost = clients["good"]("please say 7")
-        assert text == "7" and cost == pytest.approx(30e-6)
+        assert text == "7"
+        assert cost == pytest.approx(30e-6)
         router = pk.Router(
             ["bad", "good"], pk.LinearRewardInaction(0.3), pk.Reward(), seed=0
         )
@@ -1018,10 +1013,8 @@ def test_clients_take_part_in_a_live_session():
             router, clients, lambda text, reference: float(text == reference)
         )
         answers = [live.ask(f"please say {i}", str(i)) for i in range(80)]
-        assert (
-            any(a.failed == ("bad",) for a in answers)
-            and router.locked == "good" == answers[-1].model
-        )
+        assert any(a.failed == ("bad",) for a in answers)
+        assert router.locked == "good" == answers[-1].model
         assert asyncio.run(live.ask_async("please say 3", "3")).accuracy == 1.0
 
 

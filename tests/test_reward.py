@@ -94,7 +94,8 @@ def test_raw_broadcasts():
     table = reward.raw(
         np.array([[0.0], [1.0]]), 0.001, np.array([100.0, 1000.0, 5000.0])
     )
-    assert table.shape == (2, 3) and table[1, 2] == reward.raw(1.0, 0.001, 5000.0)
+    assert table.shape == (2, 3)
+    assert table[1, 2] == reward.raw(1.0, 0.001, 5000.0)
 
 
 def test_in_the_ratio_latency_weight_and_scale_rescale_alone():
@@ -119,7 +120,8 @@ def test_in_the_ratio_a_negative_numerator_makes_slower_answers_score_higher():
         pk.Reward(form, w_cost=1.0).raw(0.0, 0.01, np.array([200.0, 9000.0]))
         for form in ("ratio", "linear")
     )
-    assert ratio[0] < ratio[1] < 0 and linear[0] > linear[1]
+    assert ratio[0] < ratio[1] < 0
+    assert linear[0] > linear[1]
 
 
 # Bounds and the unit reward

@@ -14,8 +14,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import pickllm as pk
-from pickllm.live.router import _chosen
 from pickllm.core.sessions import choose
+from pickllm.live.router import _chosen
 
 LEARNERS = [
     pk.LinearRewardInaction(0.2),
@@ -102,24 +102,22 @@ def test_a_saved_router_goes_on_as_if_never_interrupted(trace, learner, tmp_path
     halved.save(tmp_path / "state.json")
     restored = pk.Router.load(tmp_path / "state.json", models=trace.models)
     assert first + follow(restored, trace, queries[77:]) == expected
-    assert (
-        restored.locked == whole.locked
-        and restored.probabilities == whole.probabilities
-    )
+    assert restored.locked == whole.locked
+    assert restored.probabilities == whole.probabilities
 
 
 def test_late_feedback_changes_nothing_but_later_picks(trace):
     prompt = pk.Router(trace.models, pk.LinearRewardInaction(0.1), pk.Reward(), seed=1)
     late = pk.Router(trace.models, pk.LinearRewardInaction(0.1), pk.Reward(), seed=1)
     picks = [late.pick() for _ in range(5)]
-    assert late.probabilities == {m: 0.25 for m in trace.models}  # nothing is known yet
+    assert late.probabilities == dict.fromkeys(
+        trace.models, 0.25
+    )  # nothing is known yet
     assert picks[0] == prompt.pick()
     for model in reversed(picks):
         late.update(model, accuracy=1.0, cost_usd=1e-4, latency_ms=500.0)
-    assert (
-        sum(late.probabilities.values()) == pytest.approx(1)
-        and late.probabilities != prompt.probabilities
-    )
+    assert sum(late.probabilities.values()) == pytest.approx(1)
+    assert late.probabilities != prompt.probabilities
 
 
 def test_feedback_that_never_comes_keeps_the_draws_in_step(trace):
@@ -157,7 +155,8 @@ def test_an_added_model_starts_the_learning_afresh():
     router = pk.Router(["a", "b"], pk.LinearRewardInaction(0.5), pk.Reward(), seed=0)
     router.update(router.pick(), accuracy=1.0, cost_usd=0.0, latency_ms=500.0)
     router.add("c")
-    assert router.probabilities == {m: 1 / 3 for m in "abc"} and router.locked is None
+    assert router.probabilities == dict.fromkeys("abc", 1 / 3)
+    assert router.locked is None
 
 
 def test_threads_lose_no_pick_and_no_feedback():
@@ -189,9 +188,8 @@ def test_live_session_sends_a_failed_query_to_the_next_llm(tmp_path):
         state=tmp_path / "state.json",
     )
     answers = [live.ask("yes", "YES") for _ in range(60)]
-    assert {a.model for a in answers} == {"up"} and all(
-        a.text == "YES" for a in answers
-    )
+    assert {a.model for a in answers} == {"up"}
+    assert all(a.text == "YES" for a in answers)
     assert any(a.failed == ("down",) for a in answers)
     assert router.locked == "up"
     assert pk.Router.load(tmp_path / "state.json").locked == "up"
@@ -223,7 +221,8 @@ def test_live_session_runs_under_asyncio():
         return await asyncio.gather(*(live.ask_async("x") for _ in range(40)))
 
     answers = asyncio.run(many())
-    assert len(answers) == 40 and {a.model for a in answers} == {"a", "b"}
+    assert len(answers) == 40
+    assert {a.model for a in answers} == {"a", "b"}
 
 
 def test_an_unscored_answer_teaches_nothing():

@@ -77,10 +77,8 @@ def test_each_phase_draws_from_its_own_rows_alone_and_evenly():
         (slice(60, 100), 8, 10),
     ):
         counts = np.bincount(s.queries[:, part].ravel(), minlength=10)
-        assert (
-            counts[low:high].sum() == counts.sum()
-            and stats.chisquare(counts[low:high]).pvalue > 1e-3
-        )
+        assert counts[low:high].sum() == counts.sum()
+        assert stats.chisquare(counts[low:high]).pvalue > 1e-3
 
 
 def test_a_locked_session_does_not_notice_and_pays_the_gap_ever_after():
@@ -96,15 +94,15 @@ def test_a_locked_session_does_not_notice_and_pays_the_gap_ever_after():
         queries=300,
         seed=4,
     )
-    assert (s.locked_at < 200).all() and (s.locked_at > 0).all()
+    assert (s.locked_at < 200).all()
+    assert (s.locked_at > 0).all()
     table = scenarios.by_phase(s, order).pivot(
         index="session", columns="phase", values=["regret", "share_best"]
     )
     on_first = s.locked_model == 0
     assert table["regret"][1].to_numpy() == pytest.approx(np.where(on_first, 0.5, 0.0))
-    assert (
-        table["share_best"][1] == np.where(on_first, 0.0, 1.0)
-    ).all() and on_first.mean() > 0.7
+    assert (table["share_best"][1] == np.where(on_first, 0.0, 1.0)).all()
+    assert on_first.mean() > 0.7
 
 
 def test_greedy_q_without_a_lock_moves_over_when_its_equation_says():
@@ -126,7 +124,8 @@ def test_greedy_q_without_a_lock_moves_over_when_its_equation_says():
         0.9 + (0.5 - 0.9) * (1 - rate) ** before
     )  # and then 0.2 + (q - 0.2) 0.9^k, until below the other's 0.5
     k = next(k for k in range(100) if 0.2 + (q - 0.2) * (1 - rate) ** k < 0.5)
-    assert (s.choices[0, : before + k] == 0).all() and s.choices[0, before + k] == 1
+    assert (s.choices[0, : before + k] == 0).all()
+    assert s.choices[0, before + k] == 1
 
 
 def test_by_phase_adds_up_by_hand():
@@ -148,9 +147,8 @@ def test_by_phase_adds_up_by_hand():
     table = scenarios.by_phase(s, order)
     assert table.best.tolist() == ["a", "b"]
     assert table.share_best.to_numpy() == pytest.approx([1 / 3, 1 / 2])
-    assert table.reward.to_numpy() == pytest.approx(
-        [0.5, 0.55]
-    ) and table.regret.to_numpy() == pytest.approx([0.4, 0.15])
+    assert table.reward.to_numpy() == pytest.approx([0.5, 0.55])
+    assert table.regret.to_numpy() == pytest.approx([0.4, 0.15])
 
 
 def test_changes_touch_one_llm_and_what_they_name():
@@ -160,17 +158,13 @@ def test_changes_touch_one_llm_and_what_they_name():
         scenarios.dearer(REST, a, 2.0),
         scenarios.failing(REST, a),
     )
-    assert (slow.latency_ms[:, j] == 3 * REST.latency_ms[:, j]).all() and (
-        slow.cost_usd == REST.cost_usd
-    ).all()
-    assert (dear.cost_usd[:, j] == 2 * REST.cost_usd[:, j]).all() and (
-        dear.accuracy == REST.accuracy
-    ).all()
-    assert (
-        (down.accuracy[:, j] == 0).all()
-        and (down.cost_usd[:, j] == 0).all()
-        and (down.latency_ms[:, j] == 10_000).all()
-    )
+    assert (slow.latency_ms[:, j] == 3 * REST.latency_ms[:, j]).all()
+    assert (slow.cost_usd == REST.cost_usd).all()
+    assert (dear.cost_usd[:, j] == 2 * REST.cost_usd[:, j]).all()
+    assert (dear.accuracy == REST.accuracy).all()
+    assert (down.accuracy[:, j] == 0).all()
+    assert (down.cost_usd[:, j] == 0).all()
+    assert (down.latency_ms[:, j] == 10_000).all()
     for changed in (slow, dear, down):
         others = [0, 2, 3]
         assert all(
@@ -195,11 +189,9 @@ def test_an_llm_that_has_not_appeared_is_never_asked_and_then_like_any_other():
         np.bincount(part.ravel(), minlength=3)
         for part in (s.choices[:, :50], s.choices[:, 50:])
     )
-    assert (
-        before[1] == 0
-        and stats.chisquare(before[[0, 2]]).pvalue > 1e-3
-        and stats.chisquare(after).pvalue > 1e-3
-    )
+    assert before[1] == 0
+    assert stats.chisquare(before[[0, 2]]).pvalue > 1e-3
+    assert stats.chisquare(after).pvalue > 1e-3
     assert scenarios.by_phase(
         pk.replay(
             joined,
@@ -273,7 +265,8 @@ def test_without_any_feedback_nothing_is_learned_and_with_some_it_comes_from_the
         sessions=5,
         queries=50,
     )
-    assert (nothing.probabilities == 0.25).all() and (nothing.locked_at == -1).all()
+    assert (nothing.probabilities == 0.25).all()
+    assert (nothing.locked_at == -1).all()
     half, learner = (
         scenarios.unanswered(REST, 0.5, seed=1),
         pk.LinearRewardInaction(0.1),
@@ -293,7 +286,7 @@ def test_without_any_feedback_nothing_is_learned_and_with_some_it_comes_from_the
     unit = s.reward.unit(half.accuracy, half.cost_usd, half.latency_ms)
     for i in range(4):
         p = learner.start(1, 4)
-        for q, arm in zip(s.queries[i], s.choices[i]):
+        for q, arm in zip(s.queries[i], s.choices[i], strict=True):
             p = (
                 learner.update(p, np.array([arm]), unit[q, [arm]])
                 if told[q, arm]

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pickllm as pk
-from pickllm.live import recording
 from pickllm import scoring
 from pickllm.__main__ import main
-from pickllm.live.endpoints import Endpoint
-from pickllm.errors import InputError
 from pickllm.core.trace import read_trace
+from pickllm.errors import InputError
+from pickllm.live import recording
+from pickllm.live.endpoints import Endpoint
 
 ROWS = pd.DataFrame(
     [
@@ -61,11 +61,11 @@ def test_prompts_reach_a_function_and_one_text_gives_a_float():
 
 def test_failed_calls_score_zero_or_are_left_out():
     frame, failed = scoring.score(ROWS, "numeric_answer")
-    assert frame.accuracy.tolist() == [1, 0, 1, 0] and failed == 1
+    assert frame.accuracy.tolist() == [1, 0, 1, 0]
+    assert failed == 1
     kept, failed = scoring.score(ROWS, "numeric_answer", failures="drop")
-    assert (
-        kept.query_id.tolist() == ["q1", "q1"] and failed == 1
-    )  # the query of a failed call is left out for every LLM
+    assert kept.query_id.tolist() == ["q1", "q1"]
+    assert failed == 1
 
 
 def test_a_foreign_module_from_a_path_without_references(tmp_path):
@@ -84,7 +84,7 @@ def test_a_foreign_module_from_a_path_without_references(tmp_path):
 def test_intervals_are_within_the_range_and_hold_the_estimate():
     table = scoring.summary(ROWS.assign(accuracy=[1.0, 0.0, 0.5, 1.0]))
     assert (
-        (0 <= table.low)
+        (table.low >= 0)
         & (table.low <= table.accuracy)
         & (table.accuracy <= table.high)
         & (table.high <= 1)
@@ -148,7 +148,7 @@ def test_what_is_no_scorer_is_one_line(spec, says):
     ),
 )
 def test_a_combination_is_the_weighted_sum_of_its_parts(weight, texts):
-    predictions, references = map(list, zip(*texts))
+    predictions, references = map(list, zip(*texts, strict=True))
     one, two = scoring.scorer("exact_match"), scoring.scorer("token_f1")
     mixed = scoring.scorer({"exact_match": weight, "token_f1": 1 - weight})
     np.testing.assert_allclose(
@@ -207,18 +207,21 @@ def test_a_judge_grades_on_its_scale_and_its_words_are_kept(judge, tmp_path):
     rows = ROWS.assign(response=["four", "five", "four", ""], prompt="two and two?")
     by = scoring.scorer("judge", judge=judge.path, log=tmp_path / "j.jsonl")
     frame, failed = scoring.score(rows, by)
-    assert frame.accuracy.tolist() == [1, 0, 1, 0] and failed == 1
+    assert frame.accuracy.tolist() == [1, 0, 1, 0]
+    assert failed == 1
     assert frame.verdict.tolist()[:3] == [
         "Grade: 10/10",
         "1",
         "Grade: 10/10",
-    ] and pd.isna(frame.verdict[3])
+    ]
+    assert pd.isna(frame.verdict[3])
     sent = judge.requests[0]
     assert (sent["temperature"], sent["seed"], sent["max_tokens"]) == (
         0,
         0,
         8,
-    ) and "two and two?" in sent["messages"][-1]["content"]
+    )
+    assert "two and two?" in sent["messages"][-1]["content"]
     assert (
         len(judge.requests) == 2
     )  # the same answer to the same question is graded once
@@ -239,10 +242,8 @@ def test_a_judge_grades_one_answer_of_a_live_session(judge):
         {"a": lambda prompt: ("four", 0.0)},
         scoring.scorer("judge", judge=judge.path),
     ).ask("two and two?")
-    assert (
-        answer.accuracy == 1
-        and "two and two?" in judge.requests[0]["messages"][-1]["content"]
-    )
+    assert answer.accuracy == 1
+    assert "two and two?" in judge.requests[0]["messages"][-1]["content"]
 
 
 @pytest.mark.parametrize("said", ["excellent", "11", "between 3 and 7", "", "1" * 5000])
@@ -250,7 +251,8 @@ def test_a_verdict_off_the_scale_is_refused_with_its_row_and_words(judge, said):
     judge.answer = lambda prompt: said
     with pytest.raises(InputError, match="row 1: judge j-1 gave the verdict") as error:
         scoring.scorer("judge", judge=judge.path)(["four"], ["4"], ["q"])
-    assert repr(said[:60]) in str(error.value) and "\n" not in str(error.value)
+    assert repr(said[:60]) in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_a_judge_that_fails_keeps_what_it_has_said(judge, tmp_path):
@@ -258,10 +260,8 @@ def test_a_judge_that_fails_keeps_what_it_has_said(judge, tmp_path):
     by = scoring.scorer("judge", judge=judge.path, log=tmp_path / "j.jsonl")
     with pytest.raises(InputError, match="the same command goes on"):
         by(["four", "five"], None, ["q", "q"])
-    assert (
-        by(["four", "five"], None, ["q", "q"]).tolist() == [1, 0]
-        and len(judge.requests) == 3
-    )
+    assert by(["four", "five"], None, ["q", "q"]).tolist() == [1, 0]
+    assert len(judge.requests) == 3
 
 
 # Failed calls, and logs
@@ -274,10 +274,8 @@ def test_a_failed_call_costs_nothing_and_takes_as_long_as_its_slowest_answer():
         output_tokens=[3, 3, 3, None],
     )
     frame, _ = scoring.score(rows, "numeric_answer")
-    assert (
-        frame.latency_ms[3] == 700
-        and frame.input_tokens[3] == frame.output_tokens[3] == 0
-    )
+    assert frame.latency_ms[3] == 700
+    assert frame.input_tokens[3] == frame.output_tokens[3] == 0
     silent = rows.assign(
         latency_ms=[500.0, None, 600.0, None],
         response=["4", "", "4", ""],

@@ -70,7 +70,7 @@ def chance_of(observed, law):
 
 def tally(rows):
     values, counts = np.unique(rows, axis=0, return_counts=True)
-    return dict(zip(map(tuple, values.tolist()), counts.tolist()))
+    return dict(zip(map(tuple, values.tolist()), counts.tolist(), strict=True))
 
 
 @pytest.mark.parametrize("order", ["bootstrap", "shuffle"])
@@ -147,7 +147,8 @@ def test_single_sessions_are_those_of_a_scalar_loop_to_the_last_bit(name, order,
         choices, asked, history, at, model = reference.session(
             unit, scalar, rule, seed=77, number=i, queries=queries, order=order
         )
-        assert s.choices[i].tolist() == choices and s.queries[i].tolist() == asked
+        assert s.choices[i].tolist() == choices
+        assert s.queries[i].tolist() == asked
         assert s.probabilities[i].tolist() == history
         assert (s.locked_at[i], s.locked_model[i]) == (at, model)
     assert (s.locked_at > 0).any() == lock
@@ -168,11 +169,9 @@ def test_the_choice_is_where_the_draw_falls_and_never_an_llm_of_probability_zero
     p = np.array(weights) / sum(weights)
     chosen = int(choose(p[None], np.array([u]))[0])
     totals = [0.0, *accumulate(p.tolist())]
-    assert (
-        p[chosen] > 0
-        and totals[chosen] <= u
-        and (u < totals[chosen + 1] or not p[chosen + 1 :].any())
-    )
+    assert p[chosen] > 0
+    assert totals[chosen] <= u
+    assert u < totals[chosen + 1] or not p[chosen + 1 :].any()
 
 
 # Prefixes and independence
@@ -267,9 +266,8 @@ def test_every_learner_meets_the_same_queries(order):
     other = pk.replay(
         trace, pk.Reward(), learners[0], sessions=9, queries=60, seed=6, order=order
     )
-    assert (other.queries != runs[0].queries).mean() > 0.9 and (
-        other.choices != runs[0].choices
-    ).any()
+    assert (other.queries != runs[0].queries).mean() > 0.9
+    assert (other.choices != runs[0].choices).any()
 
 
 def test_the_same_state_and_draws_give_the_same_choices():
@@ -282,9 +280,8 @@ def test_the_same_state_and_draws_give_the_same_choices():
         pk.replay(trace_of(TINY), IDENTITY, learner, sessions=500, queries=1, seed=5)
         for learner in learners
     ]
-    assert (runs[0].choices == runs[1].choices).all() and (
-        runs[0].choices == runs[2].choices
-    ).all()
+    assert (runs[0].choices == runs[1].choices).all()
+    assert (runs[0].choices == runs[2].choices).all()
 
 
 def test_a_shuffled_session_asks_every_query_once_and_a_bootstrapped_one_all_alike():
@@ -371,7 +368,7 @@ def test_the_table_holds_the_sums_and_means_of_what_was_asked():
     ]
     best = max(range(4), key=lambda j: sum(row[j] for row in raw))
     for i, row in enumerate(table.to_dict("records")):
-        asked = list(zip(s.queries[i].tolist(), s.choices[i].tolist()))
+        asked = list(zip(s.queries[i].tolist(), s.choices[i].tolist(), strict=True))
         assert row["cost_usd"] == pytest.approx(
             sum(trace.cost_usd[pair] for pair in asked)
         )
@@ -390,7 +387,8 @@ def test_the_table_holds_the_sums_and_means_of_what_was_asked():
                 sum(k == j for _, k in asked) / 120
             )
         locked = s.locked_at[i] >= 0
-        assert row["locked_at"] == s.locked_at[i] and row["session"] == i
+        assert row["locked_at"] == s.locked_at[i]
+        assert row["session"] == i
         assert (
             (row["locked_model"] == trace.models[s.locked_model[i]])
             if locked
@@ -415,11 +413,9 @@ def test_always_the_best_llm_has_no_regret_and_the_oracle_less():
         )
         for c in controls
     }
-    assert (
-        (regret[pk.BestSingle] == 0).all()
-        and (regret[pk.Oracle] < 0).all()
-        and (regret[pk.UniformRandom] > 0).all()
-    )
+    assert (regret[pk.BestSingle] == 0).all()
+    assert (regret[pk.Oracle] < 0).all()
+    assert (regret[pk.UniformRandom] > 0).all()
 
 
 @pytest.mark.parametrize(
@@ -449,10 +445,8 @@ def test_checkpoints_are_numbers_of_answered_queries(asked, marks):
         queries=10,
         checkpoints=range(11),
     )
-    assert (
-        s.checkpoints.tolist() == marks
-        and (s.probabilities == full.probabilities[:, marks]).all()
-    )
+    assert s.checkpoints.tolist() == marks
+    assert (s.probabilities == full.probabilities[:, marks]).all()
 
 
 @pytest.mark.parametrize(

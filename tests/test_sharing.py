@@ -14,8 +14,8 @@ import yaml
 from test_trace import COLUMNS, refused, same
 
 import pickllm as pk
-from pickllm.traces import hub as sharing
 from pickllm.errors import UnpinnedWarning
+from pickllm.traces import hub as sharing
 
 FAR = "0" * 40
 
@@ -84,11 +84,9 @@ def test_what_is_pushed_is_what_its_commit_loads(hub, limits):
     pushed = sharing.push(mine, "ada/mine", licence="cc-by-4.0", source="a log")
     again = pk.load_trace(pushed.address)
     assert pushed.address == f"hub:ada/mine@{hub.datasets['ada/mine']['refs']['main']}"
-    assert (
-        again.fingerprint() == mine.fingerprint()
-        and again.prices == mine.prices
-        and again.limits == mine.limits
-    )
+    assert again.fingerprint() == mine.fingerprint()
+    assert again.prices == mine.prices
+    assert again.limits == mine.limits
     assert same(
         again, pk.Trace.from_frame(table().drop(columns="response"), prices=prices())
     )
@@ -117,10 +115,8 @@ def test_large_files_go_by_the_large_file_protocol_and_come_back(tmp_path):
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        assert (
-            len(hub.objects) == 1
-            and hub.head("ada/large")["trace.parquet"] in hub.objects.values()
-        )
+        assert len(hub.objects) == 1
+        assert hub.head("ada/large")["trace.parquet"] in hub.objects.values()
 
 
 def test_a_commit_that_was_loaded_once_needs_no_hub(hub, monkeypatch):
@@ -131,9 +127,8 @@ def test_a_commit_that_was_loaded_once_needs_no_hub(hub, monkeypatch):
     first = [pk.load_trace(p.address).fingerprint() for p in (rows, summary)]
     calls = len(hub.calls)
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    assert [
-        pk.load_trace(p.address).fingerprint() for p in (rows, summary)
-    ] == first and len(hub.calls) == calls
+    assert [pk.load_trace(p.address).fingerprint() for p in (rows, summary)] == first
+    assert len(hub.calls) == calls
 
 
 def test_a_later_commit_changes_nothing_of_an_earlier_one(hub):
@@ -153,13 +148,10 @@ def test_a_summary_is_shared_without_rows_and_samples_alike_after_loading(hub):
         "README.md",
     }  # the rows are gone from the head
     again = pk.load_trace(pushed.address)
-    assert (
-        again.sample_of.provenance["protected"]
-        and f"fingerprint: {again.fingerprint()}" in pushed.disclosed
-    )
-    assert sharing.push(again, "ada/again").address and "trace.parquet" not in hub.head(
-        "ada/again"
-    )  # a sample is no measurement
+    assert again.sample_of.provenance["protected"]
+    assert f"fingerprint: {again.fingerprint()}" in pushed.disclosed
+    assert sharing.push(again, "ada/again").address
+    assert "trace.parquet" not in hub.head("ada/again")
     assert hub.head("ada/again")["summary.json"] == hub.head("ada/mine")["summary.json"]
 
 
@@ -195,11 +187,9 @@ def test_what_may_move_is_loaded_with_a_warning_that_names_the_commit(hub, name)
     hub.datasets["ada/mine"]["refs"]["v1"] = address[-40:]
     with pytest.warns(UnpinnedWarning, match=address) as said:
         assert pk.load_trace(name).name == f"ada/mine@{address[-40:][:12]}"
-    assert (
-        len(said) == 1
-        and "\n" not in str(said[0].message)
-        and said[0].filename == __file__
-    )
+    assert len(said) == 1
+    assert "\n" not in str(said[0].message)
+    assert said[0].filename == __file__
 
 
 def test_a_commit_is_loaded_without_a_word(hub):
@@ -215,9 +205,8 @@ def test_a_commit_is_loaded_without_a_word(hub):
 def test_text_stays_here_unless_it_is_told_to_go(hub):
     pushed = sharing.push(trace(), "ada/mine")
     assert not any(b"secret" in content for content in hub.head("ada/mine").values())
-    assert any(
-        "left out as text: response" in line for line in pushed.disclosed
-    ) and any("attempts" in line for line in pushed.disclosed)
+    assert any("left out as text: response" in line for line in pushed.disclosed)
+    assert any("attempts" in line for line in pushed.disclosed)
     told = sharing.push(trace(), "ada/told", with_text=True)
     assert (pk.load_trace(told.address).extra["response"] == "the secret answer").all()
 
@@ -225,25 +214,21 @@ def test_text_stays_here_unless_it_is_told_to_go(hub):
 @pytest.mark.parametrize("query", ["what is the capital of France?", "x" * 65])
 def test_an_id_that_reads_like_a_query_is_refused(hub, query):
     told = pk.Trace.from_frame(table().replace("q3", query), prices=prices())
-    assert (
-        "--with-text" in refused(lambda: sharing.push(told, "ada/mine"))
-        and not hub.calls
-    )
+    assert "--with-text" in refused(lambda: sharing.push(told, "ada/mine"))
+    assert not hub.calls
     assert sharing.push(told, "ada/mine", with_text=True)
 
 
 def test_the_token_is_nowhere_in_what_is_pushed(hub):
     pushed = sharing.push(trace(), "ada/mine")
-    assert not any(
-        b"hf_ada" in content for content in hub.head("ada/mine").values()
-    ) and "hf_ada" not in repr(pushed)
+    assert not any(b"hf_ada" in content for content in hub.head("ada/mine").values())
+    assert "hf_ada" not in repr(pushed)
 
 
 def test_a_private_dataset_is_made_private_and_a_public_one_refused_as_such(hub):
     address = sharing.push(trace(), "ada/mine", private=True).address
-    assert (
-        hub.datasets["ada/mine"]["private"] and pk.load_trace(address).n_queries == 12
-    )
+    assert hub.datasets["ada/mine"]["private"]
+    assert pk.load_trace(address).n_queries == 12
     sharing.push(trace(), "ada/open")
     before = dict(hub.head("ada/open"))
     assert "is public already" in refused(
@@ -282,12 +267,10 @@ def test_the_card_says_what_a_reader_needs(hub):
         law == f"| law | 6 | {here.accuracy[:, 0].mean():.3f} |"
         f" {here.accuracy[:, 1].mean():.3f} |"
     )
-    assert (
-        trace().fingerprint() in card
-        and "hub:ada/mine@REVISION" in card
-        and "support desk \\| 2025" in card
-        and "b\\|ü" in card
-    )
+    assert trace().fingerprint() in card
+    assert "hub:ada/mine@REVISION" in card
+    assert "support desk \\| 2025" in card
+    assert "b\\|ü" in card
     assert all(
         line.replace("\\|", "").count("|") == 5
         for line in lines
@@ -331,11 +314,9 @@ def test_another_schema_is_named(hub):
     ):
         sha = hub.commit("bob/wrong", {name: content})
         message = refused(lambda sha=sha: pk.load_trace(f"hub:bob/wrong@{sha}"))
-        assert (
-            "another schema" in message
-            and f"bob/wrong/{name}" in message
-            and "cache" not in message
-        )
+        assert "another schema" in message
+        assert f"bob/wrong/{name}" in message
+        assert "cache" not in message
 
 
 def test_rows_that_were_changed_after_the_push_are_refused(hub):
@@ -375,14 +356,14 @@ def test_a_token_that_may_not_write_is_named(hub, monkeypatch, token, says, tmp_
         else monkeypatch.setenv("HF_TOKEN", token)
     )
     message = refused(lambda: sharing.push(trace(), "ada/mine"))
-    assert re.search(says, message) and (token is None or token not in message)
+    assert re.search(says, message)
+    assert token is None or token not in message
 
 
 @pytest.mark.parametrize("name", ["mine", "ada/mine@main", "ada/", "a b/c"])
 def test_a_name_that_is_none_is_refused(hub, name):
-    assert (
-        "owner/name" in refused(lambda: sharing.push(trace(), name)) and not hub.calls
-    )
+    assert "owner/name" in refused(lambda: sharing.push(trace(), name))
+    assert not hub.calls
 
 
 # The command line
@@ -411,11 +392,9 @@ def test_the_command_prints_what_is_disclosed_and_the_address_that_loads(
         "--licence",
         "cc-by-4.0",
     )
-    assert (
-        (code, err) == (0, [])
-        and out[0] == "Anybody can read:"
-        and any("left out as text: response" in line for line in out)
-    )
+    assert (code, err) == (0, [])
+    assert out[0] == "Anybody can read:"
+    assert any("left out as text: response" in line for line in out)
     assert pk.load_trace(out[-1]).fingerprint() == trace().fingerprint()
     assert (
         run(
@@ -424,7 +403,8 @@ def test_the_command_prints_what_is_disclosed_and_the_address_that_loads(
         == 0
     )
     code, _, err = run(capsys, "push", tmp_path / "none.csv", "ada/mine")
-    assert code == 2 and len(err) == 1
+    assert code == 2
+    assert len(err) == 1
 
 
 @pytest.mark.filterwarnings("always::pickllm.errors.UnpinnedWarning")
@@ -441,16 +421,16 @@ def test_the_command_line_warns_of_a_branch_in_one_line_and_refuses_a_study_of_i
         "--min-cell",
         2,
     )
-    assert (
-        code == 0
-        and len(err) == 1
-        and err[0].startswith("pickllm: warning:")
-        and address in err[0]
-    )
+    assert code == 0
+    assert len(err) == 1
+    assert err[0].startswith("pickllm: warning:")
+    assert address in err[0]
     code, _, err = run(
         capsys, "run", "study", "--trace", "hub:ada/mine@main", "--size", "smoke"
     )
-    assert code == 2 and len(err) == 1 and address in err[0]
+    assert code == 2
+    assert len(err) == 1
+    assert address in err[0]
 
 
 def test_a_shared_study_has_a_folder_of_its_own():
@@ -465,7 +445,7 @@ def test_a_shared_study_has_a_folder_of_its_own():
         "verify.parquet",
     ]
     folders = [_folder(name, "full") for name in names]
-    assert len(set(folders)) == len(names) and all(
-        folder.count("/") <= 1 for folder in folders
-    )
-    assert not {*folders} & {"build/smoke", "build/verify"} and folders[4] == "build"
+    assert len(set(folders)) == len(names)
+    assert all(folder.count("/") <= 1 for folder in folders)
+    assert not {*folders} & {"build/smoke", "build/verify"}
+    assert folders[4] == "build"

@@ -52,9 +52,8 @@ def test_a_share_has_wilsons_interval_written_out(n):
 @pytest.mark.parametrize("n", [1, 7, 40, 1000])
 def test_no_success_has_the_low_end_0_and_every_success_the_high_end_1(n):
     estimate, low, high = statistics.share([0, n], n)
-    assert (
-        low[0] == 0 == estimate[0] and high[1] == 1 == estimate[1]
-    )  # not nearly: the record holds these numbers
+    assert low[0] == 0 == estimate[0]
+    assert high[1] == 1 == estimate[1]
 
 
 @pytest.mark.parametrize(
@@ -227,7 +226,8 @@ def test_a_difference_over_strata_is_the_test_of_each_sessions_mean():
 @pytest.mark.parametrize("how", [statistics.difference, statistics.relative_change])
 def test_no_difference_at_all_has_p_1_and_a_constant_one_p_0(how):
     x = np.array([1.0, 2.0, 4.0])
-    assert how(x, x)[0] == 0 and how(x, x)[3] == 1
+    assert how(x, x)[0] == 0
+    assert how(x, x)[3] == 1
     assert statistics.difference(x + 0.5, x)[3] == 0
     assert how(np.full(3, 2.0), np.full(3, 1.0))[1:] == pytest.approx((1.0, 1.0, 0.0))
 
@@ -238,9 +238,11 @@ def test_no_difference_at_all_has_p_1_and_a_constant_one_p_0(how):
 def kaplan_meier(times, censored, at):
     """The survival product and Greenwood's sum at one query number, by hand."""
     survival, greenwood = 1.0, 0.0
-    for time in sorted({t for t, c in zip(times, censored) if not c and t <= at}):
+    for time in sorted(
+        {t for t, c in zip(times, censored, strict=True) if not c and t <= at}
+    ):
         risk = sum(t >= time for t in times)
-        events = sum(t == time and not c for t, c in zip(times, censored))
+        events = sum(t == time and not c for t, c in zip(times, censored, strict=True))
         survival *= 1 - events / risk
         greenwood += events / (risk * (risk - events)) if risk > events else math.inf
     return survival, greenwood
@@ -256,8 +258,9 @@ def test_a_lock_curve_is_the_product_limit_estimate_with_greenwoods_log_log_inte
 ):
     curve = statistics.lock_curve(locked_at, 20)
     censored = [t < 0 for t in locked_at]
-    times = [20 if c else t for t, c in zip(locked_at, censored)]
-    assert curve["query"].iloc[0] == 0 and curve["query"].iloc[-1] == 20
+    times = [20 if c else t for t, c in zip(locked_at, censored, strict=True)]
+    assert curve["query"].iloc[0] == 0
+    assert curve["query"].iloc[-1] == 20
     for row in curve.itertuples():
         survival, greenwood = kaplan_meier(times, censored, row.query)
         assert row.locked == pytest.approx(1 - survival, abs=1e-12)
@@ -274,16 +277,17 @@ def test_a_lock_curve_is_the_product_limit_estimate_with_greenwoods_log_log_inte
 def test_a_curve_with_no_lock_is_0_up_to_wilsons_bound():
     curve = statistics.lock_curve([-1] * 12, 50)
     bound = Z**2 / (12 + Z**2)
-    assert (curve.locked == 0).all() and (curve.low == 0).all()
-    assert curve.high.iloc[0] == 0 and curve.high.iloc[1:].to_numpy() == pytest.approx(
-        bound
-    )
+    assert (curve.locked == 0).all()
+    assert (curve.low == 0).all()
+    assert curve.high.iloc[0] == 0
+    assert curve.high.iloc[1:].to_numpy() == pytest.approx(bound)
 
 
 def test_a_curve_where_every_session_locks_ends_at_1_and_never_falls():
     locked_at = np.random.default_rng(10).integers(1, 400, 100)
     curve = statistics.lock_curve(locked_at, 1000)
-    assert curve.locked.iloc[-1] == 1 and (curve.locked.diff().dropna() >= 0).all()
+    assert curve.locked.iloc[-1] == 1
+    assert (curve.locked.diff().dropna() >= 0).all()
     assert curve.locked.to_numpy() == pytest.approx(
         [(locked_at <= q).mean() for q in curve["query"]]
     )
@@ -352,7 +356,8 @@ def test_the_locking_table_counts_what_pandas_counts():
     for name, k, n in (("locked", 3, 4), ("on_best", 2, 4), ("right", 2, 3)):
         theirs = stats.binomtest(k, n).proportion_ci(0.95, "wilson")
         assert (a[f"{name}_low"], a[f"{name}_high"]) == pytest.approx(tuple(theirs))
-    assert (b["locked"], b["on_best"]) == (0, 0) and b["locked_high"] > 0
+    assert (b["locked"], b["on_best"]) == (0, 0)
+    assert b["locked_high"] > 0
     assert all(
         np.isnan(b[k])
         for k in (
@@ -531,7 +536,7 @@ def grouped(values, **options):
         ),
         **options,
     )
-    return dict(zip(found.learner, found.group))
+    return dict(zip(found.learner, found.group, strict=True))
 
 
 def test_strategies_that_are_the_same_share_a_group_and_distinct_ones_do_not():
@@ -652,6 +657,5 @@ def test_a_disguise_is_looked_for_in_each_context_on_its_own():
         ("c", "d", "e"),
     )
     found = statistics.disguises(table, ["router"], ["A", "B"])
-    assert found.warning.tolist() == [True, True, False] and found.model.tolist()[
-        :2
-    ] == ["A", "B"]
+    assert found.warning.tolist() == [True, True, False]
+    assert found.model.tolist()[:2] == ["A", "B"]

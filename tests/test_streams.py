@@ -69,15 +69,14 @@ def _draws(purpose=streams.QUERY, seed=0, sessions=range(300), steps=range(300))
 @pytest.mark.parametrize("purpose", [streams.QUERY, streams.CHOICE])
 def test_draws_are_uniform_over_sessions_and_over_steps(purpose):
     u = _draws(purpose)
-    assert 0 <= u.min() and u.max() < 1
+    assert u.min() >= 0
+    assert u.max() < 1
     assert stats.kstest(u.ravel(), "uniform").pvalue > 1e-3
     one_step = [stats.kstest(column, "uniform").pvalue for column in u.T]
     one_session = [stats.kstest(row, "uniform").pvalue for row in u]
     assert min(one_step + one_session) > 1e-3 / 600
-    assert (
-        stats.kstest(one_step, "uniform").pvalue > 1e-3
-        and stats.kstest(one_session, "uniform").pvalue > 1e-3
-    )
+    assert stats.kstest(one_step, "uniform").pvalue > 1e-3
+    assert stats.kstest(one_session, "uniform").pvalue > 1e-3
 
 
 PAIRS = {
@@ -134,7 +133,8 @@ def test_a_seed_that_is_no_whole_number_in_range_is_refused(seed):
         InputError, match=r"seed must be a whole number in \[0, 2\*\*63\), got "
     ) as error:
         streams.keys(seed, 0, streams.QUERY)
-    assert repr(seed) in str(error.value) and "\n" not in str(error.value)
+    assert repr(seed) in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 @given(

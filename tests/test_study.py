@@ -14,8 +14,8 @@ import nbformat
 import pandas as pd
 import pytest
 
-from pickllm.study import runner
 from pickllm.files import PACKAGE, root
+from pickllm.study import runner
 from pickllm.study.parameters import listed, numbers
 from pickllm.study.results import read_results
 from pickllm.study.runs import Run
@@ -151,12 +151,13 @@ def test_a_failing_notebook_shows_its_own_traceback_and_where_it_stands(checkout
     )
     assert code == 3
     assert "bad: InputError: QLearning: learning_rate must be in (0, 1], got 7" in error
-    assert "pk.QLearning(learning_rate=7)" in error and "\x1b" not in error
+    assert "pk.QLearning(learning_rate=7)" in error
+    assert "\x1b" not in error
     failed = checkout / "build/t2/notebooks/bad.failed.ipynb"
-    assert f"executed copy: {failed}" in error and "QLearning" in failed.read_text()
-    assert not (checkout / "build/t2/results/bad.json").exists() and not list(
-        (checkout / "build/t2").rglob("*.part.ipynb")
-    )
+    assert f"executed copy: {failed}" in error
+    assert "QLearning" in failed.read_text()
+    assert not (checkout / "build/t2/results/bad.json").exists()
+    assert not list((checkout / "build/t2").rglob("*.part.ipynb"))
     assert execute(checkout, [TWO[0]], "build/t2")[1] == [
         "0",
         "1",
@@ -165,7 +166,8 @@ def test_a_failing_notebook_shows_its_own_traceback_and_where_it_stands(checkout
 
 def test_a_notebook_that_leaves_before_its_result_has_failed(checkout):
     code, _, error = execute(checkout, [("gone", "leaves", {}, [])], "build/t3")
-    assert code == 3 and "gone: the notebook ended without writing its result" in error
+    assert code == 3
+    assert "gone: the notebook ended without writing its result" in error
 
 
 def test_an_interrupt_keeps_what_is_finished_and_stops_the_rest(checkout):
@@ -179,7 +181,8 @@ def test_an_interrupt_keeps_what_is_finished_and_stops_the_rest(checkout):
     start = time.monotonic()
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
-    assert process.returncode and time.monotonic() - start < 20
+    assert process.returncode
+    assert time.monotonic() - start < 20
     while (
         pathlib.Path("/proc", kernel.read_text().rstrip(".")).exists()
         and time.monotonic() - start < 20
@@ -193,11 +196,9 @@ def test_an_interrupt_keeps_what_is_finished_and_stops_the_rest(checkout):
 def test_a_build_folder_that_cannot_be_written_is_one_line(checkout):
     (checkout / "blocked").write_text("a file")
     code, _, error = execute(checkout, [TWO[0]], "blocked/t5")
-    assert (
-        code == 1
-        and "InputError: cannot write" in error.splitlines()[-1]
-        and "choose a folder that you may write" in error.splitlines()[-1]
-    )
+    assert code == 1
+    assert "InputError: cannot write" in error.splitlines()[-1]
+    assert "choose a folder that you may write" in error.splitlines()[-1]
 
 
 # Planning, without a run
@@ -248,14 +249,14 @@ def test_the_hash_follows_what_a_run_depends_on(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text, found", [("a, b", ["a", "b"]), ("all", ["a", "b", "c"]), ("c", ["c"])]
+    ("text", "found"), [("a, b", ["a", "b"]), ("all", ["a", "b", "c"]), ("c", ["c"])]
 )
 def test_lists_of_names(text, found):
     assert listed(text, ("a", "b", "c"), "context") == found
 
 
 @pytest.mark.parametrize(
-    "call, message",
+    ("call", "message"),
     [
         (lambda: listed("a, d", ("a", "b"), "context"), "unknown context 'd'"),
         (lambda: numbers("0.1; 0.2"), "not a list of numbers"),

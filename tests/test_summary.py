@@ -8,8 +8,8 @@ import pytest
 from scipy import stats
 
 import pickllm as pk
-from pickllm.files import home
 from pickllm.core.pool import declared_pools
+from pickllm.files import home
 from pickllm.traces.sources import bundled_summary
 from pickllm.traces.summary import GRID, VARIABLES
 
@@ -99,13 +99,10 @@ def test_the_file_keeps_the_sample_but_for_the_digits_it_rounds(tmp_path):
         summary.sample(500, seed=1),
         pk.TraceSummary.load(tmp_path / "a.json").sample(500, seed=1),
     )
-    assert (a.accuracy == b.accuracy).all() and a.latency_ms == pytest.approx(
-        b.latency_ms, rel=2e-3
-    )
-    assert (
-        abs(a.input_tokens - b.input_tokens).max() <= 1
-        and abs(a.output_tokens - b.output_tokens).max() <= 1
-    )
+    assert (a.accuracy == b.accuracy).all()
+    assert a.latency_ms == pytest.approx(b.latency_ms, rel=2e-3)
+    assert abs(a.input_tokens - b.input_tokens).max() <= 1
+    assert abs(a.output_tokens - b.output_tokens).max() <= 1
 
 
 def test_a_sample_is_reproducible_and_moves_with_its_seed():
@@ -115,12 +112,11 @@ def test_a_sample_is_reproducible_and_moves_with_its_seed():
         summary.sample(80, seed=5),
         summary.sample(80, seed=6),
     )
-    assert same(a, b) and (a.latency_ms != other.latency_ms).mean() > 0.9
-    assert (
-        a.n_queries == 8 * 80
-        and a.contexts == CONTEXTS
-        and len(set(a.query_id.tolist())) == a.n_queries
-    )
+    assert same(a, b)
+    assert (a.latency_ms != other.latency_ms).mean() > 0.9
+    assert a.n_queries == 8 * 80
+    assert a.contexts == CONTEXTS
+    assert len(set(a.query_id.tolist())) == a.n_queries
 
 
 def test_the_bundled_trace_is_the_fixed_sample_of_5000_queries_a_context():
@@ -150,7 +146,8 @@ def test_joint_accuracy_patterns_are_sampled_within_one_of_their_share(n, seed):
         patterns(trace),
         patterns(pk.TraceSummary.of(trace).sample(n, seed=seed)),
     )
-    assert set(drawn) <= set(shares) and len(shares) > 2
+    assert set(drawn) <= set(shares)
+    assert len(shares) > 2
     assert all(abs(drawn[p] - n * count / 211) <= 1 for p, count in shares.items())
 
 
@@ -184,7 +181,8 @@ def test_sampled_costs_are_the_prices_of_sampled_whole_tokens():
         (3, 15),
         (10, 30),
     ]  # US dollars per million tokens, in and out
-    assert (trace.input_tokens % 1 == 0).all() and (trace.output_tokens % 1 == 0).all()
+    assert (trace.input_tokens % 1 == 0).all()
+    assert (trace.output_tokens % 1 == 0).all()
     for j, (in_, out) in enumerate(prices):
         assert trace.cost_usd[:, j] == pytest.approx(
             (trace.input_tokens[:, j] * in_ + trace.output_tokens[:, j] * out) / 1e6
@@ -196,9 +194,8 @@ def test_a_sample_stays_within_the_extremes_of_its_rows():
     sample = pk.TraceSummary.of(trace).sample(4000)
     for v in VARIABLES:
         rows, drawn = getattr(trace, v), getattr(sample, v)
-        assert (drawn.min(axis=0) >= rows.min(axis=0)).all() and (
-            drawn.max(axis=0) <= rows.max(axis=0)
-        ).all()
+        assert (drawn.min(axis=0) >= rows.min(axis=0)).all()
+        assert (drawn.max(axis=0) <= rows.max(axis=0)).all()
 
 
 def test_at_most_eleven_accuracies_are_kept_and_more_are_binned_in_ten_equal_counts():
@@ -227,7 +224,7 @@ def test_small_cells_hold_the_quantiles_of_all_answers_and_not_their_own_rows():
     trace = synthetic(accuracy=accuracy)
     cells = pk.TraceSummary.of(trace).contexts["law"]["cells"]["gpt-4o-2024-05-13"]
     assert (cells[0]["n"], cells[1]["n"]) == (4, 296)
-    for v, quantiles in zip(VARIABLES, cells[0]["quantiles"]):
+    for v, quantiles in zip(VARIABLES, cells[0]["quantiles"], strict=True):
         everything = getattr(trace, v)[:, 0]
         assert (quantiles[0], quantiles[-1]) == (everything.min(), everything.max())
         assert quantiles[GRID.index(0.5)] == pytest.approx(np.median(everything))
@@ -293,7 +290,8 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path, case):
     path.write_bytes(DAMAGED[case]())
     with pytest.raises(pk.InputError) as error:
         pk.TraceSummary.load(path).sample(20)
-    assert str(error.value) and "\n" not in str(error.value)
+    assert str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_a_missing_file_is_named_with_the_next_move(tmp_path):
@@ -421,7 +419,8 @@ def test_the_bundled_trace_has_the_rank_correlations_of_the_rows(rows, pool):
                     for t in (measured, drawn)
                 ]
                 gaps.append(abs(rho[0] - rho[1]))
-    assert max(gaps) < 0.1 and np.median(gaps) < 0.03
+    assert max(gaps) < 0.1
+    assert np.median(gaps) < 0.03
 
 
 @pytest.mark.parametrize("pool", POOLS)
@@ -457,7 +456,8 @@ def test_sessions_lock_alike_on_the_bundled_trace_and_on_the_rows(rows, context)
         )
 
     (a, time), (b, bundled_time) = locks(rows[MAIN], 1), locks(pk.load_trace(MAIN), 1)
-    assert abs(a - b).max() < 0.04 and a[0] < 0.02
+    assert abs(a - b).max() < 0.04
+    assert a[0] < 0.02
     assert bundled_time == pytest.approx(time, rel=0.1)
 
 
@@ -508,7 +508,8 @@ def test_every_published_count_is_of_enough_queries(kind, n, models, k):
     trace = awkward(kind, n, models)
     here = pk.TraceSummary.of(trace, k, protect=True).contexts["law"]
     counts = [p[-1] for p in here["patterns"]]
-    assert min(counts) >= k and sum(counts) == n
+    assert min(counts) >= k
+    assert sum(counts) == n
     for j, levels in enumerate(here["cells"].values()):
         assert {level: cell["n"] for level, cell in levels.items()} == Counter(
             p[j] for p in here["patterns"] for _ in range(p[-1])
@@ -527,18 +528,18 @@ def test_no_published_quantile_is_one_query_s_own_value(kind, n, models, k):
     open_cells = pk.TraceSummary.of(trace, k).contexts["law"]["cells"]
     assert any(
         q[0] in getattr(trace, v)
-        for v, q in zip(VARIABLES, open_cells["m0"][max(open_cells["m0"])]["quantiles"])
+        for v, q in zip(
+            VARIABLES, open_cells["m0"][max(open_cells["m0"])]["quantiles"], strict=True
+        )
     )  # unprotected ones are
     for j, levels in enumerate(cells.values()):
         for cell in levels.values():
-            for v, q in zip(VARIABLES, cell["quantiles"]):
+            for v, q in zip(VARIABLES, cell["quantiles"], strict=True):
                 values = np.sort(getattr(trace, v)[:, j])
                 # no lower than the mean of the k smallest, no higher than that of the k
                 # largest, of all the LLM's answers
-                assert (
-                    values[:k].mean() - 1e-9 <= q[0]
-                    and q[-1] <= values[-k:].mean() + 1e-9
-                )
+                assert values[:k].mean() - 1e-9 <= q[0]
+                assert q[-1] <= values[-k:].mean() + 1e-9
                 assert v != "latency_ms" or not set(q) & set(values.tolist())
 
 
@@ -552,17 +553,15 @@ def test_changing_one_query_within_its_group_moves_no_quantile_by_more_than_its_
         pk.TraceSummary.of(t, k, protect=True).contexts["law"]["cells"]["m0"]
         for t in (trace, replace(trace, latency_ms=latency))
     )
-    top = lambda cells: max(cell["quantiles"][2][-1] for cell in cells.values())  # noqa: E731
+    top = lambda cells: max(cell["quantiles"][2][-1] for cell in cells.values())
     assert 0 < top(b) - top(a) <= 2 * trace.latency_ms[:, 0].max() / k + 1e-9
 
 
 def test_levels_of_accuracy_that_one_query_has_are_not_published(tmp_path):
     summary = pk.TraceSummary.of(awkward("one odd"), protect=True)
     summary.save(tmp_path / "s.json")
-    assert (
-        summary.contexts["law"]["levels"] == [1.0]
-        and "0.37" not in (tmp_path / "s.json").read_text()
-    )
+    assert summary.contexts["law"]["levels"] == [1.0]
+    assert "0.37" not in (tmp_path / "s.json").read_text()
     assert 0.37 in pk.TraceSummary.of(awkward("one odd")).contexts["law"]["levels"]
 
 
@@ -595,10 +594,8 @@ def test_protection_keeps_means_and_leaves_common_patterns_as_they_are():
     open_one, protected = (
         pk.TraceSummary.of(trace, 5, protect=p).contexts["law"] for p in (False, True)
     )
-    assert (
-        open_one["patterns"] == protected["patterns"]
-        and open_one["rows"] == protected["rows"]
-    )
+    assert open_one["patterns"] == protected["patterns"]
+    assert open_one["rows"] == protected["rows"]
     sample = pk.TraceSummary.of(trace, 5, protect=True).sample(20_000)
     for v in VARIABLES:
         assert getattr(sample, v).mean(axis=0) == pytest.approx(
@@ -611,17 +608,13 @@ def test_a_protected_summary_loads_samples_and_says_what_it_discloses(tmp_path):
     summary = pk.TraceSummary.of(trace, 6, protect=True)
     summary.save(tmp_path / "s.json")
     again = pk.TraceSummary.load(tmp_path / "s.json")
-    assert (
-        again.sample(100).n_queries == 100
-        and "trace_sha256" not in (tmp_path / "s.json").read_text()
-    )
+    assert again.sample(100).n_queries == 100
+    assert "trace_sha256" not in (tmp_path / "s.json").read_text()
     said = again.disclosed()
     rarest = min(p[-1] for p in summary.contexts["law"]["patterns"])
-    assert (
-        f"the rarest of {rarest} queries" in said[0]
-        and "at least 6 queries" in said[-1]
-        and "60 queries" in said[0]
-    )
+    assert f"the rarest of {rarest} queries" in said[0]
+    assert "at least 6 queries" in said[-1]
+    assert "60 queries" in said[0]
     assert "not protected" in pk.TraceSummary.of(trace).disclosed()[-1]
     assert summary.shift(trace) == pytest.approx(
         np.abs(
@@ -646,7 +639,8 @@ def test_costs_that_no_price_gives_back_are_summarised_as_they_are():
     own = replace(trace, cost_usd=trace.latency_ms * [[2e-6, 5e-6]], prices={})
     for summary in (pk.TraceSummary.of(own), pk.TraceSummary.of(own, protect=True)):
         sample = summary.sample(8000)
-        assert sample.prices == {} and sample.cost_usd.mean(axis=0) == pytest.approx(
+        assert sample.prices == {}
+        assert sample.cost_usd.mean(axis=0) == pytest.approx(
             own.cost_usd.mean(axis=0), rel=0.05
         )
         assert (
@@ -673,11 +667,9 @@ def test_summarise_protects_what_is_not_bundled(tmp_path, capsys):
         == 0
     )
     out = capsys.readouterr().out
-    assert (
-        "Whoever reads it learns:" in out
-        and "at least 5 queries" in out
-        and "moved an LLM's mean accuracy" in out
-    )
+    assert "Whoever reads it learns:" in out
+    assert "at least 5 queries" in out
+    assert "moved an LLM's mean accuracy" in out
     assert pk.load_trace(tmp_path / "s.json").sample_of.provenance == {
         "trace": "mine",
         "min_cell": 5,
@@ -696,7 +688,5 @@ def test_summarise_protects_what_is_not_bundled(tmp_path, capsys):
         )
         == 2
     )
-    assert (
-        "must have at least 61 queries" in capsys.readouterr().err
-        and not (tmp_path / "t.json").exists()
-    )
+    assert "must have at least 61 queries" in capsys.readouterr().err
+    assert not (tmp_path / "t.json").exists()

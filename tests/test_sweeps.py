@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 
 import pickllm as pk
-from pickllm.sweeps import workers, run
-from pickllm.sweeps.grid import grid
 from pickllm.core.sessions import replay
+from pickllm.sweeps import run, workers
+from pickllm.sweeps.grid import grid
 from pickllm.sweeps.store import Store
 from pickllm.sweeps.totals import merged, totals
 
@@ -121,7 +121,8 @@ def test_a_reduced_row_is_the_statistics_of_the_sessions_table(
         **options,
     )
     table = s.table()
-    assert row["sessions"] == 500 and row["queries"] == 120
+    assert row["sessions"] == 500
+    assert row["queries"] == 120
     for name in ("cost_usd", "latency_ms", "accuracy", "reward", "regret", "clipped"):
         np.testing.assert_allclose(
             [row[name], row[f"{name}_sd"]],
@@ -129,10 +130,8 @@ def test_a_reduced_row_is_the_statistics_of_the_sessions_table(
             rtol=1e-9,
             atol=1e-12,
         )
-    assert (
-        row["locked"] == (table.locked_at >= 0).sum()
-        and row["locked_on_best"] == table.locked_on_best.fillna(False).sum()
-    )
+    assert row["locked"] == (table.locked_at >= 0).sum()
+    assert row["locked_on_best"] == table.locked_on_best.fillna(False).sum()
     ranked = np.sort(np.where(s.locked_at < 0, np.inf, s.locked_at))
     for q in (0.1, 0.25, 0.5, 0.75, 0.9):
         expected = ranked[int(np.ceil(q * 500)) - 1]
@@ -140,10 +139,8 @@ def test_a_reduced_row_is_the_statistics_of_the_sessions_table(
             expected if np.isfinite(expected) else None
         )
     for j, model in enumerate(trace.models):
-        assert (
-            row[f"share:{model}"] == pytest.approx((s.choices == j).mean())
-            and row[f"locked_on:{model}"] == (s.locked_model == j).sum()
-        )
+        assert row[f"share:{model}"] == pytest.approx((s.choices == j).mean())
+        assert row[f"locked_on:{model}"] == (s.locked_model == j).sum()
         np.testing.assert_allclose(
             row[f"probability:{model}"], s.probabilities[..., j].mean(axis=0), rtol=1e-9
         )
@@ -208,7 +205,7 @@ def test_finished_settings_are_reused_and_give_the_same_table(trace, tmp_path):
     assert counts == {"computed": 12, "reused": 0, "set_aside": []}
     again, counts = swept(trace, tmp_path)
     assert counts == {"computed": 0, "reused": 12, "set_aside": []}
-    for a, b in zip(first, again):
+    for a, b in zip(first, again, strict=True):
         scalars = [name for name in a if a[name].map(np.ndim).eq(0).all()]
         pd.testing.assert_frame_equal(
             a[scalars], b[scalars], check_exact=True, check_dtype=False
@@ -234,22 +231,22 @@ def test_a_damaged_file_is_named_set_aside_and_computed_again(trace, tmp_path, d
     name = sorted(before)[3]
     (tmp_path / name).write_bytes(damage(before[name]))
     _, counts = swept(trace, tmp_path)
-    assert counts["computed"] == 1 and counts["reused"] == 11
+    assert counts["computed"] == 1
+    assert counts["reused"] == 11
     (line,) = counts["set_aside"]
-    assert name in line and "damaged" in line and "\n" not in line
-    assert (
-        len(list((tmp_path / "_set-aside").iterdir())) == 1
-        and files(tmp_path) == before
-    )
+    assert name in line
+    assert "damaged" in line
+    assert "\n" not in line
+    assert len(list((tmp_path / "_set-aside").iterdir())) == 1
+    assert files(tmp_path) == before
 
 
 def test_results_of_other_code_are_set_aside(trace, tmp_path, monkeypatch):
     swept(trace, tmp_path)
     monkeypatch.setattr(run, "code", lambda *_: "other")
     _, counts = swept(trace, tmp_path)
-    assert counts["computed"] == 12 and all(
-        "superseded (made by version 0" in line for line in counts["set_aside"]
-    )
+    assert counts["computed"] == 12
+    assert all("superseded (made by version 0" in line for line in counts["set_aside"])
 
 
 def test_a_learners_own_code_is_an_input(trace, tmp_path):
@@ -261,10 +258,8 @@ def test_a_learners_own_code_is_an_input(trace, tmp_path):
         run.settings(trace, pk.Reward(), {"mine": learner}, "rest")[0]
         for learner in (one, two)
     ]
-    assert (
-        settings[0].identity() == settings[1].identity()
-        and settings[0].inputs() != settings[1].inputs()
-    )
+    assert settings[0].identity() == settings[1].identity()
+    assert settings[0].inputs() != settings[1].inputs()
 
 
 def test_a_file_in_place_of_the_folder_is_one_line(trace, tmp_path):
@@ -308,7 +303,8 @@ def interruptible():
 def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
     done = subprocess.run(command(folder), capture_output=True, text=True, check=True)
-    assert "24 settings computed, 0 reused" in done.stdout and "dec/s" in done.stderr
+    assert "24 settings computed, 0 reused" in done.stdout
+    assert "dec/s" in done.stderr
     return files(folder)
 
 
@@ -326,14 +322,11 @@ def test_a_sweep_that_was_stopped_goes_on_where_it_was(tmp_path, undisturbed, ho
     process.send_signal(how)
     _, error = process.communicate()
     here = files(tmp_path)
-    assert 3 <= len(here) < 24 and process.returncode == (
-        130 if how == signal.SIGINT else -how
-    )
+    assert 3 <= len(here) < 24
+    assert process.returncode == (130 if how == signal.SIGINT else -how)
     if how == signal.SIGINT:
-        assert (
-            "interrupted; what was finished is kept" in error
-            and "Traceback" not in error
-        )
+        assert "interrupted; what was finished is kept" in error
+        assert "Traceback" not in error
     assert all(undisturbed[name] == content for name, content in here.items())
     done = subprocess.run(command(tmp_path), capture_output=True, text=True, check=True)
     assert f"{24 - len(here)} settings computed, {len(here)} reused" in done.stdout
@@ -358,13 +351,12 @@ def test_a_grid_is_the_product_of_its_axes_without_what_a_learner_ignores():
         "ratio w_cost=0",
         "ratio w_cost=0.5",
     }
-    assert {s.labels["learner"] for s in plan} == {"automaton", "qlearning"} and {
-        s.options["sessions"] for s in plan
-    } == {5}
+    assert {s.labels["learner"] for s in plan} == {"automaton", "qlearning"}
+    assert {s.options["sessions"] for s in plan} == {5}
 
 
 @pytest.mark.parametrize(
-    "values, text",
+    ("values", "text"),
     [
         (
             {"learning_rat": 1},
@@ -496,14 +488,13 @@ def test_a_cluster_that_loses_a_worker_gives_the_bytes_of_one_process(
         client.wait_for_workers(3)
         results = workers.results([(s, c) for s in plan for c in s.chunks()], client)
         store = Store(tmp_path / "there")
-        for i, (setting, result) in enumerate(zip(plan, results)):
+        for i, (setting, result) in enumerate(zip(plan, results, strict=True)):
             store.write(setting, setting.table([result]))
             if i == 2:
                 started[0].kill()  # with work in its hands
         assert len(client.scheduler_info()["workers"]) == 2
-    assert len(files(tmp_path / "here")) == 24 and files(tmp_path / "here") == files(
-        tmp_path / "there"
-    )
+    assert len(files(tmp_path / "here")) == 24
+    assert files(tmp_path / "here") == files(tmp_path / "there")
 
 
 def test_an_address_is_enough(trace, dask_cluster):

@@ -161,7 +161,7 @@ class Raises(Sound):
 
 
 class LocksOnce(Sound):
-    class lock_rule:  # noqa: N801
+    class lock_rule:
         @staticmethod
         def start(p):
             return p

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 import pickllm as pk
-from pickllm.files import written
 from pickllm.core.trace import COLUMNS, find_problems
+from pickllm.files import written
 
 GPT, CMD = (
     "gpt-4o-2024-05-13",
@@ -36,7 +36,8 @@ def refused(call, kind=pk.InputError):
     with pytest.raises(kind) as error:
         call()
     message = str(error.value)
-    assert message and "\n" not in message
+    assert message
+    assert "\n" not in message
     return message
 
 
@@ -74,7 +75,8 @@ def test_a_table_becomes_matrices_of_query_by_model():
         "maths",
         "law",
         "maths",
-    ] and trace.query_id.tolist() == ["q1", "q2", "q3"]
+    ]
+    assert trace.query_id.tolist() == ["q1", "q2", "q3"]
     assert trace.latency_ms.tolist() == [
         [812.5, 512.25],
         [1 / 3 * 1e4, 640.0],
@@ -85,12 +87,14 @@ def test_a_table_becomes_matrices_of_query_by_model():
         [100, 110],
         [200, 210],
         [0, 1],
-    ] and trace.output_tokens.tolist() == [[10, 0], [20, 21], [1, 2]]
+    ]
+    assert trace.output_tokens.tolist() == [[10, 0], [20, 21], [1, 2]]
     assert trace.extra["note"].tolist() == [
         ["x", "y"],
         ["z", "z"],
         ["x", ""],
-    ] and trace.extra["attempt"].tolist() == [[1, 2], [3, 4], [5, 6]]
+    ]
+    assert trace.extra["attempt"].tolist() == [[1, 2], [3, 4], [5, 6]]
 
 
 def test_tokens_are_priced_by_the_dated_list():
@@ -112,7 +116,8 @@ def test_a_cost_column_stands_over_any_price():
         [0.1, 0.2],
         [0.3, 0.4],
         [0.5, 0.0],
-    ] and trace.models == ("mine", CMD)
+    ]
+    assert trace.models == ("mine", CMD)
 
 
 def test_repricing_changes_costs_and_nothing_else():
@@ -172,7 +177,8 @@ def test_the_index_of_a_table_means_nothing(index):
 def test_the_order_of_rows_sets_the_order_of_queries_and_models_alone():
     frame, trace = table().iloc[[3, 5, 0, 4, 2, 1]], pk.Trace.from_frame(table())
     moved = pk.Trace.from_frame(frame)
-    assert moved.models == (CMD, GPT) and moved.query_id.tolist() == ["q2", "q3", "q1"]
+    assert moved.models == (CMD, GPT)
+    assert moved.query_id.tolist() == ["q2", "q3", "q1"]
     assert (moved.latency_ms == trace.latency_ms[[1, 2, 0]][:, [1, 0]]).all()
     assert (
         pk.Trace.from_frame(frame, models=[GPT, CMD]).latency_ms
@@ -239,7 +245,8 @@ def test_a_file_keeps_names_as_they_are(tmp_path, ending, name):
     trace = pk.Trace.from_frame(table().replace({"q2": name, "law": name}))
     trace.save(tmp_path / f"t{ending}")
     back = pk.load_trace(tmp_path / f"t{ending}")
-    assert back.query_id.tolist() == ["q1", name, "q3"] and back.contexts == (
+    assert back.query_id.tolist() == ["q1", name, "q3"]
+    assert back.contexts == (
         "maths",
         name,
     )
@@ -254,7 +261,8 @@ def test_a_saved_trace_has_the_limits_and_so_the_rewards_of_the_one_in_memory(tm
 def test_a_csv_saved_by_a_spreadsheet_with_a_byte_order_mark_is_read(tmp_path):
     path = wrote(tmp_path, table().to_csv(index=False).encode("utf-8-sig"))
     trace = pk.load_trace(path)
-    assert trace.query_id.tolist() == ["q1", "q2", "q3"] and list(trace.extra) == [
+    assert trace.query_id.tolist() == ["q1", "q2", "q3"]
+    assert list(trace.extra) == [
         "note",
         "attempt",
     ]
@@ -263,19 +271,16 @@ def test_a_csv_saved_by_a_spreadsheet_with_a_byte_order_mark_is_read(tmp_path):
 def test_a_selection_is_the_rows_and_columns_asked_for():
     trace = pk.Trace.from_frame(table())
     part = trace.select(context="maths", models=[CMD])
-    assert (
-        part.query_id.tolist() == ["q1", "q3"]
-        and part.models == (CMD,)
-        and part.contexts == ("maths",)
-    )
+    assert part.query_id.tolist() == ["q1", "q3"]
+    assert part.models == (CMD,)
+    assert part.contexts == ("maths",)
     for f in OUTCOMES:
         assert (getattr(part, f) == getattr(trace, f)[[0, 2]][:, [1]]).all()
-    assert part.extra["note"].tolist() == [["y"], [""]] and part.limits == trace.limits
+    assert part.extra["note"].tolist() == [["y"], [""]]
+    assert part.limits == trace.limits
     swapped = trace.select(models=[CMD, GPT])
-    assert (
-        swapped.models == (CMD, GPT)
-        and (swapped.cost_usd == trace.cost_usd[:, ::-1]).all()
-    )
+    assert swapped.models == (CMD, GPT)
+    assert (swapped.cost_usd == trace.cost_usd[:, ::-1]).all()
     assert same(trace.select(context=["law", "maths"]), trace)
 
 
@@ -307,10 +312,8 @@ def test_the_fingerprint_moves_with_anything_a_result_depends_on():
     ]
     others += [trace.select(models=[CMD, GPT]), trace.select(context="law")]
     prints = [t.fingerprint() for t in (trace, *others)]
-    assert (
-        len(set(prints)) == len(prints)
-        and pk.Trace.from_frame(table()).fingerprint() == prints[0]
-    )
+    assert len(set(prints)) == len(prints)
+    assert pk.Trace.from_frame(table()).fingerprint() == prints[0]
 
 
 # What is refused
@@ -423,23 +426,19 @@ def test_a_single_wrong_name_is_laid_at_its_own_row_not_at_those_that_it_leaves_
 
 def test_a_model_outside_the_pool_given_is_refused():
     message = refused(lambda: pk.Trace.from_frame(table(), models=[GPT]))
-    assert (
-        message.startswith(f"row 2, column 'model': unknown model '{CMD}'")
-        and f"known: {GPT}" in message
-        and "and 2 more" in message
-    )
+    assert message.startswith(f"row 2, column 'model': unknown model '{CMD}'")
+    assert f"known: {GPT}" in message
+    assert "and 2 more" in message
 
 
 def test_a_pool_larger_than_the_table_is_refused():
     message = refused(
         lambda: pk.Trace.from_frame(table(), models=[GPT, CMD, "gpt-3.5-turbo-0125"])
     )
-    assert (
-        message.startswith(
-            "row 1: query 'q1' has no row for model 'gpt-3.5-turbo-0125'"
-        )
-        and "and 2 more" in message
+    assert message.startswith(
+        "row 1: query 'q1' has no row for model 'gpt-3.5-turbo-0125'"
     )
+    assert "and 2 more" in message
 
 
 def test_a_pool_that_names_an_llm_twice_is_refused():
@@ -454,9 +453,8 @@ def test_a_missing_column_is_named_with_all_that_are_needed(tmp_path, column):
         refused(lambda: pk.Trace.from_frame(frame)),
         refused(lambda: pk.load_trace(path)),
     ):
-        assert (
-            f"column '{column}' is missing" in message and ", ".join(COLUMNS) in message
-        )
+        assert f"column '{column}' is missing" in message
+        assert ", ".join(COLUMNS) in message
 
 
 def test_a_column_that_stands_twice_is_refused():
@@ -472,9 +470,8 @@ def test_of_several_wrong_rows_the_first_is_named_and_the_rest_counted():
         output_tokens=[1, -1, 1, 1, 1, 1],
     )
     message = refused(lambda: pk.Trace.from_frame(frame))
-    assert (
-        message.startswith("row 2, column 'output_tokens'") and "(and 4 more" in message
-    )
+    assert message.startswith("row 2, column 'output_tokens'")
+    assert "(and 4 more" in message
     lines = find_problems(frame)
     assert [int(re.match(r"row (\d+),", line)[1]) for line in lines] == [2, 3, 5, 5, 6]
 
@@ -512,13 +509,15 @@ def test_a_right_table_has_no_problems():
 def test_a_file_that_is_no_table_is_refused_by_name(tmp_path, content, name, message):
     path = wrote(tmp_path, content, name)
     said = refused(lambda: pk.load_trace(path))
-    assert message in said and str(path) in said
+    assert message in said
+    assert str(path) in said
 
 
 def test_a_wrong_encoding_is_refused_with_the_place_of_the_byte(tmp_path):
     content = table().replace("z", "é").to_csv(index=False).encode("latin-1")
     said = refused(lambda: pk.load_trace(wrote(tmp_path, content)))
-    assert "UTF-8" in said and f"byte {content.index(0xE9)}" in said
+    assert "UTF-8" in said
+    assert f"byte {content.index(0xE9)}" in said
 
 
 def test_the_line_named_is_the_line_of_the_file_even_after_a_blank_one(tmp_path):
@@ -531,7 +530,8 @@ def test_the_line_named_is_the_line_of_the_file_even_after_a_blank_one(tmp_path)
 
 def test_a_missing_file_is_named_with_the_next_move(tmp_path):
     said = refused(lambda: pk.load_trace(tmp_path / "none.csv"), FileNotFoundError)
-    assert str(tmp_path / "none.csv") in said and "check the path" in said
+    assert str(tmp_path / "none.csv") in said
+    assert "check the path" in said
     assert str(tmp_path / "p.csv") in refused(
         lambda: pk.Trace.from_frame(table(), prices=tmp_path / "p.csv"),
         FileNotFoundError,
@@ -583,10 +583,12 @@ def test_a_file_gets_its_name_only_when_it_is_whole(tmp_path):
         file.flush()
         assert path.read_text() == "old"
         1 / 0
-    assert path.read_text() == "old" and os.listdir(tmp_path) == ["a.txt"]
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
     with written(path) as file:
         file.write("new\n")
-    assert path.read_bytes() == b"new\n" and os.listdir(tmp_path) == ["a.txt"]
+    assert path.read_bytes() == b"new\n"
+    assert os.listdir(tmp_path) == ["a.txt"]
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
@@ -602,8 +604,10 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path, endin
         said = refused(lambda: trace.save(path))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert f"cannot write {path}" in said and "free some space" in said
-    assert path.read_text() == "old" and os.listdir(tmp_path) == [path.name]
+    assert f"cannot write {path}" in said
+    assert "free some space" in said
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == [path.name]
 
 
 @pytest.mark.parametrize("place", ["file/t.csv", "folder.csv"])
@@ -688,7 +692,8 @@ def test_a_column_that_stands_twice_in_a_file_is_refused(tmp_path):
 )
 def test_awkward_values_are_named_on_one_line(change, says):
     message = refused(lambda: pk.Trace.from_frame(table().assign(**change)))
-    assert re.search(says, message) and len(message) < 400
+    assert re.search(says, message)
+    assert len(message) < 400
 
 
 @pytest.mark.parametrize("kind", ["float32", "float16", "Float64", "Int64", "string"])
@@ -706,7 +711,8 @@ def test_a_pool_that_costs_nothing_has_bounds_and_a_reward():
         for m in (GPT, CMD)
     }
     trace = pk.Trace.from_frame(table(), prices=free)
-    assert (trace.cost_usd == 0).all() and trace.limits.max_cost_usd > 0
+    assert (trace.cost_usd == 0).all()
+    assert trace.limits.max_cost_usd > 0
     unit = (
         pk.Reward(w_cost=0.5)
         .within(trace.limits)
@@ -724,12 +730,8 @@ def test_check_wonders_about_seconds(tmp_path, capsys):
     from pickllm.__main__ import main
 
     table().assign(latency_ms=0.8).to_csv(tmp_path / "t.csv", index=False)
-    assert (
-        main(["check", str(tmp_path / "t.csv")]) == 0
-        and "are these seconds?" in capsys.readouterr().out
-    )
+    assert main(["check", str(tmp_path / "t.csv")]) == 0
+    assert "are these seconds?" in capsys.readouterr().out
     table().to_csv(tmp_path / "t.csv", index=False)
-    assert (
-        main(["check", str(tmp_path / "t.csv")]) == 0
-        and "seconds" not in capsys.readouterr().out
-    )
+    assert main(["check", str(tmp_path / "t.csv")]) == 0
+    assert "seconds" not in capsys.readouterr().out

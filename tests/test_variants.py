@@ -52,7 +52,7 @@ def rebuilt(state, function):
 def fed(learner, arms, rewards, n_models):
     """The state after a tape, one column of arms and rewards a session, (n_steps, n_sessions)."""
     state = learner.start(arms.shape[1], n_models)
-    for arm, reward in zip(arms, rewards):
+    for arm, reward in zip(arms, rewards, strict=True):
         state = learner.update(state, arm, reward)
     return state
 
@@ -79,16 +79,16 @@ def test_probabilities_stay_on_the_simplex(learner, n, steps, seed):
     arms, rewards = tape(seed, steps, 3, n)
     state = learner.start(3, n)
     for arm, reward in zip(
-        arms, np.where(rewards < 0.3, 0.0, np.where(rewards > 0.8, 1.0, rewards))
+        arms,
+        np.where(rewards < 0.3, 0.0, np.where(rewards > 0.8, 1.0, rewards)),
+        strict=True,
     ):
         state = learner.update(state, arm, reward)
         p = learner.probabilities(state)
-        assert (
-            p.shape == (3, n)
-            and p.dtype == np.float64
-            and (p >= 0).all()
-            and (p <= 1).all()
-        )
+        assert p.shape == (3, n)
+        assert p.dtype == np.float64
+        assert (p >= 0).all()
+        assert (p <= 1).all()
         assert abs(p.sum(axis=1) - 1).max() < 1e-12
 
 
@@ -114,7 +114,9 @@ def test_nothing_that_is_handed_in_changes_and_sessions_do_not_touch_one_another
     assert all(
         (a == b).all()
         for a, b in zip(
-            arrays(first), arrays(learner.update(state, arms[0], rewards[0]))
+            arrays(first),
+            arrays(learner.update(state, arms[0], rewards[0])),
+            strict=True,
         )
     )
     together = learner.probabilities(first)
@@ -270,9 +272,8 @@ def test_a_pursuit_of_constant_rewards_arrives_when_its_equation_says():
             )
             + 1
         )
-        assert (s.locked_model == 1).all() and (
-            s.locked_at == tried + steps - 1
-        ).all()  # the answer that ends the trial moves p already
+        assert (s.locked_model == 1).all()
+        assert (s.locked_at == tried + steps - 1).all()
 
 
 # Bandits
@@ -285,7 +286,8 @@ def test_without_decay_it_is_q_learning_to_the_last_bit():
             pk.replay(trace, pk.Reward(), x, sessions=30, queries=200, seed=3)
             for x in (pk.DecayingEpsilon(0.2, epsilon, 0.0), pk.QLearning(0.2, epsilon))
         )
-        assert (a.choices == b.choices).all() and (a.locked_at == b.locked_at).all()
+        assert (a.choices == b.choices).all()
+        assert (a.locked_at == b.locked_at).all()
 
 
 def test_epsilon_decays_as_its_schedule_says():
@@ -353,7 +355,8 @@ def test_softmax_chooses_by_the_law_of_another_library():
     bandit = MAB([0, 1, 2], LearningPolicy.Softmax(tau=0.2), seed=4)
     bandit.fit(arms[:, 0], rewards[:, 0])
     counts = np.bincount([bandit.predict() for _ in range(3000)], minlength=3)
-    assert p.max() - p.min() > 0.05 and stats.chisquare(counts, 3000 * p).pvalue > 1e-3
+    assert p.max() - p.min() > 0.05
+    assert stats.chisquare(counts, 3000 * p).pvalue > 1e-3
 
 
 @given(st.floats(0, 1), st.floats(1e-4, 8))
@@ -419,10 +422,15 @@ def test_thompsons_probabilities_are_those_of_a_much_finer_integration_whatever_
         normal, beta = pk.ThompsonGaussian(), pk.ThompsonBeta()
         mean, spread = (x[0] for x in normal.posterior(state))
         assert normal.probabilities(state)[0] == pytest.approx(
-            beats([stats.norm(*x) for x in zip(mean, spread)]), abs=3e-4
+            beats([stats.norm(*x) for x in zip(mean, spread, strict=True)]), abs=3e-4
         )
         assert beta.probabilities(state)[0] == pytest.approx(
-            beats([stats.beta(1 + t, 1 + c - t) for t, c in zip(total, count)]),
+            beats(
+                [
+                    stats.beta(1 + t, 1 + c - t)
+                    for t, c in zip(total, count, strict=True)
+                ]
+            ),
             abs=3e-4,
         )
 
@@ -451,9 +459,8 @@ def test_the_posterior_of_normal_rewards_is_bayes_by_hand():
     mean, spread = learner.posterior(
         bandits.Means(np.array([[2.4, 0.0]]), np.array([[3.0, 0.0]]))
     )
-    assert mean == pytest.approx(
-        np.array([[(0.2 + 2.4) / 4, 0.2]])
-    ) and spread == pytest.approx(np.array([[0.25, 0.5]]))
+    assert mean == pytest.approx(np.array([[(0.2 + 2.4) / 4, 0.2]]))
+    assert spread == pytest.approx(np.array([[0.25, 0.5]]))
 
 
 def test_exp3_is_unbiased_and_mixes():
@@ -486,9 +493,11 @@ def test_only_one_that_has_stopped_is_certain(kind):
         seed=2,
         checkpoints=range(901),
     )
-    assert (s.locked_at > 0).all() and (s.locked_model == 1).all()
-    for p, at in zip(s.probabilities, s.locked_at):
-        assert (p[:at].max(axis=1) < 1).all() and p[at].max() == 1
+    assert (s.locked_at > 0).all()
+    assert (s.locked_model == 1).all()
+    for p, at in zip(s.probabilities, s.locked_at, strict=True):
+        assert (p[:at].max(axis=1) < 1).all()
+        assert p[at].max() == 1
 
 
 @pytest.mark.parametrize("kind", IDENTIFIERS)
@@ -511,7 +520,7 @@ def test_successive_elimination_of_constant_rewards_stops_when_the_widths_part()
     delta, noise, gap = 0.1, 0.5, 0.6
     width = lambda n: (
         noise * math.sqrt(2 * math.log(math.pi**2 * 2 * n**2 / (3 * delta)) / n)
-    )  # noqa: E731
+    )
     n = next(
         n for n in range(1, 500) if gap > width(n) + width(n)
     )  # after n answers of both; or sooner by one of the worse
@@ -524,7 +533,8 @@ def test_successive_elimination_of_constant_rewards_stops_when_the_widths_part()
         queries=500,
         seed=0,
     )
-    assert s.locked_at[0] == 2 * n - sooner and s.locked_model[0] == 0
+    assert s.locked_at[0] == 2 * n - sooner
+    assert s.locked_model[0] == 0
 
 
 def test_lucb_asks_leader_and_rival_with_the_highest_bound():
@@ -543,7 +553,7 @@ def test_lucb_stops_when_its_published_bounds_part():
     delta, noise, gap = 0.1, 0.5, 0.6
     parted = lambda n: (
         gap > 2 * noise * math.sqrt(2 * math.log(5 / 4 * 2 * (2 * n) ** 4 / delta) / n)
-    )  # noqa: E731
+    )
     n = next(n for n in range(1, 2000) if parted(n))
     for count, p in ((n - 1, [0.5, 0.5]), (n, [1.0, 0.0])):
         state = bandits.Means(
@@ -559,7 +569,8 @@ def test_track_and_stop_forces_exploration_of_an_llm_with_fewer_than_sqrt_t_less
     for count, forced in (([200.0, 182.0, 18.0], True), ([200.0, 181.0, 19.0], False)):
         count = np.array([count])
         p = learner.probabilities(bandits.Means(count * [[0.55, 0.5, 0.1]], count))
-        assert (p.argmax() == 2) == forced and p.max() < 1
+        assert (p.argmax() == 2) == forced
+        assert p.max() < 1
 
 
 def slowest(w, mean):
@@ -578,9 +589,8 @@ def test_track_and_stops_weights_have_their_closed_forms():
     )
     for n in (3, 4, 7):  # equal rivals: x = 1 / sqrt(n - 1) each
         w = identification.optimal_weights(np.array([[0.8] + [0.5] * (n - 1)]))[0]
-        assert w[0] == pytest.approx(1 / (1 + math.sqrt(n - 1))) and w[
-            1:
-        ] == pytest.approx(w[0] / math.sqrt(n - 1))
+        assert w[0] == pytest.approx(1 / (1 + math.sqrt(n - 1)))
+        assert w[1:] == pytest.approx(w[0] / math.sqrt(n - 1))
     assert identification.optimal_weights(
         np.array([[0.5, 0.5, 0.5]])
     ).sum() == pytest.approx(1)
@@ -592,7 +602,8 @@ def test_track_and_stops_weights_have_their_closed_forms():
 @settings(max_examples=20)
 def test_track_and_stops_weights_are_the_best_that_another_optimiser_finds(mean):
     w = identification.optimal_weights(np.array([mean]))[0]
-    assert (w > 0).all() and w.sum() == pytest.approx(1)
+    assert (w > 0).all()
+    assert w.sum() == pytest.approx(1)
     value = slowest(w, mean)
     best = int(np.argmax(mean))
     hard = [
@@ -603,7 +614,7 @@ def test_track_and_stops_weights_are_the_best_that_another_optimiser_finds(mean)
     assert hard == pytest.approx(
         [value] * len(hard), rel=1e-6
     )  # every rival equally hard
-    softmax = lambda z: np.exp(z) / np.exp(z).sum()  # noqa: E731
+    softmax = lambda z: np.exp(z) / np.exp(z).sum()
     found = optimize.minimize(
         lambda z: -slowest(softmax(z), mean),
         np.log(w),
@@ -683,4 +694,5 @@ def test_a_parameter_out_of_range_is_refused_in_one_line(make, name, value):
         pk.InputError, match=f"{make.__name__}: {name} must be"
     ) as error:
         make(**{name: value})
-    assert f"got {value!r}" in str(error.value) and "\n" not in str(error.value)
+    assert f"got {value!r}" in str(error.value)
+    assert "\n" not in str(error.value)

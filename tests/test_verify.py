@@ -6,8 +6,8 @@ import subprocess
 import pandas as pd
 import pytest
 
-from pickllm.publish import check
 from pickllm.files import root
+from pickllm.publish import check
 from pickllm.study.runs import all_figures
 
 
@@ -47,7 +47,7 @@ def test_empty_cells_agree_with_empty_cells_alone():
 
 def test_empty_cells_among_words_agree_with_empty_cells_alone():
     """As a table has them that was read from a file, where an empty cell is not equal to itself."""
-    read = lambda text: pd.read_csv(io.StringIO(text))  # noqa: E731
+    read = lambda text: pd.read_csv(io.StringIO(text))
     assert check.difference(read("x,y\n,1\na,2\n"), read("x,y\n,1\na,2\n")) is None
     assert "row 1, column 'x'" in check.difference(
         read("x,y\n,1\na,2\n"), read("x,y\nb,1\na,2\n")
@@ -152,7 +152,8 @@ def test_without_git_the_folder_is_the_record(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / "a.csv").write_text("x\n1\n")
-    assert check.committed("a") == "x\n1\n" and check.committed("b") is None
+    assert check.committed("a") == "x\n1\n"
+    assert check.committed("b") is None
 
 
 def test_every_figure_of_the_list_is_committed_and_readable():

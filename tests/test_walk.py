@@ -77,11 +77,10 @@ def test_from_queries_to_a_shared_dataset(checkout):
             for name, stub, usd in (("bad", bad, 20.0), ("good", good, 1.0))
         }
         (checkout / "models.yaml").write_text(yaml.safe_dump(said))
-        assert (
-            f"{2 * N} calls"
-            in pickllm("record", "queries.csv", "--models", "models.yaml", "--dry-run")
-            and not good.requests
+        assert f"{2 * N} calls" in pickllm(
+            "record", "queries.csv", "--models", "models.yaml", "--dry-run"
         )
+        assert not good.requests
         assert f"{2 * N} calls answered" in pickllm(
             "record", "queries.csv", "--models", "models.yaml", "--budget", "5"
         )
@@ -133,16 +132,17 @@ def test_from_queries_to_a_shared_dataset(checkout):
     quality = {"good": ("g", 0.95), "bad": ("b", 0.3)}
     expected = [
         float(is_right(quality[m][0], f"please say {int(q[1:])}", quality[m][1]))
-        for q, m in zip(rows.query_id, rows.model)
+        for q, m in zip(rows.query_id, rows.model, strict=True)
     ]
-    assert rows.accuracy.tolist() == expected and len(rows) == 2 * N
+    assert rows.accuracy.tolist() == expected
+    assert len(rows) == 2 * N
     (report,) = (p for p in (checkout / "build").rglob("report/index.html"))
-    assert "sums" in report.read_text("utf-8") and "spelling" in report.read_text(
-        "utf-8"
-    )
+    assert "sums" in report.read_text("utf-8")
+    assert "spelling" in report.read_text("utf-8")
     (session,) = checkout.rglob("live.session.parquet")
     assert pd.read_parquet(session).locked.iloc[-1] == "good"
-    assert str(N) in checked and len(pushed.rpartition("@")[2]) == 40
+    assert str(N) in checked
+    assert len(pushed.rpartition("@")[2]) == 40
     everything = [
         p.read_bytes()
         for p in checkout.rglob("*")

@@ -27,6 +27,7 @@ import pandas as pd
 
 from .. import experiments
 from ..core.statistics import difference, mean, relative_change, share, wide
+import itertools
 
 NEAR, MARGIN = 5.0, 5.0
 REVERSED = "pool in reverse order"
@@ -75,7 +76,7 @@ class Claim:
 
 
 def _against(number, text, source, measure, column, value, baselines):
-    """The claim for both learners and every baseline that it may have meant."""
+    """Return the claim for both learners and every baseline that it may have meant."""
     return [
         Claim(
             f"{number}-{NAMES[learner].lower().replace('_', '').replace('-', '')}-{baseline.replace(' ', '-')}",
@@ -338,7 +339,7 @@ def _change(claim, table, by_context=False):
 
 
 def _elsewhere(claim, sessions):
-    """The same measure in the other weight settings, as a clause."""
+    """Return the same measure in the other weight settings, as a clause."""
     return ", ".join(
         f"{w} {_change(claim, part)[0]:+.1f}"
         for w, part in sessions.items()
@@ -481,7 +482,7 @@ def _speed(claim, main, locking, sessions):
         index="context", columns="learning_rate", values="median"
     ).fillna(np.inf)
     holds = [
-        all(b < a or (np.isinf(a) and np.isinf(b)) for a, b in zip(row[:-1], row[1:]))
+        all(b < a or (np.isinf(a) and np.isinf(b)) for a, b in itertools.pairwise(row))
         for row in medians.to_numpy()
     ]
     estimate, low, high = share(sum(holds), len(holds))

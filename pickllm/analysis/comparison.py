@@ -5,8 +5,8 @@ import pandas as pd
 
 from ..beyond import bounds
 from ..core import statistics
-from .outcomes import mean_over_contexts
 from ..core.sessions import replay
+from .outcomes import mean_over_contexts
 
 PAPER = ("automaton", "qlearning")
 #: What is compared: column of the table -> what it is, in a figure's words.
@@ -29,7 +29,7 @@ FAMILIES = {
 
 
 def family(learner):
-    """The kind that a learner is shown as: automata, bandits, identification, or own for any other."""
+    """Return the kind that a learner is shown as: automata, bandits, identification, or own for any other."""
     return FAMILIES.get(type(learner).__module__, "own")
 
 
@@ -88,7 +88,7 @@ def compare(trace, reward, learners, sessions=1000, queries=1000, seed=0):
 
 
 def limits(trace, reward, queries=1000):
-    """What no learner that is good in every pool can beat, per context.
+    """Return what no learner that is good in every pool can beat, per context.
 
     Returns
     -------
@@ -237,7 +237,7 @@ def mixed(trace, reward, learners, sessions=1000, queries=1000, seed=0):
 
 
 def describe_mixed(frame):
-    """What seeing the context is worth, as one sentence."""
+    """Return what seeing the context is worth, as one sentence."""
     first = frame.iloc[0]
     others = "; ".join(
         f"{r.learner} {r.change:+.3f} ({r.change_low:+.3f} to {r.change_high:+.3f})"
@@ -293,7 +293,7 @@ def against_paper(table):
 
 
 def winners(changes, alpha=0.05):
-    """The variants with less regret than both of the paper's learners (Holm-corrected), the least first."""
+    """Return the variants with less regret than both of the paper's learners (Holm-corrected), the least first."""
     regret = changes[changes.measure == "regret"]
     better = (
         regret[(regret.high < 0) & (regret.p_holm < alpha)].groupby("learner").size()
@@ -304,7 +304,7 @@ def winners(changes, alpha=0.05):
 
 
 def describe(summary, changes, found, times, queries):
-    """What beats the paper and by how much, as one paragraph."""
+    """Return what beats the paper and by how much, as one paragraph."""
     mean = summary[summary.context == "mean"].set_index(["learner", "measure"])
     return " ".join(
         [

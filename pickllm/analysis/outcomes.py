@@ -5,20 +5,20 @@ import pandas as pd
 
 from .. import experiments
 from ..core import statistics
-from .claims import REVERSED
-from ..files import home
 from ..core.pool import declared_pools
 from ..core.reward import FORMS, Reward
 from ..core.sessions import replay
+from ..files import home
 from ..traces.sources import load_trace
 from ..traces.summary import TraceSummary
+from .claims import REVERSED
 
 WEIGHT_GRID = np.geomspace(0.003, 3.0, 61)
 RESAMPLES = 400
 
 
 def n_measured(trace):
-    """Queries measured per context: of the rows behind a sample, not of the sample."""
+    """Return queries measured per context: of the rows behind a sample, not of the sample."""
     if trace.sample_of:
         return {c: trace.sample_of.contexts[c]["n_queries"] for c in trace.contexts}
     return {c: int((trace.context == c).sum()) for c in trace.contexts}
@@ -136,7 +136,7 @@ def lock_shares(trace, sessions=1000, queries=1000, seed=0):
 
 
 def rows_against_sample(trace):
-    """The measured rows behind a trace, against the sample that stands for them.
+    """Return the measured rows behind a trace, against the sample that stands for them.
 
     For a bundled trace the rows' figures are those recorded with its summary; for
     measured rows, or a trace of one's own, they are computed, and the sample is drawn
@@ -222,7 +222,7 @@ def _named_means(frame):
 
 
 def winners(trace, seed=0):
-    """The LLM with the highest mean reward along a grid of cost weights, per reading and context.
+    """Return the LLM with the highest mean reward along a grid of cost weights, per reading and context.
 
     Every reading is linear in the weight of cost, so two means per LLM give the whole line. ``certain``
     is the share of resamples of the measured queries in which the winner wins.
@@ -273,7 +273,7 @@ def winners(trace, seed=0):
 
 
 def weight_marks():
-    """The study's settings that a logarithmic axis can show."""
+    """Return the study's settings that a logarithmic axis can show."""
     return {name: w for name, w in experiments.WEIGHTS.items() if w > 0}
 
 
@@ -302,7 +302,7 @@ def reward_shape():
 
 
 def best_by_reading(trace):
-    """The best LLM of each context under each reading, main weights: ``form, context, model``."""
+    """Return the best LLM of each context under each reading, main weights: ``form, context, model``."""
     rows = []
     for form in FORMS:
         reward = experiments.reward(form=form)
@@ -331,7 +331,7 @@ def in_context_order(frame, then):
 
 
 def mean_over_contexts(frame, by, value, low, high):
-    """The mean of an estimate over contexts, its interval from the contexts' own half-widths (as independent)."""
+    """Return the mean of an estimate over contexts, its interval from the contexts' own half-widths (as independent)."""
     f = frame.assign(
         _d2=(frame[value] - frame[low]) ** 2, _u2=(frame[high] - frame[value]) ** 2
     )
@@ -346,14 +346,14 @@ def mean_over_contexts(frame, by, value, low, high):
 
 
 def _apart(frame):
-    """The rows, a context that is itself called "mean" told apart from the mean of contexts."""
+    """Return the rows, a context that is itself called "mean" told apart from the mean of contexts."""
     return frame.assign(
         context=frame.context.where(frame.context != "mean", "mean (a context)")
     )
 
 
 def with_mean(frame, by, estimates):
-    """The rows, and one more per setting for context "mean": the mean of the contexts' estimates.
+    """Return the rows, and one more per setting for context "mean": the mean of the contexts' estimates.
 
     A mean is left out where one of its contexts has no estimate.
     """
@@ -405,7 +405,7 @@ def checks(sessions):
 
 
 def describe(measured_frame, against):
-    """Findings on the pool, as sentences."""
+    """Return findings on the pool, as sentences."""
     m = measured_frame.pivot(
         index=["context", "model"], columns="measure", values="value"
     )
@@ -437,7 +437,7 @@ def describe(measured_frame, against):
 
 
 def describe_locking(locking):
-    """Findings on convergence, as sentences."""
+    """Return findings on convergence, as sentences."""
     sentences = []
     for learner, part in locking.groupby("learner", sort=False):
         mean = part.groupby("learning_rate")[["on_best", "locked", "median"]].agg(
@@ -453,7 +453,7 @@ def describe_locking(locking):
             "beyond the session"
             if np.isnan(mean["median"][rate])
             else f"at a typical median of {mean['median'][rate]:.0f} queries"
-        )  # noqa: E731, B023
+        )
         sentences.append(
             f"{learner}: at rate {fast:g} sessions lock {at(fast)} and"
             f" {100 * mean.on_best[fast]:.0f} % of them end on the best LLM (chance"
@@ -464,7 +464,7 @@ def describe_locking(locking):
 
 
 def describe_sessions(compared, groups, disguises):
-    """Findings on cost, latency and accuracy, as sentences."""
+    """Return findings on cost, latency and accuracy, as sentences."""
     sentences = []
     for (weights, learner), part in compared.groupby(
         ["weights", "learner"], sort=False
@@ -504,7 +504,7 @@ def describe_sessions(compared, groups, disguises):
 
 
 def describe_winners(frame):
-    """Findings on the weights, as sentences."""
+    """Return findings on the weights, as sentences."""
     n = (
         frame.groupby(["form", "context"], sort=False)
         .model.nunique()
@@ -518,7 +518,7 @@ def describe_winners(frame):
 
 
 def describe_readings(locking, best, clipped):
-    """Findings on the open points, as sentences."""
+    """Return findings on the open points, as sentences."""
     table = best.pivot(index="context", columns="form", values="model")
     change = {
         form: int((table[form] != table.ratio).sum())

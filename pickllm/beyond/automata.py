@@ -8,13 +8,13 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from ..errors import InputError
 from ..core.learners import _in_range
 from ..core.locking import MaxProbability
+from ..errors import InputError
 
 
 def _penalised(p, arm, reward, a, b):
-    """p after one answer: reward pulls the chosen LLM up by a, what is missing to 1 pushes it down by b."""
+    """P after one answer: reward pulls the chosen LLM up by a, what is missing to 1 pushes it down by b."""
     rows, n = np.arange(len(p)), p.shape[1]
     if n == 1:  # there is no other LLM to push it towards
         return p
@@ -64,7 +64,7 @@ class LinearRewardPenalty:
         return np.full((n_sessions, n_models), 1.0 / n_models)
 
     def probabilities(self, state):
-        """The state itself, (n_sessions, n_models)."""
+        """Return the state itself, (n_sessions, n_models)."""
         return state
 
     def update(self, state, arm, reward):
@@ -100,7 +100,7 @@ class LinearRewardEpsilonPenalty:
         return np.full((n_sessions, n_models), 1.0 / n_models)
 
     def probabilities(self, state):
-        """The state itself, (n_sessions, n_models)."""
+        """Return the state itself, (n_sessions, n_models)."""
         return state
 
     def update(self, state, arm, reward):
@@ -191,7 +191,7 @@ class Pursuit:
         return state.p
 
     def update(self, state, arm, reward):
-        """The answer counted, then one step of the equation above."""
+        """Return the answer counted, then one step of the equation above."""
         return _after(self, state, arm, reward)
 
     def _step(self, p, d, arm):
@@ -237,7 +237,7 @@ class DiscretisedPursuit:
         return state.p
 
     def update(self, state, arm, reward):
-        """The answer counted, then one step of the equation above."""
+        """Return the answer counted, then one step of the equation above."""
         return _after(self, state, arm, reward)
 
     def _step(self, p, d, arm):
@@ -286,7 +286,7 @@ class GeneralisedPursuit:
         return state.p
 
     def update(self, state, arm, reward):
-        """The answer counted, then one step of the equations above."""
+        """Return the answer counted, then one step of the equations above."""
         return _after(self, state, arm, reward)
 
     def _step(self, p, d, arm):

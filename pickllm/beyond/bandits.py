@@ -248,7 +248,7 @@ class UCB1:
         return nothing_known(n_sessions, n_models)
 
     def index(self, state):
-        """The index above, (n_sessions, n_models); infinite for an LLM not asked yet."""
+        """Return the index above, (n_sessions, n_models); infinite for an LLM not asked yet."""
         t, count = state.count.sum(axis=1, keepdims=True), np.maximum(state.count, 1.0)
         bound = state.total / count + self.width * np.sqrt(
             np.log(np.maximum(t, 1.0)) / count
@@ -260,7 +260,7 @@ class UCB1:
         return certain(self.index(state).argmax(axis=1), state.count.shape[1])
 
     def update(self, state, arm, reward):
-        """The answer counted."""
+        """Return the answer counted."""
         return counted(state, arm, reward)
 
 
@@ -292,7 +292,7 @@ class KLUCB:
         return nothing_known(n_sessions, n_models)
 
     def index(self, state):
-        """The index above, (n_sessions, n_models); infinite for an LLM not asked yet."""
+        """Return the index above, (n_sessions, n_models); infinite for an LLM not asked yet."""
         t, count = (
             np.maximum(state.count.sum(axis=1, keepdims=True), 1.0),
             np.maximum(state.count, 1.0),
@@ -305,12 +305,12 @@ class KLUCB:
         return certain(self.index(state).argmax(axis=1), state.count.shape[1])
 
     def update(self, state, arm, reward):
-        """The answer counted."""
+        """Return the answer counted."""
         return counted(state, arm, reward)
 
 
 def kl_upper(mean, level, steps=14):
-    """The largest q with kl(mean, q) <= level, for coins; arrays broadcast.
+    """Return the largest q with kl(mean, q) <= level, for coins; arrays broadcast.
 
     On the scale y = log(q / (1 - q)) the divergence is log(1 + e^y) - mean y up to a
     constant, which is convex, so that Newton's steps from above come down to the root
@@ -386,7 +386,7 @@ class ThompsonGaussian:
         return chance_of_largest_normal(*self.posterior(state))
 
     def update(self, state, arm, reward):
-        """The answer counted."""
+        """Return the answer counted."""
         return counted(state, arm, reward)
 
 
@@ -425,7 +425,7 @@ class ThompsonBeta:
         )
 
     def update(self, state, arm, reward):
-        """The answer counted."""
+        """Return the answer counted."""
         return counted(state, arm, reward)
 
 
@@ -498,7 +498,7 @@ def _beta_parts(shape, a, b, low, step):
 
 
 def _chance_of_largest(density, distribution):
-    """Sums over nodes of each density times the others' distribution functions, scaled to 1."""
+    """Return sums over nodes of each density times the others' distribution functions, scaled to 1."""
     n = density.shape[1]
     p = np.stack(
         [
@@ -542,11 +542,11 @@ class Exp3:
         _in_range(self, "gamma", 0, 1, low_open=True)
 
     def start(self, n_sessions, n_models):
-        """log w of every LLM at 0."""
+        """Log w of every LLM at 0."""
         return np.zeros((n_sessions, n_models))
 
     def probabilities(self, state):
-        """The mixture above, (n_sessions, n_models)."""
+        """Return the mixture above, (n_sessions, n_models)."""
         return (1.0 - self.gamma) * _softmax(state) + self.gamma / state.shape[1]
 
     def update(self, state, arm, reward):

@@ -15,7 +15,7 @@ GRID = 81  # values of x tried between two means
 
 
 def divergence(rewards, x, weights=None):
-    """The least Kullback-Leibler divergence from the rewards' law to one on [0, 1] with mean >= x.
+    """Return the least Kullback-Leibler divergence from the rewards' law to one on [0, 1] with mean >= x.
 
     With X a reward, it is max over l in [0, 1 / (1 - x)] of E log(1 - l (X - x)) (Honda and Takemura
     2010, *COLT*); the maximum of that concave function is found by bisection. For rewards of 0 or 1 it is the
@@ -72,7 +72,7 @@ def _atoms(rewards):
 
 
 def regret_rate(unit):
-    """The least regret per ln T of a learner that is good in every pool.
+    """Return the least regret per ln T of a learner that is good in every pool.
 
         liminf R(T) / ln T >= sum over j with gap D_j > 0 of D_j / K_j
 
@@ -102,7 +102,7 @@ def regret_rate(unit):
 
 
 def identification_time(unit):
-    """The least expected number of answers that identify the best LLM, per nat of confidence.
+    """Return the least expected number of answers that identify the best LLM, per nat of confidence.
 
     With K_j(x) the `divergence` of LLM j's rewards upwards to x, and K_h(x) that of the best one's downwards,
 

@@ -16,10 +16,10 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from .bandits import certain
-from ..errors import InputError, nearest
 from ..core.learners import _in_range
 from ..core.locking import MaxProbability
+from ..errors import InputError, nearest
+from .bandits import certain
 
 
 class Contexts(NamedTuple):
@@ -127,7 +127,7 @@ class PerContext:
             if self._rule
             else np.zeros(shape[0] * shape[1])
         )
-        split = lambda a: a.reshape(*shape, *a.shape[1:])  # noqa: E731
+        split = lambda a: a.reshape(*shape, *a.shape[1:])
         return Contexts(
             _each(split, state),
             _each(split, watch),
@@ -136,7 +136,7 @@ class PerContext:
         )
 
     def observe(self, state, seen):
-        """The context of the query at hand."""
+        """Return the context of the query at hand."""
         return state._replace(now=seen)
 
     def probabilities(self, state):
@@ -147,7 +147,7 @@ class PerContext:
         return np.where((locked >= 0)[:, None], certain(locked, p.shape[1]), p)
 
     def update(self, state, arm, reward):
-        """The learner's step and its rule's, in the context just seen, unless that has locked."""
+        """Return the learner's step and its rule's, in the context just seen, unless that has locked."""
         rows = np.arange(len(state.now))
         free = np.flatnonzero(state.locked[rows, state.now] < 0)
         if not len(free):
@@ -171,10 +171,10 @@ class PerContext:
 
 
 def _each(function, state, *others):
-    """A function over the arrays of one or more states alike, which are arrays or (named) tuples of them."""
+    """Return a function over the arrays of one or more states alike, which are arrays or (named) tuples of them."""
     if not isinstance(state, tuple):
         return function(state, *others)
-    parts = [_each(function, *parts) for parts in zip(state, *others)]
+    parts = [_each(function, *parts) for parts in zip(state, *others, strict=True)]
     return type(state)(*parts) if hasattr(state, "_fields") else tuple(parts)
 
 
@@ -185,7 +185,7 @@ def _with(array, at, values):
 
 
 def context_and_length(trace):
-    """What `LinUCB` sees by default: the context as a one-hot, and log10 of the input tokens over 4.
+    """Return what `LinUCB` sees by default: the context as a one-hot, and log10 of the input tokens over 4.
 
     Input tokens are known before a query is sent; of the LLMs' different counts it takes the mean. The 4
     makes 10,000 tokens count as much as the context.
@@ -202,7 +202,8 @@ def context_and_length(trace):
 
 class Ridge(NamedTuple):
     """State of `LinUCB`: inverses of A (n_sessions, n_models, d, d), b (n_sessions, n_models, d), and the features
-    of the query just seen, (n_sessions, d)."""
+    of the query just seen, (n_sessions, d).
+    """
 
     inverse: np.ndarray
     b: np.ndarray
@@ -246,7 +247,7 @@ class LinUCB:
         return replace(self, size=self.describe(trace).shape[1])
 
     def describe(self, trace):
-        """The features of each query, (n_queries, d)."""
+        """Return the features of each query, (n_queries, d)."""
         x = np.asarray(self.features(trace), dtype=float)
         if x.ndim != 2 or len(x) != trace.n_queries or not np.isfinite(x).all():
             raise InputError(
@@ -270,11 +271,11 @@ class LinUCB:
         )
 
     def observe(self, state, seen):
-        """The features of the query at hand."""
+        """Return the features of the query at hand."""
         return state._replace(x=seen)
 
     def index(self, state):
-        """The bound above for the query just seen, (n_sessions, n_models)."""
+        """Return the bound above for the query just seen, (n_sessions, n_models)."""
         inner = np.einsum("smde,se->smd", state.inverse, state.x)  # A^-1 x
         width = np.sqrt(np.maximum(np.einsum("smd,sd->sm", inner, state.x), 0.0))
         return np.einsum("smd,smd->sm", inner, state.b) + self.alpha * width

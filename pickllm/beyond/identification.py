@@ -17,9 +17,9 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from .bandits import certain, counted, nothing_known
 from ..core.learners import _in_range
 from ..core.locking import MaxProbability
+from .bandits import certain, counted, nothing_known
 
 #: What a learner that has not stopped leaves to the LLMs that it does not mean to ask.
 REST = 1e-9
@@ -78,14 +78,14 @@ class SuccessiveElimination:
         )
 
     def probabilities(self, state):
-        """The candidate with the fewest answers, ties to the first; certain once it is alone."""
+        """Return the candidate with the fewest answers, ties to the first; certain once it is alone."""
         n = state.count.shape[1]
         arm = np.where(state.inside, state.count, np.inf).argmin(axis=1)
         alone = state.inside.sum(axis=1) == 1
         return np.where(alone[:, None], certain(arm, n), _asking(arm, n))
 
     def update(self, state, arm, reward):
-        """The answer counted, and who is surely worse dropped."""
+        """Return the answer counted, and who is surely worse dropped."""
         total, count = counted(state, arm, reward)
         asked = np.maximum(count, 1.0)
         width = self.noise * np.sqrt(
@@ -158,7 +158,7 @@ class LUCB:
         return np.where((state.count.min(axis=1) > 0)[:, None], p, _asking(fewest, n))
 
     def update(self, state, arm, reward):
-        """The answer counted."""
+        """Return the answer counted."""
         return counted(state, arm, reward)
 
 
@@ -196,7 +196,7 @@ class TrackAndStop:
         return nothing_known(n_sessions, n_models)
 
     def probabilities(self, state):
-        """The LLM that D-tracking asks, ties to the first; certain once the rule has stopped."""
+        """Return the LLM that D-tracking asks, ties to the first; certain once the rule has stopped."""
         n, t = state.count.shape[1], state.count.sum(axis=1, keepdims=True)
         mean, fewest = _mean(state), state.count.argmin(axis=1)
         few = state.count.min(axis=1) < np.maximum(np.sqrt(t[:, 0]) - n / 2.0, 1.0)
@@ -211,7 +211,7 @@ class TrackAndStop:
         )
 
     def evidence(self, state):
-        """The smallest Z_j, (n_sessions,): 0 while an LLM has no answer."""
+        """Return the smallest Z_j, (n_sessions,): 0 while an LLM has no answer."""
         rows, mean = np.arange(len(state.count)), _mean(state)
         leader = mean.argmax(axis=1)
         with np.errstate(divide="ignore"):
@@ -223,12 +223,12 @@ class TrackAndStop:
         return z.min(axis=1)
 
     def update(self, state, arm, reward):
-        """The answer counted."""
+        """Return the answer counted."""
         return counted(state, arm, reward)
 
 
 def optimal_weights(mean, steps=8):
-    """The proportions w* of answers that tell the best of normal arms of one variance fastest.
+    """Return the proportions w* of answers that tell the best of normal arms of one variance fastest.
 
     With gaps D_j to the best LLM, x_j = y / (D_j^2 - y) answers of LLM j per answer of the best make all
     rivals equally hard to tell from it, and the best y solves sum_j x_j^2 = 1 (Garivier and Kaufmann

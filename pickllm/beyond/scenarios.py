@@ -16,9 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .contextual import _each, _with
-from ..errors import InputError, nearest
 from ..core.locking import MaxProbability
+from ..errors import InputError, nearest
+from .contextual import _each, _with
+import itertools
 
 #: Columns of `Trace.extra` that `Hindered` heeds, each (n_queries, n_models) of 0 or 1;
 #: without them all are 1.
@@ -41,7 +42,7 @@ class Schedule:
     sizes: tuple
 
     def phase(self, queries):
-        """The phase of each query of a session, (queries,)."""
+        """Return the phase of each query of a session, (queries,)."""
         return np.searchsorted(self.starts, np.arange(queries), side="right") - 1
 
     def place(self, u):
@@ -103,7 +104,7 @@ def schedule(phases):
                 f" {list(trace.models)} after {list(traces[0].models)};"
                 " select(models=...)"
             )
-    together = lambda name: np.concatenate([getattr(t, name) for t in traces])  # noqa: E731
+    together = lambda name: np.concatenate([getattr(t, name) for t in traces])
     names = {AVAILABLE, FEEDBACK} & {name for t in traces for name in t.extra}
     joined = replace(
         traces[0],
@@ -142,7 +143,7 @@ def _column(trace, model):
 
 
 def _changed(trace, model, **columns):
-    """The trace with one LLM's outcomes changed by functions of what they were."""
+    """Return the trace with one LLM's outcomes changed by functions of what they were."""
     j, new = _column(trace, model), {}
     for name, function in columns.items():
         new[name] = getattr(trace, name).copy()
@@ -197,7 +198,7 @@ def absent(trace, model):
 
 
 def unanswered(trace, share, seed=0):
-    """A share of answers gets no feedback, at random (for `Hindered` learners)."""
+    """Return a share of answers gets no feedback, at random (for `Hindered` learners)."""
     if (
         not isinstance(share, (int, float))
         or isinstance(share, bool)
@@ -297,11 +298,11 @@ class Hindered:
         )
 
     def observe(self, state, seen):
-        """What holds for the query at hand."""
+        """Return what holds for the query at hand."""
         return state._replace(seen=seen)
 
     def probabilities(self, state):
-        """The learner's, of those that can be asked, (n_sessions, n_models)."""
+        """Return the learner's, of those that can be asked, (n_sessions, n_models)."""
         p, here = self.learner.probabilities(state.state), state.seen[:, 0]
         left = p * here
         total = left.sum(axis=1, keepdims=True)
@@ -313,7 +314,7 @@ class Hindered:
         return np.where(here.all(axis=1, keepdims=True), p, among)
 
     def update(self, state, arm, reward):
-        """This answer on its way, and the learner's step for the one whose feedback is due."""
+        """Return this answer on its way, and the learner's step for the one whose feedback is due."""
         told = state.seen[np.arange(len(arm)), 1, arm]
         arms = np.column_stack([state.arms[:, 1:], arm])
         rewards = np.column_stack(
@@ -358,7 +359,7 @@ def by_phase(sessions, order):
     edges, parts = np.append(0, np.cumsum(order.sizes)), []
     names = ("reward", "cost_usd", "latency_ms", "accuracy")
     outcome = {name: sessions.outcome(name) for name in names}
-    for k, (low, high) in enumerate(zip(edges, edges[1:])):
+    for k, (low, high) in enumerate(itertools.pairwise(edges)):
         here = phase == k
         best = int(
             np.where(
@@ -387,7 +388,7 @@ def by_phase(sessions, order):
 
 
 def describe(frame):
-    """What each scenario costs, as sentences: learners by their regret per query after the change.
+    """Return what each scenario costs, as sentences: learners by their regret per query after the change.
 
     ``frame``: scenario, learner, phase (0 before, 1 after), measure, value, low, high.
     """

@@ -8,7 +8,7 @@ from .locking import MaxProbability
 
 
 def setting(learner, rule, n_models):
-    """The numbers that stand for a learner of this package and its lock rule.
+    """Return the numbers that stand for a learner of this package and its lock rule.
 
     A uniformly random control is an automaton that learns at rate 0. Q-learning's
     largest probability is a constant, so that a threshold on it holds after the first

@@ -73,7 +73,7 @@ class LinearRewardInaction:
         return np.full((n_sessions, n_models), 1.0 / n_models)
 
     def probabilities(self, state):
-        """The state itself, (n_sessions, n_models)."""
+        """Return the state itself, (n_sessions, n_models)."""
         return state
 
     def update(self, state, arm, reward):
@@ -177,7 +177,7 @@ class Always:
     lock_rule: ClassVar = None
 
     def bind(self, trace, reward):
-        """The control with its LLM's place in the pool."""
+        """Return the control with its LLM's place in the pool."""
         if self.model not in trace.models:
             raise InputError(
                 f"Always: unknown model {self.model!r};"
@@ -234,5 +234,5 @@ class Oracle:
     lock_rule: ClassVar = None
 
     def choose(self, raw):
-        """The best LLM of each query, from raw rewards of shape (n_queries, n_models)."""
+        """Return the best LLM of each query, from raw rewards of shape (n_queries, n_models)."""
         return raw.argmax(axis=1)

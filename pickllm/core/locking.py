@@ -46,7 +46,7 @@ class MaxProbability:
         return np.zeros(len(probabilities))
 
     def step(self, state, probabilities):
-        """True where the largest probability is at least the threshold."""
+        """Return True where the largest probability is at least the threshold."""
         return state, probabilities.max(axis=1) >= self.threshold
 
 
@@ -70,13 +70,13 @@ class GreedyUnchanged:
             )
 
     def start(self, probabilities):
-        """The most probable LLM before the first query, and a run of 0."""
+        """Return the most probable LLM before the first query, and a run of 0."""
         return np.column_stack(
             [probabilities.argmax(axis=1), np.zeros(len(probabilities), dtype=np.int64)]
         )
 
     def step(self, state, probabilities):
-        """True where the run of one most probable LLM has reached its length."""
+        """Return True where the run of one most probable LLM has reached its length."""
         best, after = probabilities.argmax(axis=1), np.empty_like(state)
         run = (state[:, 1] + 1) * (best == state[:, 0])
         after[:, 0], after[:, 1] = best, run

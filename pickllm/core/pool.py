@@ -85,7 +85,7 @@ class Limits:
 
 
 def declared_pools():
-    """The pools that ship with the kit: name -> models, token caps, latency limits, contexts (data/pools.json)."""
+    """Return the pools that ship with the kit: name -> models, token caps, latency limits, contexts (data/pools.json)."""
     return _declared()["pools"]
 
 
@@ -165,7 +165,7 @@ def read_prices(path=None):
 
 
 def price_of(model, prices):
-    """The model's price; a model without a price row is refused.
+    """Return the model's price; a model without a price row is refused.
 
     Raises
     ------
@@ -181,7 +181,7 @@ def price_of(model, prices):
 
 
 def declare_limits(models, prices, pool=None):
-    """The limits of a pool: token caps at the dearest of its prices, and its latency limits.
+    """Return the limits of a pool: token caps at the dearest of its prices, and its latency limits.
 
     Parameters
     ----------
@@ -210,6 +210,6 @@ def declare_limits(models, prices, pool=None):
 
 @functools.cache
 def default_limits():
-    """The limits of the study's main pool, used where a reward is computed with no trace at hand."""
+    """Return the limits of the study's main pool, used where a reward is computed with no trace at hand."""
     pool = declared_pools()[_declared()["main"]]
     return declare_limits(pool["models"], read_prices(), pool)

@@ -123,7 +123,7 @@ class Reward:
             object.__setattr__(self, "bounds", (low, high))
 
     def raw(self, accuracy, cost_usd, latency_ms):
-        """The equation itself; arguments broadcast.
+        """Return the equation itself; arguments broadcast.
 
         Parameters
         ----------
@@ -172,7 +172,7 @@ class Reward:
         return self.bounds if self.bounds is not None else _extremes(self)
 
     def unit(self, accuracy, cost_usd, latency_ms):
-        """The reward mapped to [0, 1], which Linear Reward-Inaction needs: affine, then clipped.
+        """Return the reward mapped to [0, 1], which Linear Reward-Inaction needs: affine, then clipped.
 
         Rounded to 12 decimals, so that the last bit of a processor's log10 cannot turn a choice.
 
@@ -196,7 +196,7 @@ class Reward:
         return (raw < low) | (raw > high)
 
     def within(self, limits):
-        """This reward with its bounds taken from the given limits, unless bounds or limits are set."""
+        """Return this reward with its bounds taken from the given limits, unless bounds or limits are set."""
         return (
             self
             if self.bounds is not None or self.limits is not None

@@ -69,7 +69,7 @@ class Sessions:
     engine: str = field(default="auto", repr=False)
 
     def outcome(self, name):
-        """An outcome of each query as answered: 'accuracy', 'cost_usd', 'latency_ms' or 'reward' (raw).
+        """Return an outcome of each query as answered: 'accuracy', 'cost_usd', 'latency_ms' or 'reward' (raw).
 
         Returns
         -------
@@ -150,7 +150,7 @@ class Sessions:
         )
 
     def _tally(self):
-        """Counts and sums of each session (see `tally`), by the engine that is quicker; the bits are the same."""
+        """Return counts and sums of each session (see `tally`), by the engine that is quicker; the bits are the same."""
         table = outcome_table(self.trace, self.reward)
         if self.engine == "compiled" or (
             self.engine == "auto" and self.choices.size >= WORTHWHILE
@@ -162,7 +162,7 @@ class Sessions:
 
 
 def outcome_table(trace, reward):
-    """What each answer adds to its session's sums, (n_queries, n_models, 6).
+    """Return what each answer adds to its session's sums, (n_queries, n_models, 6).
 
     US dollars, milliseconds, accuracy, raw reward, regret (raw reward lost against the
     LLM that is best on average, on the same query), and whether the raw reward lies
@@ -185,7 +185,7 @@ def outcome_table(trace, reward):
 
 
 def tally(queries, choices, table, locked_model):
-    """Counts and sums of each session, added up query after query so that every engine rounds alike.
+    """Return counts and sums of each session, added up query after query so that every engine rounds alike.
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ def tally(queries, choices, table, locked_model):
     )
     final = np.where(locked_model >= 0, locked_model, counts.argmax(axis=1))
     sums, extra = np.zeros((len(choices), 6)), np.zeros((len(choices), 2))
-    for asked, chosen in zip(queries.T, choices.T):
+    for asked, chosen in zip(queries.T, choices.T, strict=True):
         outcome = table[asked, chosen]
         sums += outcome
         extra += outcome[:, :2] - table[asked, final, :2]
@@ -305,7 +305,7 @@ def replay(
             raw, unit, seen, learner, rule, block, queries, seed, order, marks, n_jobs
         )
     choices, order_, probabilities, locked_at, locked_model = (
-        np.concatenate(p) if len(p) > 1 else p[0] for p in zip(*parts)
+        np.concatenate(p) if len(p) > 1 else p[0] for p in zip(*parts, strict=True)
     )
     return Sessions(
         trace,
@@ -323,7 +323,7 @@ def replay(
 
 
 def checked(trace, sessions, queries, seed, order, checkpoints, first=0):
-    """The checkpoints of a replay whose other numbers obey their rules."""
+    """Return the checkpoints of a replay whose other numbers obey their rules."""
     (
         _whole("sessions", sessions),
         _whole("queries", queries),
@@ -342,7 +342,7 @@ def checked(trace, sessions, queries, seed, order, checkpoints, first=0):
 
 
 def bound(trace, reward, learner, lock=True):
-    """The reward with the trace's bounds, the learner as the pool makes it, and the lock rule (None = never)."""
+    """Return the reward with the trace's bounds, the learner as the pool makes it, and the lock rule (None = never)."""
     if not (lock is None or isinstance(lock, bool) or hasattr(lock, "step")):
         raise InputError(
             f"replay: lock must be True, False or a lock rule, got {lock!r};"
@@ -395,12 +395,12 @@ def runs_compiled(engine, learner, rule, order, decisions):
 def _in_numpy(
     raw, unit, seen, learner, rule, block, queries, seed, order, marks, n_jobs
 ):
-    """What `_block` returns, for each of some blocks of sessions."""
+    """Return what `_block` returns, for each of some blocks of sessions."""
     numbers = np.arange(block.start, block.stop)
     blocks = np.array_split(numbers, _n_blocks(n_jobs, len(numbers)))
     run = lambda block: _block(
         raw, unit, seen, learner, rule, block, queries, seed, order, marks
-    )  # noqa: E731
+    )
     if len(blocks) == 1:
         return [run(blocks[0])]
     import joblib
@@ -411,7 +411,7 @@ def _in_numpy(
 
 
 def _block(raw, unit, seen, learner, rule, block, queries, seed, order, marks):
-    """Some sessions, all at once: the loop itself."""
+    """Return some sessions, all at once: the loop itself."""
     n, m = len(block), unit.shape[1]
     drawn = query_order(len(unit), block, queries, seed, order)
     if hasattr(learner, "choose"):  # a control whose choice depends on the query alone
@@ -434,7 +434,7 @@ def _block(raw, unit, seen, learner, rule, block, queries, seed, order, marks):
     p = _checked(learner.probabilities(state), n, m, learner)
     watch = rule.start(p) if rule else None
     last = p.copy()
-    mark = dict(zip(marks.tolist(), range(len(marks))))
+    mark = dict(zip(marks.tolist(), range(len(marks)), strict=True))
     for t in range(queries):
         if seen is not None and len(
             active
@@ -472,7 +472,7 @@ def _block(raw, unit, seen, learner, rule, block, queries, seed, order, marks):
 
 
 def choose(p, u):
-    """The LLM that a uniform draw falls on: the first whose cumulative probability exceeds it.
+    """Return the LLM that a uniform draw falls on: the first whose cumulative probability exceeds it.
 
     Parameters
     ----------
@@ -512,7 +512,7 @@ def query_order(n, block, queries, seed, order):
 
 
 def _rows(state, keep):
-    """The rows of a state, which is an array or a (named) tuple of them."""
+    """Return the rows of a state, which is an array or a (named) tuple of them."""
     if isinstance(state, tuple):
         parts = [_rows(part, keep) for part in state]
         return type(state)(*parts) if hasattr(state, "_fields") else tuple(parts)

@@ -18,7 +18,7 @@ LEVEL = 0.95
 
 
 def share(successes, n):
-    """A share with Wilson's interval: (estimate, low, high), arrays broadcast.
+    """Return a share with Wilson's interval: (estimate, low, high), arrays broadcast.
 
     Examples
     --------
@@ -37,7 +37,7 @@ def share(successes, n):
 
 
 def mean(values, axis=0):
-    """A mean over sessions with Student's interval: (estimate, low, high)."""
+    """Return a mean over sessions with Student's interval: (estimate, low, high)."""
     from scipy.stats import t
 
     values = np.asarray(values, dtype=float)
@@ -179,7 +179,7 @@ def locking(table, by, queries):
     for key, group in table.groupby(by, sort=False):
         n, locked = len(group), int((group.locked_at >= 0).sum())
         best = int(group.locked_on_best.fillna(False).sum())
-        row = dict(zip(by, key)) | {"sessions": n, "queries": queries}
+        row = dict(zip(by, key, strict=True)) | {"sessions": n, "queries": queries}
         for name, k, total in (
             ("locked", locked, n),
             ("on_best", best, n),
@@ -197,7 +197,13 @@ def locking(table, by, queries):
 
 
 def _triple(name, values):
-    return dict(zip((name, f"{name}_low", f"{name}_high"), (float(v) for v in values)))
+    return dict(
+        zip(
+            (name, f"{name}_low", f"{name}_high"),
+            (float(v) for v in values),
+            strict=True,
+        )
+    )
 
 
 def means(table, by, columns):
@@ -213,7 +219,7 @@ def means(table, by, columns):
         for column in columns:
             value, low, high = mean(group[column].to_numpy(float))
             rows.append(
-                dict(zip(by, key))
+                dict(zip(by, key, strict=True))
                 | {
                     "measure": column,
                     "value": value,
@@ -396,6 +402,7 @@ def groups(table, column="reward", larger_is_better=True, alpha=0.05):
                         alpha,
                         "holm",
                     )[0],
+                    strict=True,
                 )
             )
             if pairs

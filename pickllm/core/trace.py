@@ -116,7 +116,7 @@ class Trace:
         )
 
     def select(self, context=None, models=None):
-        """The part of a trace within one context (or several) and for some models, in the order given.
+        """Return the part of a trace within one context (or several) and for some models, in the order given.
 
         Parameters
         ----------
@@ -176,7 +176,7 @@ class Trace:
         )
 
     def reprice(self, prices):
-        """The same outcomes at other prices: measuring again is never needed."""
+        """Return the same outcomes at other prices: measuring again is never needed."""
         cost = np.column_stack(
             [
                 price_of(m, prices).cost_usd(
@@ -188,7 +188,7 @@ class Trace:
         return replace(self, cost_usd=cost, prices=prices)
 
     def to_frame(self):
-        """The trace as a table, one row per query and model (see `COLUMNS`; cost and further columns follow)."""
+        """Return the trace as a table, one row per query and model (see `COLUMNS`; cost and further columns follow)."""
         import pandas as pd
 
         n, m = self.accuracy.shape
@@ -210,7 +210,7 @@ class Trace:
 
     @classmethod
     def from_frame(cls, frame, prices=None, limits=None, models=None, name="frame"):
-        """A checked trace from a table with one row per query and model.
+        """Return a checked trace from a table with one row per query and model.
 
         Parameters
         ----------
@@ -424,7 +424,6 @@ def find_problems(frame, prices=None, models=None, first_row=1):
     >>> find_problems(bad)
     ["row 1, column 'accuracy': must be a number in [0, 1], got 1.5; scale or correct it"]
     """
-
     twice = frame.columns[frame.columns.duplicated()]
     if len(twice):
         return [f"column '{twice[0]}' stands twice; keep one of the two"]
@@ -509,7 +508,7 @@ def find_problems(frame, prices=None, models=None, first_row=1):
 
 
 def _numbers(column):
-    """A column as floats, NaN where it holds no number; a time span is none, its unit being anybody's guess."""
+    """Return a column as floats, NaN where it holds no number; a time span is none, its unit being anybody's guess."""
     import pandas as pd
 
     if column.dtype.kind in "mM":
@@ -518,7 +517,7 @@ def _numbers(column):
 
 
 def _seen(value, longest=60):
-    """A value as an error shows it: on one line, and no longer than one reads."""
+    """Return a value as an error shows it: on one line, and no longer than one reads."""
     text = repr(value.item() if hasattr(value, "item") else value)
     return text if len(text) <= longest else f"{text[: longest - 12]}...{text[-9:]}"
 
@@ -570,7 +569,9 @@ def _matrix_problems(frame, models, first_row, incomplete):
         position_of = {
             q: p
             for p, q in zip(
-                first_position.index.map(frame.index.get_loc), first_position
+                first_position.index.map(frame.index.get_loc),
+                first_position,
+                strict=True,
             )
         }
         have = (

@@ -69,7 +69,7 @@ def _wide(typing_context):
 
 @inline
 def _uniform(z):
-    """The draw of a counter: the finaliser of `streams.output`, in [0, 1)."""
+    """Return the draw of a counter: the finaliser of `streams.output`, in [0, 1)."""
     z = (z ^ (z >> S30)) * MIX_1
     z = (z ^ (z >> S27)) * MIX_2
     return ((z ^ (z >> S31)) >> S11) * TO_UNIT
@@ -77,7 +77,7 @@ def _uniform(z):
 
 @inline
 def _pick(w, wi, wu, m, lanes, counter):
-    """The automaton's choices: the first LLM whose cumulative probability exceeds the draw.
+    """Return the automaton's choices: the first LLM whose cumulative probability exceeds the draw.
 
     True if one has probability 0: rounding left the sum short of its draw.
     """
@@ -169,7 +169,7 @@ def _learn_value(w, wi, m, lanes):
 
 @inline
 def _follow(w, wi, m, lanes, distinct, patience):
-    """The most probable LLM, and how long it has been that; True if a run is long enough to lock."""
+    """Return the most probable LLM, and how long it has been that; True if a run is long enough to lock."""
     hit = 0
     for i in range(lanes):
         best = w[0, i]
@@ -317,7 +317,7 @@ def _compiled(function):
 
 @functools.cache
 def loop(models, values, runs, reduces=False, lanes=LANES):
-    """The loop over sessions and queries, compiled for one number of LLMs and one kind of learner.
+    """Return the loop over sessions and queries, compiled for one number of LLMs and one kind of learner.
 
     Parameters
     ----------
@@ -520,7 +520,7 @@ class Setting(NamedTuple):
 
 
 def replay(unit, setting, block, queries, seed, order, marks, n_jobs=1):
-    """What `sessions._block` returns for a slice of sessions, to the last bit.
+    """Return what `sessions._block` returns for a slice of sessions, to the last bit.
 
     Returns
     -------
@@ -571,7 +571,7 @@ def replay(unit, setting, block, queries, seed, order, marks, n_jobs=1):
 
 
 def reduce(unit, outcomes, setting, block, queries, seed, order, marks):
-    """Sums of some sessions, without their choices.
+    """Return sums of some sessions, without their choices.
 
     Parameters
     ----------
@@ -623,13 +623,13 @@ def reduce(unit, outcomes, setting, block, queries, seed, order, marks):
 
 
 def tally(queries, choices, outcomes, locked_model, n_jobs=1):
-    """Sums of sessions that were recorded; see `sessions.tally`, whose bits these are."""
+    """Return sums of sessions that were recorded; see `sessions.tally`, whose bits these are."""
     n, m = len(choices), outcomes.shape[1]
     counts, sums, extra = np.zeros((n, m), np.int64), np.zeros((n, 6)), np.zeros((n, 2))
     flat = np.ascontiguousarray(outcomes).reshape(-1, 6)
     run = lambda b: _tallied(
         queries[b], choices[b], flat, locked_model[b], counts[b], sums[b], extra[b]
-    )  # noqa: E731
+    )
     spread(run, parts(n, queries.shape[1]), n_jobs)
     return counts, sums, extra
 
@@ -657,11 +657,12 @@ def spread(run, pieces, n_jobs):
 
 
 def _loop(numbers, m, reduces):
-    """The compiled loop for a setting and a number of LLMs, and what is left of the setting to pass on."""
+    """Return the compiled loop for a setting and a number of LLMs, and what is left of the setting to pass on."""
     models, lanes = (m, LANES) if m <= UNROLLED else (0, 1)
-    return loop(models, numbers.values, numbers.runs, reduces, lanes), tuple(
-        float(x) for x in numbers[2:7]
-    ) + (numbers.patience,)
+    return loop(models, numbers.values, numbers.runs, reduces, lanes), (
+        *tuple(float(x) for x in numbers[2:7]),
+        numbers.patience,
+    )
 
 
 def _draws(sessions, seed, order, n, drawn):

@@ -21,7 +21,7 @@ QUERY, CHOICE = 0, 1
 
 
 def output(key, n):
-    """The n-th output, n >= 1, of the splitmix64 stream with the given key (arrays broadcast).
+    """Return the n-th output, n >= 1, of the splitmix64 stream with the given key (arrays broadcast).
 
     Examples
     --------
@@ -36,7 +36,7 @@ def output(key, n):
 
 
 def keys(seed, sessions, purpose):
-    """The stream keys of some sessions for one purpose.
+    """Return the stream keys of some sessions for one purpose.
 
     Parameters
     ----------

@@ -15,6 +15,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ..files import root, write_csv, written
+import itertools
 
 ONE_COLUMN, TWO_COLUMNS = 89 / 25.4, 183 / 25.4
 FORMATS = ("svg", "pdf", "png")
@@ -112,7 +113,7 @@ def _told_apart(names, shown, longest):
     first = [" ".join(shown(name).split()) for name in names]
     texts = [
         text if first.count(text) == 1 and text else " ".join(name.split())
-        for name, text in zip(names, first)
+        for name, text in zip(names, first, strict=True)
     ]
     clipped = [
         (
@@ -130,7 +131,7 @@ def _told_apart(names, shown, longest):
     # underscore
     return {
         name: (" " if text.startswith("_") else "") + text.replace("$", r"\$")
-        for name, text in zip(names, numbered)
+        for name, text in zip(names, numbered, strict=True)
     }
 
 
@@ -212,7 +213,7 @@ def _lay_out(figure):
 
 
 def shown(saved):
-    """The last PNG among saved files, for a notebook to display."""
+    """Return the last PNG among saved files, for a notebook to display."""
     from IPython.display import Image
 
     path = [name for name in saved if name.endswith(".png")][-1]
@@ -220,7 +221,7 @@ def shown(saved):
 
 
 def glance(figure):
-    """A figure as a notebook shows it while it grows; no file is written."""
+    """Return a figure as a notebook shows it while it grows; no file is written."""
     import io
 
     from IPython.display import Image
@@ -250,7 +251,7 @@ def _spread(positions, gap):
     moved = np.array(positions, dtype=float)
     for _ in range(200):
         close = False
-        for a, b in zip(order[:-1], order[1:]):
+        for a, b in itertools.pairwise(order):
             lack = gap - (moved[b] - moved[a])
             if lack > 1e-9:
                 moved[a] -= lack / 2
@@ -312,10 +313,10 @@ def _columns(labels, width=118):
 
 
 def _rates(values):
-    """A colour for each learning rate, dark = slow; the lightest end of the map is left out."""
+    """Return a colour for each learning rate, dark = slow; the lightest end of the map is left out."""
     values = sorted(set(values))
     colours = mpl.colormaps["viridis"](np.linspace(0, 0.88, len(values)))
-    return dict(zip(values, colours))
+    return dict(zip(values, colours, strict=True))
 
 
 def _model_looks(models):
@@ -327,7 +328,7 @@ def _model_looks(models):
 
 @styled
 def overview(pool, numbers):
-    """The paper's loop, drawn: query -> learner -> one LLM of the pool -> outcome -> reward -> learner."""
+    """Return the paper's loop, drawn: query -> learner -> one LLM of the pool -> outcome -> reward -> learner."""
     from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
     figure = Figure(figsize=(TWO_COLUMNS, 2.25))
@@ -476,7 +477,7 @@ def pool_outcomes(frame):
         sharey=True,
     )
     y = {k: i for i, k in enumerate(reversed(contexts))}
-    offset = dict(zip(models, np.linspace(0.27, -0.27, len(models))))
+    offset = dict(zip(models, np.linspace(0.27, -0.27, len(models)), strict=True))
     for measure, axis in (("accuracy", a), ("cost_cents", b), ("latency_s", c)):
         for model in models:
             part = frame[(frame.measure == measure) & (frame.model == model)]
@@ -544,7 +545,7 @@ def latency_tail(frame):
     )
     looks, shown, named = _model_looks(models), short(models), contextual(contexts, 26)
     figure, axes = _grid(len(contexts), 1.35)
-    for axis, context in zip(axes, contexts):
+    for axis, context in zip(axes, contexts, strict=True):
         for model in models:
             part = frame[(frame.context == context) & (frame.model == model)]
             axis.plot(
@@ -591,7 +592,7 @@ def _grid(n, height, columns=4, **options):
 
 @styled
 def rows_and_summary(frame):
-    """The sample of a summary held against the measured rows.
+    """Return the sample of a summary held against the measured rows.
 
     ``frame``: context, model, measure, rows, rows_low, rows_high, sample, sample_low,
     sample_high. Each panel has the rows' value on one axis and the sample's on the
@@ -601,7 +602,7 @@ def rows_and_summary(frame):
     figure, axes = _axes(1, len(measures), 1.95)
     models = list(dict.fromkeys(frame.model.dropna()))
     looks, shown = _model_looks(models), short(models)
-    for axis, measure in zip(axes[0], measures):
+    for axis, measure in zip(axes[0], measures, strict=True):
         part = frame[frame.measure == measure]
         for model, points in part.groupby("model", sort=False):
             colour, marker = looks[model]
@@ -661,7 +662,7 @@ def convergence(frame):
         short(frame.best.unique(), 24),
     )
     figure, axes = _grid(len(contexts), 1.62)
-    for axis, context in zip(axes, contexts):
+    for axis, context in zip(axes, contexts, strict=True):
         here = frame[frame.context == context]
         ends = {}
         for rate, part in here.groupby("learning_rate"):
@@ -683,7 +684,7 @@ def convergence(frame):
         axis.set_xlim(0, last)
         labels = _merged(ends, 0.03)
         for (rates, end), y in zip(
-            labels.items(), _spread(list(labels.values()), 0.085)
+            labels.items(), _spread(list(labels.values()), 0.085), strict=True
         ):
             axis.plot(
                 [last, 1.035 * last],
@@ -724,7 +725,7 @@ def locking(curves, outcomes):
     everywhere = [c for c in dict.fromkeys(outcomes.context) if c != "mean"]
     named, few = contextual(everywhere, 20), len(everywhere) <= _NAMED
     figure, axes = _axes(2, len(learners), 4.3, sharey="row")
-    for (top, bottom), learner in zip(axes.T, learners):
+    for (top, bottom), learner in zip(axes.T, learners, strict=True):
         for rate, part in curves[curves.learner == learner].groupby("learning_rate"):
             top.plot(
                 part["query"].clip(lower=1),
@@ -839,7 +840,7 @@ def _name_ends(axis, front, above, colour):
 
 @styled
 def speed_accuracy(frame):
-    """The front of the learning rate: queries to lock against the chance of locking on the best LLM.
+    """Return the front of the learning rate: queries to lock against the chance of locking on the best LLM.
 
     ``frame``: context, learner, learning_rate, median, median_low, median_high, on_best, on_best_low, on_best_high,
     chance, queries. A median beyond the session is not drawn as a point; its rate stands at the right edge.
@@ -847,7 +848,7 @@ def speed_accuracy(frame):
     contexts = list(dict.fromkeys(frame.context))
     named = contextual(contexts, 26)
     figure, axes = _grid(len(contexts), 1.5)
-    for axis, context in zip(axes, contexts):
+    for axis, context in zip(axes, contexts, strict=True):
         here = frame[frame.context == context]
         edge = 1.6 * here.queries.iloc[0]
         for learner, part in here.groupby("learner", sort=False):
@@ -931,7 +932,7 @@ def session_measure(frame, label, log=False):
     names = [k for k in STRATEGIES if k in set(frame.learner)] + [
         k for k in dict.fromkeys(frame.learner) if k not in STRATEGIES
     ]
-    for axis, weight in zip(axes[0], weights):
+    for axis, weight in zip(axes[0], weights, strict=True):
         here = frame[frame.weights == weight]
         for name in names:
             text, colour, marker = STRATEGIES[name]
@@ -974,14 +975,14 @@ def session_measure(frame, label, log=False):
 
 @styled
 def exploration(frame):
-    """What exploration cost a session, in US cents and seconds, by learning rate: learner, context, learning_rate, measure, value, low, high."""
+    """Return what exploration cost a session, in US cents and seconds, by learning rate: learner, context, learning_rate, measure, value, low, high."""
     measures = list(dict.fromkeys(frame.measure))
     learners = list(dict.fromkeys(frame.learner))
     contexts = [c for c in dict.fromkeys(frame.context) if c != "mean"]
     named, few = contextual(contexts, 20), len(contexts) <= _NAMED
     figure, axes = _axes(len(measures), len(learners), 3.6, sharex=True, sharey="row")
-    for row, measure in zip(axes, measures):
-        for axis, learner in zip(row, learners):
+    for row, measure in zip(axes, measures, strict=True):
+        for axis, learner in zip(row, learners, strict=True):
             here = frame[(frame.measure == measure) & (frame.learner == learner)]
             for number, (context, part) in enumerate(
                 here.groupby("context", sort=False)
@@ -1021,7 +1022,7 @@ def exploration(frame):
             frame[frame.measure == measure].value.abs().max() < 1e-9
         ):  # rounding is no axis
             row[0].set_ylim(-1, 1)
-    for axis, learner in zip(axes[0], learners):
+    for axis, learner in zip(axes[0], learners, strict=True):
         axis.set_title(STRATEGIES[learner][0])
     for axis in axes[-1]:
         axis.set_xlabel("learning rate")
@@ -1050,7 +1051,7 @@ def weights(frame, marks, pool=None):
     figure, axes = _axes(
         1, len(forms), 0.95 + 0.3 * len(contexts), sharey=True, sharex=True
     )
-    for axis, form in zip(axes[0], forms):
+    for axis, form in zip(axes[0], forms, strict=True):
         for row, context in enumerate(reversed(contexts)):
             for cell in frame[
                 (frame.form == form) & (frame.context == context)
@@ -1108,7 +1109,7 @@ def weights(frame, marks, pool=None):
 
 @styled
 def readings(frame):
-    """What the readings change: the chance of the best LLM, and the time to lock, per variant and context.
+    """Return what the readings change: the chance of the best LLM, and the time to lock, per variant and context.
 
     ``frame``: variant, learner, context, on_best(+_low, _high), median(+_low, _high); context "mean" is bold.
     """
@@ -1123,8 +1124,9 @@ def readings(frame):
             "sessions locked on the best LLM",
             "median queries to lock (where within the session)",
         ),
+        strict=True,
     ):
-        for lift, learner in zip((0.17, -0.17), learners):
+        for lift, learner in zip((0.17, -0.17), learners, strict=True):
             text, colour, marker = STRATEGIES[learner]
             here = frame[frame.learner == learner]
             each = here[here.context != "mean"]
@@ -1166,7 +1168,7 @@ def readings(frame):
 
 @styled
 def reward_shape(frame):
-    """The three readings against latency for a right and a wrong answer, cheap and dear.
+    """Return the three readings against latency for a right and a wrong answer, cheap and dear.
 
     ``frame``: form, answer, latency_ms, raw.
     """
@@ -1181,9 +1183,10 @@ def reward_shape(frame):
                 ("-", _COLOURS[4]),
                 ("--", _COLOURS[4]),
             ),
+            strict=False,
         )
     )
-    for axis, form in zip(axes[0], forms):
+    for axis, form in zip(axes[0], forms, strict=True):
         for answer in answers:
             part = frame[(frame.form == form) & (frame.answer == answer)]
             axis.plot(
@@ -1206,7 +1209,7 @@ def reward_shape(frame):
 
 @styled
 def live(frame):
-    """A live session so far: the probability of each LLM, and what each query's call and the router itself took.
+    """Return a live session so far: the probability of each LLM, and what each query's call and the router itself took.
 
     ``frame``: query, model (that answered), latency_ms, router_us, and a column ``p NAME`` for each LLM of the router.
     """
@@ -1257,7 +1260,9 @@ def live(frame):
     handles, labels = (
         a + b
         for a, b in zip(
-            left.get_legend_handles_labels(), right.get_legend_handles_labels()
+            left.get_legend_handles_labels(),
+            right.get_legend_handles_labels(),
+            strict=True,
         )
     )
     figure.legend(handles, labels, loc="outside lower center", ncols=5)
@@ -1326,7 +1331,7 @@ def claims(frame):
 def _dots(axis, part, look, labels):
     """One row a series: its value, and its interval where it has one. Few artists, since a panel redraws them."""
     rows, colours = np.arange(len(part)), []
-    for row, one in zip(rows, part.itertuples()):
+    for row, one in zip(rows, part.itertuples(), strict=True):
         colour, marker = look.get(one.series) or STRATEGIES[one.series][1:]
         axis.plot([one.value], [row], color=colour, marker=marker, ms=4, ls="none")
         colours.append(colour)
@@ -1357,9 +1362,9 @@ def variant(frame, note="", quick=False):
         short(models),
         {m: (_COLOURS[j % 6], _MARKERS[j % 8]) for j, m in enumerate(models)},
     )
-    look |= {
-        name: ("black", "o") for name in ("automaton", "qlearning")
-    }  # the router, beside its LLMs
+    look |= dict.fromkeys(
+        ("automaton", "qlearning"), ("black", "o")
+    )  # the router, beside its LLMs
     (paths, curve, locks), (*dots,) = axes
     for m in models:
         part = frame[(frame.panel == "probability") & (frame.series == m)]
@@ -1393,7 +1398,10 @@ def variant(frame, note="", quick=False):
         locks,
         part,
         look,
-        [names[m] + (" (best)" if b else "") for m, b in zip(part.series, part.best)],
+        [
+            names[m] + (" (best)" if b else "")
+            for m, b in zip(part.series, part.best, strict=True)
+        ],
     )
     locks.set(title="sessions locked on it (share)", xlim=(-0.02, 1.02))
     titles = {
@@ -1401,7 +1409,7 @@ def variant(frame, note="", quick=False):
         "latency_s": "mean latency (s)",
         "accuracy": "mean accuracy",
     }
-    for axis, (panel, title) in zip(dots, titles.items()):
+    for axis, (panel, title) in zip(dots, titles.items(), strict=True):
         part = frame[frame.panel == panel].iloc[::-1]
         _dots(axis, part, look, [names.get(n) or STRATEGIES[n][0] for n in part.series])
         axis.set(title=title)
@@ -1453,7 +1461,7 @@ def variants(frame, bounds, labels, queries):
     kind = frame.drop_duplicates("learner").set_index("learner").family
     y = {name: i for i, name in enumerate(reversed(learners))}
     figure, axes = _axes(1, len(measures), 1.0 + 0.19 * len(learners), sharey=True)
-    for axis, measure in zip(axes[0], measures):
+    for axis, measure in zip(axes[0], measures, strict=True):
         here = frame[frame.measure == measure]
         for name in learners:
             _, colour, marker = _family_look(name, kind[name])
@@ -1554,7 +1562,7 @@ def lock_times(frame, queries):
     named = contextual(contexts, 26)
     figure, axes = _grid(len(contexts), 1.75)
     top = max(frame.bound.replace(np.inf, np.nan).max(), queries)
-    for axis, context in zip(axes, contexts):
+    for axis, context in zip(axes, contexts, strict=True):
         for row in frame[frame.context == context].itertuples():
             _, colour, marker = _family_look(row.learner, row.family)
             x, low, high = (
@@ -1625,8 +1633,8 @@ def scenarios(frame):
     ]
     figure, axes = _axes(1, len(panels), 0.9 + 0.42 * len(names), sharey=True)
     y = {name: i for i, name in enumerate(reversed(names))}
-    lifts = dict(zip(learners, np.linspace(0.32, -0.32, len(learners))))
-    for axis, (measure, phase, label) in zip(axes[0], panels):
+    lifts = dict(zip(learners, np.linspace(0.32, -0.32, len(learners)), strict=True))
+    for axis, (measure, phase, label) in zip(axes[0], panels, strict=True):
         here = frame[(frame.measure == measure) & (frame.phase == phase)]
         for name in learners:
             base, _, open_ = name.partition(", ")

@@ -13,9 +13,9 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from ..core.pool import PRICE_COLUMNS, Limits, Price
 from ..errors import InputError, MissingFileError, nearest
 from ..files import digest
-from ..core.pool import PRICE_COLUMNS, Limits, Price
 
 #: What a models file may say of an LLM.
 KEYS = (
@@ -108,12 +108,12 @@ class Endpoint:
         return digest({name: getattr(self, name) for name in names})[:12]
 
     def messages(self, prompt):
-        """The conversation that is sent for a prompt."""
+        """Return the conversation that is sent for a prompt."""
         system = [{"role": "system", "content": self.system}] if self.system else []
         return [*system, {"role": "user", "content": prompt}]
 
     def key(self):
-        """The key from the environment (for a provider without a variable of its own, the Hub's login), or None.
+        """Return the key from the environment (for a provider without a variable of its own, the Hub's login), or None.
 
         Raises
         ------
@@ -167,7 +167,7 @@ def _size(messages):
 
 
 def read_models(path, **defaults):
-    """The LLMs of a models file (YAML), in its order: ``{name: Endpoint}``.
+    """Return the LLMs of a models file (YAML), in its order: ``{name: Endpoint}``.
 
     Parameters
     ----------
@@ -229,7 +229,7 @@ def read_models(path, **defaults):
 
 
 def _twice(node):
-    """A key that a mapping holds twice and its line, as YAML itself says nothing about it."""
+    """Return a key that a mapping holds twice and its line, as YAML itself says nothing about it."""
     import yaml
 
     if isinstance(node, yaml.MappingNode):
@@ -347,7 +347,7 @@ def _price(where, name, said):
     usd = [said.get(column) for column in PRICE_COLUMNS[2:4]]
     if usd == [None, None]:
         return None
-    for column, value in zip(PRICE_COLUMNS[2:4], usd):
+    for column, value in zip(PRICE_COLUMNS[2:4], usd, strict=True):
         if not is_number(value):
             raise InputError(
                 f"{where}: {column} must be a number >= 0, got {value!r}; give both"
@@ -391,7 +391,7 @@ class Reply:
     started: str
 
     def cost_usd(self, price):
-        """What the answer cost at a price, or None where a price or the tokens are not known."""
+        """Return what the answer cost at a price, or None where a price or the tokens are not known."""
         if price is None or self.input_tokens is None or self.output_tokens is None:
             return None
         return price.cost_usd(self.input_tokens, self.output_tokens)
@@ -577,7 +577,7 @@ def _usage(usage):
 
 
 def _failure(error, key, outer=None):
-    """What went wrong, told by names: the HTTP library that the Hub's client builds on changed its own between versions."""
+    """Return what went wrong, told by names: the HTTP library that the Hub's client builds on changed its own between versions."""
     chain = [error]
     while (beneath := chain[-1].__cause__ or chain[-1].__context__) not in (
         None,
@@ -636,7 +636,7 @@ def _failure(error, key, outer=None):
 
 
 def _said(response):
-    """What an endpoint says of its refusal: the message in its JSON, else the text itself."""
+    """Return what an endpoint says of its refusal: the message in its JSON, else the text itself."""
     try:
         error = response.json()["error"]
         return str(error["message"] if isinstance(error, dict) else error)
@@ -680,7 +680,7 @@ def retry_after(value, now=None):
 
 
 def clients(models_file, **defaults):
-    """A callable per LLM of a models file, as `LiveSession` takes them.
+    """Return a callable per LLM of a models file, as `LiveSession` takes them.
 
     Each makes one attempt: where it fails, the session asks the next LLM at once. Where
     an endpoint does not say what it used, the cost is estimated by the texts' lengths,
@@ -717,7 +717,7 @@ def clients(models_file, **defaults):
 
 
 def limits(models, max_input_tokens, latency_floor_ms, latency_ceiling_ms):
-    """What a query to these LLMs may cost and take, declared before the first answer; the reward's bounds come from it.
+    """Return what a query to these LLMs may cost and take, declared before the first answer; the reward's bounds come from it.
 
     Parameters
     ----------

@@ -177,7 +177,7 @@ def _sync_folder(folder):
 
 
 def parse(path, data):
-    """The records of a log's bytes, and ``(line, start, end)`` of the pieces that are cut."""
+    """Return the records of a log's bytes, and ``(line, start, end)`` of the pieces that are cut."""
     records, wrong, start = [], [], 0
     for number, line in enumerate(data.splitlines(keepends=True), start=1):
         end = start + len(line)
@@ -187,7 +187,7 @@ def parse(path, data):
             except ValueError:
                 wrong.append((number, start, end if end == len(data) else end - 1))
             else:
-                if not isinstance(record, dict) or not _NAMED <= record.keys():
+                if not isinstance(record, dict) or not record.keys() >= _NAMED:
                     raise InputError(
                         f"{path}: line {number} is not a call's record; name another"
                         " file for the log"
@@ -251,7 +251,7 @@ def read_log(path):
 
 
 def answers(path):
-    """A log as scoring reads it: one row per query and LLM, in the order of their names.
+    """Return a log as scoring reads it: one row per query and LLM, in the order of their names.
 
     Of several repeats the first that succeeded gives the answer, and `latency_ms` and `first_token_ms` are
     medians over those that did. Where none did, the row has an `error` and no response.

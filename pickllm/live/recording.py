@@ -14,7 +14,9 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from .log import FIELDS, Log, answers, identity, parse, read_log
+from ..core.pool import PRICE_COLUMNS
+from ..errors import InputError, MissingFileError
+from ..files import write_csv
 from .endpoints import (
     CallFailed,
     Endpoint,
@@ -25,9 +27,7 @@ from .endpoints import (
     limits,
     read_models,
 )
-from ..errors import InputError, MissingFileError
-from ..files import write_csv
-from ..core.pool import PRICE_COLUMNS
+from .log import FIELDS, Log, answers, identity, parse, read_log
 
 __all__ = [
     "answers",
@@ -49,7 +49,7 @@ LONGEST_WAIT = 600.0
 
 
 def read_queries(path):
-    """The queries of a CSV or Parquet file, checked.
+    """Return the queries of a CSV or Parquet file, checked.
 
     Parameters
     ----------
@@ -218,7 +218,7 @@ def plan(queries, models, repeats=1, seed=0):
 
 
 def _plain(value):
-    """A table's value as JSON has it."""
+    """Return a table's value as JSON has it."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, (list, tuple)):
@@ -409,7 +409,7 @@ def record(
 
 
 def _missing(calls, records):
-    """The calls that a log holds no answer of; those that failed are made again."""
+    """Return the calls that a log holds no answer of; those that failed are made again."""
     done = {identity(r) for r in records if r["error"] is None}
     return [call for call in calls if call.identity not in done]
 
@@ -436,7 +436,7 @@ def _check_numbers(**given):
 
 
 def _warm_log(log, warm):
-    """The log of warm-up calls; they count in no result, but in the budget."""
+    """Return the log of warm-up calls; they count in no result, but in the budget."""
     from contextlib import nullcontext
     from types import SimpleNamespace
 
@@ -466,9 +466,6 @@ class _Run:
         """Make the calls, a few at once, and log each as it ends."""
         from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
-        from huggingface_hub import (
-            InferenceClient,
-        )  # noqa: F401  (imported once, not by every thread at once)
         from tqdm import tqdm
 
         running, waiting = set(), list(reversed(calls))
@@ -539,7 +536,7 @@ class _Run:
         return record
 
     def _persist(self, call):
-        """Attempts at a call until one brings an answer or no further one makes sense."""
+        """Return attempts at a call until one brings an answer or no further one makes sense."""
         endpoint, worst, charged, failure = (
             call.endpoint,
             call.worst_usd or 0.0,
@@ -622,7 +619,7 @@ def _tried(endpoint, prompt, key):
 
 
 def _record(call, reply, failure, tried, charged, keep_text):
-    """A call as the log holds it."""
+    """Return a call as the log holds it."""
     query, endpoint = call.query, call.endpoint
     nothing = dict.fromkeys(Reply.__dataclass_fields__)
     got = vars(reply) if reply else nothing | {"started": failure.started}
@@ -666,7 +663,7 @@ def _record(call, reply, failure, tried, charged, keep_text):
 
 
 def _without(record, key):
-    """The record without the key, should an endpoint have repeated it; short ones are words of other texts too."""
+    """Return the record without the key, should an endpoint have repeated it; short ones are words of other texts too."""
     if not key or len(key) < 8:
         return record
     return {
@@ -676,7 +673,7 @@ def _without(record, key):
 
 
 def estimate(queries, models, log=None, repeats=1, warm_up=0):
-    """What a recording would cost: calls still to make, dollars expected and at worst, per LLM.
+    """Return what a recording would cost: calls still to make, dollars expected and at worst, per LLM.
 
     A token is expected for every `BYTES_PER_TOKEN` bytes of a prompt, and answers as long as those that the
     log holds of the LLM, else half of `max_tokens`. The worst case is of one attempt at each call.
@@ -717,7 +714,7 @@ def estimate(queries, models, log=None, repeats=1, warm_up=0):
 
 
 def described(table):
-    """An `estimate` in words, for the one who is to pay.
+    """Return an `estimate` in words, for the one who is to pay.
 
     Examples
     --------
@@ -749,7 +746,7 @@ def described(table):
 
 
 def shortcomings(count):
-    """What a user should know of a recording that did not go as asked, one line each."""
+    """Return what a user should know of a recording that did not go as asked, one line each."""
     lines = list(count.set_aside)
     lines += [
         f"LLM '{name}': {why} (the last of its errors)"
@@ -774,7 +771,7 @@ def shortcomings(count):
 
 
 def write_prices(path, models):
-    """The prices of a models file as a price file (CSV); LLMs without one are left out, and no file is written without any.
+    """Return the prices of a models file as a price file (CSV); LLMs without one are left out, and no file is written without any.
 
     Returns
     -------

@@ -18,12 +18,12 @@ from itertools import accumulate
 
 import numpy as np
 
-from ..engine import streams
-from ..errors import InputError, MissingFileError, nearest
-from ..files import write_json
 from ..core.locking import MaxProbability
 from ..core.pool import Limits, default_limits
 from ..core.reward import Reward
+from ..engine import streams
+from ..errors import InputError, MissingFileError, nearest
+from ..files import write_json
 
 FORMAT = 2
 #: Where the classes stand that states of format 1 name.
@@ -113,7 +113,7 @@ class Router:
         self._watch = self.rule.start(self._p) if self.rule else None
 
     def pick(self):
-        """The LLM to ask for the next query.
+        """Return the LLM to ask for the next query.
 
         Raises
         ------
@@ -201,7 +201,7 @@ class Router:
     @property
     def probabilities(self):
         """Selection probability of each LLM, by name (of the frozen state once locked)."""
-        return dict(zip(self.models, self._p[0].tolist()))
+        return dict(zip(self.models, self._p[0].tolist(), strict=True))
 
     @property
     def picks(self):
@@ -263,7 +263,7 @@ class Router:
 
     @classmethod
     def load(cls, path, models=None):
-        """The router as it was saved; it goes on with the very next draw.
+        """Return the router as it was saved; it goes on with the very next draw.
 
         Parameters
         ----------
@@ -336,7 +336,7 @@ class Router:
 
 
 def _chosen(p, u):
-    """What `sessions.choose` gives for one session."""
+    """Return what `sessions.choose` gives for one session."""
     for arm, below in enumerate(accumulate(p)):
         if below > u:
             return arm
@@ -367,7 +367,7 @@ def _restored(description):
 
 
 def _class(text):
-    """A class named in a state file: the kit's own, or one that the running program has defined itself."""
+    """Return a class named in a state file: the kit's own, or one that the running program has defined itself."""
     module, _, name = text.partition(":")
     module = MOVED.get(module, module)
     if module.startswith("pickllm."):

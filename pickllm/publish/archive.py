@@ -12,10 +12,10 @@ import pathlib
 import stat
 import zipfile
 
-from ..study import provenance
-from . import receipts
 from ..errors import InputError
 from ..files import PACKAGE, root, written
+from ..study import provenance
+from . import receipts
 from .verify_archive import SUMS
 
 _EPOCH = (

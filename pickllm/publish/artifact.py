@@ -7,9 +7,9 @@ badges are given by reviewers, the sheet only states the evidence.
 
 import pandas as pd
 
+from ..files import root
 from ..study import provenance
 from . import receipts
-from ..files import root
 
 #: More values than this are given by number; names of lists of a parameter's values.
 _LONG = 8
@@ -17,7 +17,7 @@ _ONE = {"learning_rates": "learning_rate", "contexts": "context"}
 
 
 def sheet(folder, manifest, claims):
-    """The sheet of one study, as Markdown.
+    """Return the sheet of one study, as Markdown.
 
     Parameters
     ----------
@@ -226,7 +226,7 @@ def _easy(runs):
 
 
 def _hard(folder, claims, verdicts):
-    """What stood in the way, counted: open points, statements that cannot be tested, fragile and fixed routers."""
+    """Yield what stood in the way, counted: open points, statements that cannot be tested, fragile and fixed routers."""
     readings = root() / "READINGS.md"
     text = readings.read_text("utf-8") if readings.exists() else ""
     rows = [

@@ -15,7 +15,7 @@ TOLERANCE = 1e-5
 
 
 def committed(name):
-    """The committed text of a figure's CSV: as in git's HEAD, else as it lies in `figures/`; None if absent."""
+    """Return the committed text of a figure's CSV: as in git's HEAD, else as it lies in `figures/`; None if absent."""
     text, path = (
         git(root(), "show", f"HEAD:figures/{name}.csv"),
         root() / "figures" / f"{name}.csv",
@@ -34,7 +34,7 @@ def _on_record():
 
 
 def difference(expected, found):
-    """The first difference between two tables in words, or None where they agree within `TOLERANCE`.
+    """Return the first difference between two tables in words, or None where they agree within `TOLERANCE`.
 
     Examples
     --------
@@ -71,7 +71,7 @@ def difference(expected, found):
 
 
 def _words(column):
-    """A column as text, empty cells alike."""
+    """Return a column as text, empty cells alike."""
     return column.astype(object).where(column.notna(), "").astype(str)
 
 

@@ -2,19 +2,19 @@
 
 import pandas as pd
 
-from ..analysis import claims as _claims
 from .. import experiments
-from . import receipts
-from ..study import provenance
+from ..analysis import claims as _claims
 from ..errors import InputError, nearest
 from ..files import PACKAGE, root
+from ..study import provenance
+from . import receipts
 
 #: What the order of the file's references stands for.
 _ARXIV = "arXiv "
 
 
 def citation_file():
-    """The kit's CITATION.cff as plain data.
+    """Return the kit's CITATION.cff as plain data.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def entry(kind, key, fields):
     special = {c: f"\\{c}" for c in "&%$#_"}
     text = lambda name, value: (
         str(value) if name == "url" else "".join(special.get(c, c) for c in str(value))
-    )  # noqa: E731
+    )
     lines = [
         f"  {name} = {{{text(name, value)}}},"
         for name, value in fields.items()

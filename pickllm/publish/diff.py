@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from . import receipts
 from ..errors import InputError, nearest
 from ..files import root
+from . import receipts
 from .check import TOLERANCE
 
 #: So many differing cells of a column are kept one by one, the largest; the rest is
@@ -71,7 +71,7 @@ class Difference:
 
 
 def open_side(name):
-    """A study's folder, an archive of one, the record (``figures``), or a run by its name or id.
+    """Return a study's folder, an archive of one, the record (``figures``), or a run by its name or id.
 
     Parameters
     ----------
@@ -271,7 +271,7 @@ def _absolute(d):
 def _cells(name, a, b, tolerance):
     """Differences of two tables, row by row; by labels where the rows are not the same ones."""
     columns = [c for c in a if c in b]
-    there = lambda table, c: "there" if c in table else None  # noqa: E731
+    there = lambda table, c: "there" if c in table else None
     found = [
         Difference("table", f"{name}: column {c}", there(a, c), there(b, c))
         for c in _only(a.columns, b.columns)
@@ -298,7 +298,7 @@ def _cells(name, a, b, tolerance):
 def _column(name, column, a, b, labels, tolerance):
     """Differences of one column, the `_LISTED` largest of them each."""
     x, y = a[column], b[column]
-    where = lambda i: f"{name}: {_row(a, labels, i)}{column}"  # noqa: E731
+    where = lambda i: f"{name}: {_row(a, labels, i)}{column}"
     if not (pd.api.types.is_numeric_dtype(x) and pd.api.types.is_numeric_dtype(y)):
         rows = np.flatnonzero((x.map(str) != y.map(str)).to_numpy())
         kept = [Difference("text", where(i), x[i], y[i]) for i in rows[:_LISTED]]
@@ -323,7 +323,7 @@ def _column(name, column, a, b, labels, tolerance):
 
 
 def _plain(frame):
-    """A table with rows from 0 and empty text where a text is missing."""
+    """Return a table with rows from 0 and empty text where a text is missing."""
     frame = frame.reset_index(drop=True)
     texts = [c for c in frame if not pd.api.types.is_numeric_dtype(frame[c])]
     return frame.assign(
@@ -337,7 +337,7 @@ def _labels(column):
 
 
 def _matched(a, b, labels):
-    """The rows that both tables have, in one order, and a line for every row that only one has.
+    """Return the rows that both tables have, in one order, and a line for every row that only one has.
 
     Labels that leave rows alike are joined by further columns, from the left, where settings such as a rate stand.
     """
@@ -360,7 +360,7 @@ def _matched(a, b, labels):
     if any(k.duplicated().any() for k in keys):
         n = min(len(a), len(b))
         return a[:n], b[:n], [("rows", f"{len(a)} rows", f"{len(b)} rows")]
-    common = [k.isin(set(other)) for k, other in zip(keys, keys[::-1])]
+    common = [k.isin(set(other)) for k, other in zip(keys, keys[::-1], strict=True)]
     lone = [
         (_row(a, labels, i).removesuffix(", "), "there", None)
         for i in np.flatnonzero(~common[0])
@@ -369,7 +369,10 @@ def _matched(a, b, labels):
         (_row(b, labels, i).removesuffix(", "), None, "there")
         for i in np.flatnonzero(~common[1])
     ]
-    a, b = (t.set_axis(k)[c.to_numpy()] for t, k, c in zip((a, b), keys, common))
+    a, b = (
+        t.set_axis(k)[c.to_numpy()]
+        for t, k, c in zip((a, b), keys, common, strict=True)
+    )
     return a.reset_index(drop=True), b.loc[a.index].reset_index(drop=True), lone
 
 
@@ -391,7 +394,7 @@ def _relative(x, y):
 
 
 def lines(one, other, found, limit=20):
-    """What differs, for printing: a count per kind, then each, numbers with absolute and relative difference.
+    """Return what differs, for printing: a count per kind, then each, numbers with absolute and relative difference.
 
     Parameters
     ----------

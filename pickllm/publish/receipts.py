@@ -12,9 +12,9 @@ import os
 import pathlib
 import re
 
-from ..study import provenance
 from ..errors import InputError, nearest
 from ..files import home, root, write_json
+from ..study import provenance
 
 MANIFEST = "manifest.json"
 #: Parameters that only say where results go: the same run in another folder is the same
@@ -27,7 +27,7 @@ VARYING = "machine"
 
 
 def run_id(stamp):
-    """A run's id: the first 12 hex digits of the hash of everything that it depends on."""
+    """Return a run's id: the first 12 hex digits of the hash of everything that it depends on."""
     return stamp["input"][:12]
 
 
@@ -47,7 +47,7 @@ def parameters(stamp):
 
 
 def stamps(folder):
-    """The stamps of a study's folder by run's name; those of before receipts are left out."""
+    """Return the stamps of a study's folder by run's name; those of before receipts are left out."""
     found = {}
     for path in sorted((root() / folder / "results").glob("*.stamp")):
         try:
@@ -60,7 +60,7 @@ def stamps(folder):
 
 
 def collect(folder, tables=None):
-    """The receipts of all figures and tables of a study.
+    """Return the receipts of all figures and tables of a study.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def _figures(found):
 
 
 def numbers(path):
-    """What a table file holds: rows, columns, SHA-256."""
+    """Return what a table file holds: rows, columns, SHA-256."""
     import pandas as pd
 
     frame = pd.read_csv(path)
@@ -198,14 +198,14 @@ def find_cell(notebook, figure):
 
 
 def _python(cell):
-    """A cell's source without the lines that only IPython understands."""
+    """Return a cell's source without the lines that only IPython understands."""
     return re.sub(r"^\s*[%!].*$", "", "".join(cell["source"]), flags=re.MULTILINE)
 
 
 def _trace(name, prices):
-    """A trace's hash, what it was read or sampled from, and its price list with dates."""
-    from ..traces import leaderboard
+    """Return a trace's hash, what it was read or sampled from, and its price list with dates."""
     from ..core.pool import declared_pools
+    from ..traces import leaderboard
     from ..traces.sources import bundled_summary, load_trace
 
     trace = load_trace(name, prices or None)
@@ -275,7 +275,7 @@ def write(folder, tables=None):
 
 
 def constant(manifest):
-    """A manifest without what varies from run to run of the same code."""
+    """Return a manifest without what varies from run to run of the same code."""
     return {k: v for k, v in manifest.items() if k != VARYING}
 
 
@@ -291,7 +291,7 @@ def same(one, other):
 
 
 def read(path=None):
-    """The receipts in a manifest file; by default the record's.
+    """Return the receipts in a manifest file; by default the record's.
 
     Raises
     ------
@@ -326,7 +326,7 @@ def read(path=None):
 
 
 def id_in(path):
-    """The run id that a file carries in its metadata or its comments; None where it carries none.
+    """Return the run id that a file carries in its metadata or its comments; None where it carries none.
 
     Examples
     --------
@@ -341,7 +341,7 @@ def id_in(path):
 
 
 def find(name):
-    """What a figure's or table's name, or a file, stands for.
+    """Return what a figure's or table's name, or a file, stands for.
 
     Parameters
     ----------
@@ -442,7 +442,7 @@ def studies():
 
 
 def upstream(manifest, name):
-    """The runs that a run was computed from, nearest first, each once.
+    """Return the runs that a run was computed from, nearest first, each once.
 
     Parameters
     ----------
@@ -475,7 +475,7 @@ def upstream(manifest, name):
 
 
 def why(name):
-    """The chain behind a figure, a table or a file, as lines to print.
+    """Return the chain behind a figure, a table or a file, as lines to print.
 
     Parameters
     ----------
@@ -716,7 +716,7 @@ def _wrong(manifest, name, folder):
 
 
 def unresolved(manifest, receipt):
-    """The first link that is missing in a receipt's chain to the trace, the prices and the commit, or None.
+    """Return the first link that is missing in a receipt's chain to the trace, the prices and the commit, or None.
 
     Parameters
     ----------
@@ -790,7 +790,7 @@ def outdated(folder, record="figures"):
 
 
 def _committed(path):
-    """A committed file's bytes: as in git's HEAD, else as it lies in the folder; None if absent."""
+    """Return a committed file's bytes: as in git's HEAD, else as it lies in the folder; None if absent."""
     if (root() / ".git").exists():
         return provenance.git(root(), "show", f"HEAD:{path}", binary=True)
     return (root() / path).read_bytes() if (root() / path).exists() else None

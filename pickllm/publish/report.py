@@ -13,12 +13,12 @@ import re
 
 import pandas as pd
 
-from . import artifact, receipts, tables
 from .. import experiments
 from ..errors import InputError
 from ..files import home, root, written
 from ..study.provenance import PACKAGES
 from ..study.runs import SIZES, all_figures
+from . import artifact, receipts, tables
 
 MARKERS = ("<!-- claims: written by `make reproduce` -->", "<!-- end of claims -->")
 
@@ -74,7 +74,7 @@ th, td { text-align:left; padding:.3rem .5rem; border-bottom:1px solid var(--lin
 
 
 def claim_rows(claims):
-    """The claims as a reader sees them: formatted values beside statement, source, verdict and reason."""
+    """Return the claims as a reader sees them: formatted values beside statement, source, verdict and reason."""
     rows = []
     for c in claims.to_dict("records"):
         share = c["unit"] == "of contexts"
@@ -82,7 +82,7 @@ def claim_rows(claims):
             (lambda v: f"{100 * v:.0f} %")
             if share
             else (lambda v: f"{v:+.1f}" if c["unit"] in ("%", "points") else f"{v:.1f}")
-        )  # noqa: B023
+        )
         unit = "" if share else " " + {"% of sessions": "%"}.get(c["unit"], c["unit"])
         has = not pd.isna(c["measured"])
         rows.append(
@@ -99,7 +99,7 @@ def claim_rows(claims):
 
 
 def claims_markdown(claims):
-    """The table of claims for the README, from `figures/claims.csv`."""
+    """Return the table of claims for the README, from `figures/claims.csv`."""
     lines = [
         "| claim | source | stated | ours | 95 % interval | verdict |",
         "|---|---|---:|---:|---:|---|",
@@ -136,7 +136,7 @@ def update_readme(claims, path=None):
 
 
 def html(markdown):
-    """The small part of Markdown that the kit's own pages use, as HTML (through nbconvert's mistune)."""
+    """Return the small part of Markdown that the kit's own pages use, as HTML (through nbconvert's mistune)."""
     import mistune
 
     return mistune.create_markdown(plugins=["table"])(markdown)

@@ -10,9 +10,9 @@ import re
 import pandas as pd
 
 from .. import experiments
-from . import receipts
-from ..study import provenance
 from ..files import root, write_csv, written
+from ..study import provenance
+from . import receipts
 
 FORMATS = ("csv", "md", "tex")
 _LATEX = {
@@ -60,7 +60,7 @@ def _claims(frame):
 
 
 def _locking(frame):
-    share = lambda r, c: _with_interval(r[c], r[f"{c}_low"], r[f"{c}_high"], _percent)  # noqa: E731
+    share = lambda r, c: _with_interval(r[c], r[f"{c}_low"], r[f"{c}_high"], _percent)
     return pd.DataFrame(
         {
             "learner": r["learner"],
@@ -217,7 +217,7 @@ def write(folder):
 
 
 def markdown(frame, note):
-    """A table as Markdown under a comment.
+    """Return a table as Markdown under a comment.
 
     Examples
     --------
@@ -227,7 +227,7 @@ def markdown(frame, note):
     |---|---|
     | x\\|y | 1 |
     """
-    cell = lambda value: str(value).replace("|", "\\|").replace("\n", " ")  # noqa: E731
+    cell = lambda value: str(value).replace("|", "\\|").replace("\n", " ")
     lines = [
         f"<!-- {note} -->",
         f"| {' | '.join(map(cell, frame.columns))} |",
@@ -240,7 +240,7 @@ def markdown(frame, note):
 
 
 def booktabs(frame, caption, label, note):
-    """A table as LaTeX with booktabs rules (a longtable: needs both packages), under a comment."""
+    """Return a table as LaTeX with booktabs rules (a longtable: needs both packages), under a comment."""
     escaped = frame.astype(str).map(latex)
     escaped.columns = [latex(c) for c in frame.columns]
     columns = "".join(
@@ -270,7 +270,7 @@ def latex(text):
 
 
 def macro_name(text):
-    r"""A LaTeX command's name, of letters only, for an id: each word and each digit begins with a capital.
+    r"""Return a LaTeX command's name, of letters only, for an id: each word and each digit begins with a capital.
 
     Examples
     --------
@@ -284,7 +284,7 @@ def macro_name(text):
 
 
 def macros(claims, manifest):
-    r"""The study's numbers as LaTeX commands, each line with its source.
+    r"""Return the study's numbers as LaTeX commands, each line with its source.
 
     Parameters
     ----------
@@ -378,7 +378,7 @@ def macros(claims, manifest):
 
 
 def quantity(text):
-    r"""A number with its unit, as LaTeX sets it.
+    r"""Return a number with its unit, as LaTeX sets it.
 
     Examples
     --------

@@ -48,7 +48,7 @@ def token_f1(response, reference):
 
 
 def number(text):
-    """The number that a text answers with, or None: the first of its ``answer`` field if it is JSON, else the last (after ``####``).
+    """Return the number that a text answers with, or None: the first of its ``answer`` field if it is JSON, else the last (after ``####``).
 
     A comma parts thousands, never decimals; signs of currencies, units and percent are passed over.
     First or last was settled with the published accuracies of GSM8K in view, which both rules then were held against.
@@ -91,7 +91,7 @@ def numeric_answer(response, reference):
 
 
 def letter(text):
-    """The option, A to Z, that a text chooses, or None; the last one said to be the answer counts.
+    """Return the option, A to Z, that a text chooses, or None; the last one said to be the answer counts.
 
     Examples
     --------
@@ -121,7 +121,7 @@ def multiple_choice(response, reference):
 
 
 def decoded(text):
-    """The JSON value of a text, bare or in a fenced block, or None."""
+    """Return the JSON value of a text, bare or in a fenced block, or None."""
     for part in (text, *_FENCE.findall(text)):
         try:
             return json.loads(part)
@@ -154,7 +154,7 @@ def _structured(text):
 
 
 def calls(text):
-    """The calls that a text writes in Python, ``f(x=1)`` or a list of them, as JSON has calls; or None.
+    """Return the calls that a text writes in Python, ``f(x=1)`` or a list of them, as JSON has calls; or None.
 
     Examples
     --------
@@ -190,7 +190,7 @@ def _one_call(value):
 
 
 def _form(value):
-    """A value in a form that equality is right for; a call's arguments may come as a text of JSON."""
+    """Return a value in a form that equality is right for; a call's arguments may come as a text of JSON."""
     if isinstance(value, dict):
         return {
             k: _form(decoded(v) if k == "arguments" and isinstance(v, str) else v)
@@ -214,7 +214,7 @@ def _rouge():
 
 
 def chrf(response, reference):
-    """chrF (Popovic 2015) of one sentence, by sacrebleu, over 100."""
+    """ChrF (Popovic 2015) of one sentence, by sacrebleu, over 100."""
     from sacrebleu import sentence_chrf
 
     return min(sentence_chrf(response, [reference]).score / 100, 1.0)

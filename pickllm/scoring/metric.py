@@ -25,10 +25,10 @@ class Agreement(evaluate.Metric):
 
     def _compute(self, predictions, references):
         measure = MEASURES[self.config_name]
-        scores = [measure(p, r) for p, r in zip(predictions, references)]
+        scores = [measure(p, r) for p, r in zip(predictions, references, strict=True)]
         return {self.config_name: sum(scores) / len(scores), "scores": scores}
 
 
 def metric(name):
-    """The module of one measure, held in memory."""
+    """Return the module of one measure, held in memory."""
     return Agreement(config_name=name, keep_in_memory=True)

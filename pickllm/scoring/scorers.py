@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .measures import MEASURES
-from ..errors import InputError, MissingFileError, nearest
-from ..files import written
 from ..core.statistics import mean, share
 from ..core.trace import read_frame
+from ..errors import InputError, MissingFileError, nearest
+from ..files import written
+from .measures import MEASURES
 
 #: What a judge is asked; the numbers are its scale's ends.
 JUDGE_PROMPT = """You grade an answer. Read the question, the reference answer (there may be none) and the answer.
@@ -86,7 +86,7 @@ class Scorer:
                 f"{self.name}: {n} responses, {len(references)} references and"
                 f" {len(prompts)} prompts; give one each"
             )
-        for row, reference in zip(rows, references):
+        for row, reference in zip(rows, references, strict=True):
             if self.needs_reference and not isinstance(reference, str):
                 raise InputError(
                     f"row {row}: {self.name} needs a reference, got {reference!r}; fill"
@@ -101,7 +101,7 @@ class Scorer:
                 f"{self.name}: {len(scores)} scores for {n} responses; name the field"
                 " that holds one score each"
             )
-        for i, (row, score) in enumerate(zip(rows, scores)):
+        for i, (row, score) in enumerate(zip(rows, scores, strict=True)):
             if (
                 not isinstance(score, (int, float, np.number, np.bool_))
                 or not 0 <= score <= 1
@@ -123,7 +123,7 @@ class Scorer:
 
 
 def scorer(spec, *, field=None, higher_is_worse=False, judge=None, log=None):
-    """A scorer from a name, a module of `evaluate`, a function, a judge, or a weighted combination.
+    """Return a scorer from a name, a module of `evaluate`, a function, a judge, or a weighted combination.
 
     Parameters
     ----------
@@ -256,7 +256,9 @@ def _function(function):
 
     needs_reference = wanted == 2  # with a prompt, a function may do without
     return Scorer(
-        name, lambda *texts: [one(*row) for row in zip(*texts)], needs_reference
+        name,
+        lambda *texts: [one(*row) for row in zip(*texts, strict=True)],
+        needs_reference,
     )
 
 
@@ -325,7 +327,7 @@ def _foreign(name, field, higher_is_worse):
 
 
 def judged_by(endpoint, *, scale=(1, 10), template=JUDGE_PROMPT, log=None):
-    """A scorer that asks an LLM to grade; model, settings, prompt and scale are pinned, its raw verdicts kept.
+    """Return a scorer that asks an LLM to grade; model, settings, prompt and scale are pinned, its raw verdicts kept.
 
     Parameters
     ----------
@@ -375,7 +377,9 @@ def judged_by(endpoint, *, scale=(1, 10), template=JUDGE_PROMPT, log=None):
                 reference=reference or "",
                 response=response,
             )
-            for response, reference, prompt in zip(predictions, references, prompts)
+            for response, reference, prompt in zip(
+                predictions, references, prompts, strict=True
+            )
         ]
         verdicts = _verdicts(endpoint, asked, log)
         return [_grade(verdict, low, high) for verdict in verdicts], verdicts
@@ -384,7 +388,7 @@ def judged_by(endpoint, *, scale=(1, 10), template=JUDGE_PROMPT, log=None):
 
 
 def _verdicts(endpoint, asked, log):
-    """What the judge says to each prompt, through the same calls, retries and log as a recording."""
+    """Return what the judge says to each prompt, through the same calls, retries and log as a recording."""
     import pandas as pd
 
     from ..live import recording
@@ -414,7 +418,7 @@ def _verdicts(endpoint, asked, log):
 
 
 def _grade(verdict, low, high):
-    """The accuracy of a verdict like ``7`` or ``Grade: 7/10``; NaN where it is no one number on the scale."""
+    """Return the accuracy of a verdict like ``7`` or ``Grade: 7/10``; NaN where it is no one number on the scale."""
     found = re.fullmatch(r"\D*?(-?\d{1,9})(?:\s*/\s*\d{1,9})?\D*", verdict, re.DOTALL)
     grade = int(found[1]) if found else high + 1
     return (grade - low) / (high - low) if low <= grade <= high else np.nan
@@ -469,7 +473,7 @@ def read_responses(path):
 
 
 def score(frame, by, *, failures="zero"):
-    """The same rows with ``accuracy``, and with a judge's raw ``verdict``: the rows of a trace.
+    """Return the same rows with ``accuracy``, and with a judge's raw ``verdict``: the rows of a trace.
 
     Parameters
     ----------
@@ -546,7 +550,7 @@ def score(frame, by, *, failures="zero"):
 
 
 def _text(column, row, value):
-    """A cell as text, or None where it is empty."""
+    """Return a cell as text, or None where it is empty."""
     if isinstance(value, (list, tuple, dict, np.ndarray)):
         raise InputError(
             f"row {row}, column {column!r}: must be a text, got {type(value).__name__};"

@@ -6,7 +6,7 @@ from ..errors import InputError, nearest
 
 
 def listed(text, known, what):
-    """A parameter that lists names: ``"all"``, or names with commas between, each checked.
+    """Return a parameter that lists names: ``"all"``, or names with commas between, each checked.
 
     A name with a comma or a quotation mark, or one called "all", stands in quotation marks, as in CSV.
 
@@ -27,19 +27,19 @@ def listed(text, known, what):
 
 
 def joined(names):
-    """The text that `listed` reads back as these names, whatever they hold.
+    """Return the text that `listed` reads back as these names, whatever they hold.
 
     Examples
     --------
     >>> joined(["a", "b, c"]), joined(["all"])
     ('a, "b, c"', '"all"')
     """
-    plain = lambda n: n == n.strip() and not set(n) & set(',"\r\n') and n != "all"  # noqa: E731
+    plain = lambda n: n == n.strip() and not set(n) & set(',"\r\n') and n != "all"
     return ", ".join(n if plain(n) else '"' + n.replace('"', '""') + '"' for n in names)
 
 
 def numbers(text):
-    """A parameter that lists numbers, with commas between.
+    """Return a parameter that lists numbers, with commas between.
 
     Examples
     --------

@@ -38,7 +38,7 @@ UNKNOWN = {"commit": None, "date": None, "clean": None}
 
 
 def git(folder, *arguments, binary=False):
-    """What git prints in a folder (as bytes if ``binary``), or None where there is no git, no checkout or no such thing in it."""
+    """Return what git prints in a folder (as bytes if ``binary``), or None where there is no git, no checkout or no such thing in it."""
     try:
         printed = subprocess.run(
             ["git", *arguments], cwd=folder, capture_output=True, check=True
@@ -86,7 +86,7 @@ def changed(folder=None, ignoring=WRITTEN):
 
 
 def code(folder=None):
-    """The commit of the code: the last one that changed anything but what `make reproduce` writes.
+    """Return the commit of the code: the last one that changed anything but what `make reproduce` writes.
 
     So a record made at one commit and committed in the next still names the code that made it.
 
@@ -123,7 +123,7 @@ def code(folder=None):
 
 
 def lock(folder=None):
-    """The lock file's name and SHA-256, or None where the kit stands without one."""
+    """Return the lock file's name and SHA-256, or None where the kit stands without one."""
     path = pathlib.Path(folder or root()) / LOCK
     return {"file": LOCK, "sha256": sha256(path)} if path.exists() else None
 
@@ -145,7 +145,7 @@ def sha256(path):
 
 
 def machine():
-    """What ran it: Python, system, processor, cores, versions, and which of them are not the lock's."""
+    """Return what ran it: Python, system, processor, cores, versions, and which of them are not the lock's."""
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     return {
         "python": platform.python_version(),
@@ -184,7 +184,7 @@ def _memory_gb():
 
 
 def short(commit):
-    """A commit as people write it.
+    """Return a commit as people write it.
 
     Examples
     --------

@@ -56,7 +56,7 @@ def read_results(folder, runs, table, optional=False):
     paths = [folder / f"{name}.{table}.parquet" for name in names]
     frames = [
         pd.read_parquet(p).assign(run=name)
-        for name, p in zip(names, paths)
+        for name, p in zip(names, paths, strict=True)
         if p.exists()
     ]
     if not frames and optional:

@@ -15,10 +15,10 @@ import time
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import suppress
 
-from . import provenance
 from ..errors import InputError, nearest
 from ..files import digest, home, root, write_json, written
 from ..modules import code_hash
+from . import provenance
 
 #: Endings of the files in `data` that a run may read.
 SHIPPED = {".csv", ".json", ".sha256"}
@@ -29,7 +29,7 @@ class RunFailed(Exception):
 
 
 def code_of(notebook):
-    """The text of a notebook's code cells, without lines that are for the notebook's shell alone."""
+    """Return the text of a notebook's code cells, without lines that are for the notebook's shell alone."""
     import nbformat
 
     book = nbformat.read(home("notebooks") / f"{notebook}.ipynb", as_version=4)
@@ -46,7 +46,7 @@ def _shipped():
 
 
 def declared_parameters(notebook):
-    """The names that a notebook's tagged cell declares, with their default values' text.
+    """Return the names that a notebook's tagged cell declares, with their default values' text.
 
     Raises
     ------
@@ -334,7 +334,7 @@ def _run_one(p, folder):
 
 
 def _plain(lines):
-    """A traceback without terminal colours."""
+    """Return a traceback without terminal colours."""
     import re
 
     return re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(lines))

@@ -4,9 +4,9 @@ import json
 import re
 from dataclasses import dataclass, field
 
-from ..figures import captions
 from .. import experiments
 from ..errors import InputError, nearest
+from ..figures import captions
 from ..files import digest, home
 from .parameters import joined
 
@@ -52,7 +52,7 @@ SIZES = {
 
 
 def study_runs(trace, size="full", second_pool=None):
-    """The runs that make the whole study of a trace, in an order that satisfies their needs.
+    """Return the runs that make the whole study of a trace, in an order that satisfies their needs.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def study_runs(trace, size="full", second_pool=None):
                 counts | {"trace": second_pool, "prices": "", "contexts": "all"},
             )
         )
-    names = lambda runs: tuple(r.name for r in runs)  # noqa: E731
+    names = lambda runs: tuple(r.name for r in runs)
     simulated = [*convergence, *sessions, Run("readings", "readings", some)]
     own = (
         [
@@ -145,7 +145,7 @@ def all_figures():
 
 
 def _file_name(context):
-    """A context's name as part of a file's: itself where it is plain, else what is plain of it and a digest."""
+    """Return a context's name as part of a file's: itself where it is plain, else what is plain of it and a digest."""
     if re.fullmatch(r"[a-z0-9_-]{1,40}", context):
         return context
     return (

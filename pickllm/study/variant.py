@@ -14,15 +14,15 @@ import numpy as np
 import pandas as pd
 
 from .. import experiments
-from ..figures import drawing
 from ..core import statistics
-from ..errors import InputError, MissingFileError, nearest
-from ..traces.sources import load_trace
-from ..files import root, write_json, written
 from ..core.learners import LinearRewardInaction, QLearning
 from ..core.reward import Reward
-from .runs import variants_folder
 from ..core.sessions import replay
+from ..errors import InputError, MissingFileError, nearest
+from ..figures import drawing
+from ..files import root, write_json, written
+from ..traces.sources import load_trace
+from .runs import variants_folder
 
 FOLDER = "build/explore"
 MARK = "exploration, not the record"
@@ -62,7 +62,7 @@ class Variant:
     seed: int = 0
 
     def parts(self):
-        """The trace of the context and pool, the reward, and the learner.
+        """Return the trace of the context and pool, the reward, and the learner.
 
         Raises
         ------
@@ -174,7 +174,7 @@ def numbers(variant):
             )
         )
         raw = reward.raw(here.accuracy, here.cost_usd, here.latency_ms)
-        controls = dict(zip(here.models, expected.mean(axis=0))) | {
+        controls = dict(zip(here.models, expected.mean(axis=0), strict=True)) | {
             "random": expected.mean()
         }
         controls["oracle"] = expected[
@@ -196,7 +196,7 @@ def numbers(variant):
 
 
 def name_of(text):
-    """A name for a variant: letters, digits and hyphens.
+    """Return a name for a variant: letters, digits and hyphens.
 
     Examples
     --------
@@ -226,7 +226,7 @@ def export(variant, name):
 
 
 def read(path):
-    """A variant from its parameter file.
+    """Return a variant from its parameter file.
 
     Raises
     ------
@@ -288,7 +288,7 @@ def promote(name):
 
 
 def sentence(frame):
-    """What a figure's numbers say, in one sentence."""
+    """Return what a figure's numbers say, in one sentence."""
     locked = frame[frame.panel == "locked_on"]
     first, best = (
         locked.loc[locked.value.idxmax()],

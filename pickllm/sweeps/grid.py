@@ -3,10 +3,10 @@
 import itertools
 import pathlib
 
-from ..errors import InputError, MissingFileError, nearest
-from ..experiments import CONTROLS, ROUTERS
 from ..core.learners import Always, LinearRewardInaction, QLearning
 from ..core.reward import Reward
+from ..errors import InputError, MissingFileError, nearest
+from ..experiments import CONTROLS, ROUTERS
 from ..traces.sources import load_trace
 from .run import Setting, settings
 
@@ -36,7 +36,7 @@ SCALARS = {
 
 
 def grid(values):
-    """Settings of a grid: the product of its axes.
+    """Return settings of a grid: the product of its axes.
 
     Parameters
     ----------
@@ -85,7 +85,9 @@ def grid(values):
         varying = [
             f"{n}={v:g}"
             for n, v in zip(
-                ("w_accuracy", "w_cost", "w_latency", "t_scaling"), combination[1:]
+                ("w_accuracy", "w_cost", "w_latency", "t_scaling"),
+                combination[1:],
+                strict=True,
             )
             if n in values
         ]
@@ -165,7 +167,7 @@ def _learner(trace, name, learning_rate, epsilon, initial_value):
 
 
 def read_grid(path):
-    """A grid's values from a YAML or JSON file.
+    """Return a grid's values from a YAML or JSON file.
 
     Raises
     ------
@@ -194,7 +196,7 @@ def read_grid(path):
 
 
 def from_text(text):
-    """An axis from ``name=value`` or ``name=value,value``.
+    """Return an axis from ``name=value`` or ``name=value,value``.
 
     Examples
     --------

@@ -14,10 +14,10 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 
+from ..core.sessions import bound, checked, checkpoint_marks, replay
 from ..errors import InputError, nearest
 from ..files import digest
 from ..modules import code_hash
-from ..core.sessions import bound, checked, checkpoint_marks, replay
 from .totals import merged, totals
 
 #: Decisions to a chunk, where sums alone are kept and where every session's row is.
@@ -50,7 +50,7 @@ class Setting:
         ]
 
     def run(self, chunk):
-        """The result of one chunk: `Totals`, or the table of its sessions."""
+        """Return the result of one chunk: `Totals`, or the table of its sessions."""
         first, number = chunk
         options = self.options | {"sessions": number, "first": first}
         if self.reduce:
@@ -60,7 +60,7 @@ class Setting:
         ).table()
 
     def table(self, results):
-        """The setting's rows from its chunks' results, in their order."""
+        """Return the setting's rows from its chunks' results, in their order."""
         import pandas as pd
 
         if not self.reduce:
@@ -87,7 +87,7 @@ class Setting:
         )
 
     def identity(self):
-        """What the setting is, as plain data, whatever the version of the code."""
+        """Return what the setting is, as plain data, whatever the version of the code."""
         return {
             "labels": self.labels,
             "trace": self.trace.fingerprint(),
@@ -294,7 +294,7 @@ def sweep(
 
 
 def parameters(learner):
-    """A learner's scalar parameters, by name."""
+    """Return a learner's scalar parameters, by name."""
     try:
         names = [f.name for f in fields(learner) if f.name != "index"]
     except TypeError:  # not a dataclass
@@ -311,7 +311,7 @@ def parameters(learner):
 
 
 def execute(plan, folder=None, scheduler=None, n_jobs=1, progress=False, keep=True):
-    """The settings' tables, computed or, where a folder holds them already, reused.
+    """Return the settings' tables, computed or, where a folder holds them already, reused.
 
     Parameters
     ----------
@@ -362,7 +362,7 @@ def execute(plan, folder=None, scheduler=None, n_jobs=1, progress=False, keep=Tr
 
 def _by_setting(numbers, todo, results, bar):
     """Each setting with all its chunks' results, as soon as the last one is there."""
-    for i, setting in zip(numbers, todo):
+    for i, setting in zip(numbers, todo, strict=True):
         parts = []
         for _, number in setting.chunks():
             parts.append(next(results))
@@ -371,7 +371,7 @@ def _by_setting(numbers, todo, results, bar):
 
 
 def _results(todo, scheduler, n_jobs):
-    """The result of every chunk of every setting, in order."""
+    """Yield the result of every chunk of every setting, in order."""
     tasks = [(setting, chunk) for setting in todo for chunk in setting.chunks()]
     if scheduler is not None and tasks:
         from .workers import results

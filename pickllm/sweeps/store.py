@@ -37,7 +37,7 @@ class Store:
         return self.folder / f"{learner[:60]}-{digest(setting.identity())[:12]}.parquet"
 
     def read(self, setting):
-        """A finished setting's table, or None."""
+        """Return a finished setting's table, or None."""
         import pyarrow.parquet as pq
 
         path = self.path(setting)

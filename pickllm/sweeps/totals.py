@@ -53,7 +53,7 @@ class Totals:
     moments: np.ndarray
 
     def quantile(self, q):
-        """Queries answered when a share `q` of all sessions had locked; inf where fewer ever did.
+        """Return queries answered when a share `q` of all sessions had locked; inf where fewer ever did.
 
         Exact: the smallest number of queries by which at least that share is locked.
         """
@@ -75,7 +75,9 @@ class Totals:
         """
         n, sd = self.sessions, np.sqrt(self.squares / max(self.sessions - 1, 1))
         row = {"sessions": n}
-        for name, mean, spread in zip(OUTCOMES, self.mean.tolist(), sd.tolist()):
+        for name, mean, spread in zip(
+            OUTCOMES, self.mean.tolist(), sd.tolist(), strict=True
+        ):
             row |= {name: mean, f"{name}_sd": spread}
         row |= {
             "locked": int(self.locked_on.sum()),
@@ -88,10 +90,13 @@ class Totals:
         }
         row |= {
             f"share:{m}": share
-            for m, share in zip(models, (self.asked / self.asked.sum()).tolist())
+            for m, share in zip(
+                models, (self.asked / self.asked.sum()).tolist(), strict=True
+            )
         }
         row |= {
-            f"locked_on:{m}": count for m, count in zip(models, self.locked_on.tolist())
+            f"locked_on:{m}": count
+            for m, count in zip(models, self.locked_on.tolist(), strict=True)
         }
         row |= {"locked_at": self.locked_at.tolist(), "checkpoint": marks.tolist()}
         probability, square, selection = (self.moments / n).transpose(1, 2, 0)
@@ -106,7 +111,7 @@ class Totals:
 
 
 def merged(first, second):
-    """The totals of two groups of sessions (Chan, Golub, LeVeque 1979 for the squares)."""
+    """Return the totals of two groups of sessions (Chan, Golub, LeVeque 1979 for the squares)."""
     n = first.sessions + second.sessions
     delta = second.mean - first.mean
     return Totals(

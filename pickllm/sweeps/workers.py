@@ -1,7 +1,7 @@
 """More than one machine: the chunks of a sweep on a Dask cluster."""
 
-from . import run
 from ..errors import InputError
+from . import run
 
 PATIENCE = (
     10  # seconds to wait for a scheduler's answer; three times that for a first worker
@@ -41,7 +41,7 @@ def results(tasks, scheduler):
 
 
 def _client(scheduler):
-    """A client of the cluster, and whether it is ours to close."""
+    """Return a client of the cluster, and whether it is ours to close."""
     try:
         from distributed import Client
     except ImportError:
@@ -86,7 +86,7 @@ def _require_workers(client):
 
 
 def _submitter(client):
-    """A function that sends a chunk off; its setting goes once, as a task, so that a lost worker's copy can be made again."""
+    """Return a function that sends a chunk off; its setting goes once, as a task, so that a lost worker's copy can be made again."""
     sent = {}
 
     def submit(setting, chunk):

@@ -16,8 +16,8 @@ import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from ..errors import InputError, UnpinnedWarning
 from ..core.pool import PRICE_COLUMNS
+from ..errors import InputError, UnpinnedWarning
 from .summary import TraceSummary
 
 SCHEME = "hub:"
@@ -87,7 +87,7 @@ def parse(address):
 
 
 def pinned(address, stacklevel=2):
-    """The same address with its commit; a branch, a tag or no revision is resolved, with a warning.
+    """Return the same address with its commit; a branch, a tag or no revision is resolved, with a warning.
 
     Raises
     ------
@@ -253,7 +253,7 @@ def _commit(repo, files, private):
 
 
 def _trace_files(trace, with_text):
-    """A trace's files as bytes, its fingerprint, and what they disclose."""
+    """Return a trace's files as bytes, its fingerprint, and what they disclose."""
     from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
     frame = trace.to_frame()
@@ -331,7 +331,7 @@ def _price_table(prices):
 
 
 def _card(repo, data, licence, source, fingerprint, disclosed):
-    """The dataset's card: what the Hub reads (YAML), then what people do."""
+    """Return the dataset's card: what the Hub reads (YAML), then what people do."""
     import yaml
 
     whole = not isinstance(data, TraceSummary)
@@ -419,7 +419,7 @@ def _markdown(rows):
 
 
 def _cell(text):
-    """A name as text of a Markdown table: nothing in it ends a cell, a line or starts markup."""
+    """Return a name as text of a Markdown table: nothing in it ends a cell, a line or starts markup."""
     return re.sub(r"([|<>`*\[\]\\])", r"\\\1", " ".join(str(text).split()))
 
 
@@ -434,7 +434,7 @@ def _api(token=None):
 
 
 def _kept(repo, commit):
-    """A commit's files as they stand on this disk; none if its rows or its summary were not brought yet."""
+    """Return a commit's files as they stand on this disk; none if its rows or its summary were not brought yet."""
     from huggingface_hub import try_to_load_from_cache
 
     names = (NOTE_FILE, PRICE_FILE, SUMMARY_FILE, *TRACE_FILES)
@@ -453,7 +453,7 @@ def _kept(repo, commit):
 
 
 def _fetched(repo, commit):
-    """A commit's files, brought to this disk; the rows come last, so that where they are, all is."""
+    """Return a commit's files, brought to this disk; the rows come last, so that where they are, all is."""
     from huggingface_hub import hf_hub_download
 
     there = [

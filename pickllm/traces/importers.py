@@ -9,8 +9,8 @@ import pathlib
 
 import pandas as pd
 
-from ..errors import InputError, MissingFileError
 from ..core.trace import Trace, read_frame
+from ..errors import InputError, MissingFileError
 
 
 def routerbench(path, latency_ms):
@@ -135,7 +135,7 @@ def llmrouterbench(paths, latency_ms):
 
 
 def routellm(paths, latency_ms, cost_usd):
-    """A CSV of correctness as RouteLLM has them (Ong et al. 2024): a prompt a row, and for each LLM whether it was right.
+    """Return a CSV of correctness as RouteLLM has them (Ong et al. 2024): a prompt a row, and for each LLM whether it was right.
 
     Parameters
     ----------
@@ -212,7 +212,7 @@ def _not_pickled(path):
 
 
 def _declared(path, value, models, name):
-    """A declared number for each LLM."""
+    """Return a declared number for each LLM."""
     if value is None:
         raise InputError(
             f"{path}: the table holds no {name}; declare one for all LLMs or for each"

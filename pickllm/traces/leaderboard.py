@@ -10,10 +10,10 @@ import json
 import os
 import pathlib
 
-from ..errors import InputError, MissingFileError
-from ..files import home
 from ..core.pool import declare_limits, declared_pools, read_prices
 from ..core.trace import Trace
+from ..errors import InputError, MissingFileError
+from ..files import home
 
 NAME = "bfcl-2024-08-11"
 REPOSITORY = "https://github.com/HuanzhiMao/BFCL-Result"
@@ -259,7 +259,7 @@ def read_category(folder, model, category):
 
 
 def read(folder=None, pool=NAME):
-    """The measured rows of one of the two pools, as a Trace.
+    """Return the measured rows of one of the two pools, as a Trace.
 
     Parameters
     ----------

@@ -4,12 +4,12 @@ import functools
 import pathlib
 from dataclasses import replace
 
-from . import leaderboard, hub
+from ..core.pool import Limits, declared_pools
+from ..core.trace import read_trace
 from ..errors import InputError, MissingFileError, nearest
 from ..files import home
-from ..core.pool import Limits, declared_pools
+from . import hub, leaderboard
 from .summary import TraceSummary
-from ..core.trace import read_trace
 
 #: Queries per context in the bundled sample, and its seed: the bundled trace is one
 #: fixed sample.
@@ -17,7 +17,7 @@ BUNDLED_QUERIES, BUNDLED_SEED = 5000, 0
 
 
 def list_traces():
-    """The names that `load_trace` knows: the bundled traces, then the measured rows behind them.
+    """Return the names that `load_trace` knows: the bundled traces, then the measured rows behind them.
 
     Examples
     --------
@@ -28,7 +28,7 @@ def list_traces():
 
 
 def load_trace(name, prices=None, limits=None):
-    """A trace by name or from a file.
+    """Return a trace by name or from a file.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def load_trace(name, prices=None, limits=None):
 
 
 def _shared(address, prices, limits):
-    """A trace from the Hub, named by its commit; rows where there are any, else a sample of the summary."""
+    """Return a trace from the Hub, named by its commit; rows where there are any, else a sample of the summary."""
     files = hub.download(address, stacklevel=4)
     repo, commit = hub.parse(files.address)
     name = f"{repo}@{commit[:12]}"
@@ -120,5 +120,5 @@ def _bundled(name):
 
 
 def bundled_summary(name):
-    """The TraceSummary that ships with the kit under this name."""
+    """Return the TraceSummary that ships with the kit under this name."""
     return TraceSummary.load(home("data") / f"{name}.summary.json")

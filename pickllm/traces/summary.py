@@ -20,10 +20,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import InputError, MissingFileError
-from ..files import write_json
 from ..core.pool import Limits, Price
 from ..core.trace import Trace
+from ..errors import InputError, MissingFileError
+from ..files import write_json
 
 VARIABLES = ("input_tokens", "output_tokens", "latency_ms")
 #: Also of a trace that brought its own costs, which no price list gives back.
@@ -79,7 +79,7 @@ class TraceSummary:
 
     @classmethod
     def of(cls, trace, min_cell=5, provenance=None, protect=False):
-        """The summary of a trace.
+        """Return the summary of a trace.
 
         Parameters
         ----------
@@ -129,7 +129,7 @@ class TraceSummary:
         )
 
     def disclosed(self):
-        """What whoever reads the summary learns, as sentences, one a context."""
+        """Return what whoever reads the summary learns, as sentences, one a context."""
         k = self.provenance.get("min_cell")
         lines = []
         for context, s in self.contexts.items():
@@ -159,7 +159,7 @@ class TraceSummary:
         )
 
     def shift(self, trace):
-        """The largest difference between an LLM's mean accuracy in a context of the trace and here; protection moves it."""
+        """Return the largest difference between an LLM's mean accuracy in a context of the trace and here; protection moves it."""
         parts = {
             c: trace.select(context=c).accuracy.mean(axis=0) for c in self.contexts
         }
@@ -227,7 +227,7 @@ class TraceSummary:
             ) from error
 
     def sample(self, n_queries=5000, seed=0):
-        """A trace of the same law: patterns first, then tokens and latency by copula and quantile function.
+        """Return a trace of the same law: patterns first, then tokens and latency by copula and quantile function.
 
         Patterns are drawn systematically, so that their counts are within one of the expected ones.
 
@@ -279,7 +279,7 @@ def _priced(trace):
 
 
 def _variables(context):
-    """The names behind a context's quantiles, in their order."""
+    """Return the names behind a context's quantiles, in their order."""
     width = len(next(iter(next(iter(context["cells"].values())).values()))["quantiles"])
     return (*VARIABLES, OWN_COST)[:width]
 
@@ -373,7 +373,7 @@ def _protected_levels(accuracy, least):
 def _microaggregated(data, least):
     """Each row's values, in groups of at least `least` neighbours, as their group's mean."""
     out = np.empty_like(data)
-    for row, values in zip(out, data):
+    for row, values in zip(out, data, strict=True):
         for group in np.array_split(
             np.argsort(values, kind="stable"), max(1, len(values) // least)
         ):
@@ -437,7 +437,7 @@ def _cell(data, least=1):
 
 
 def _compact(context):
-    """A context's summary with numbers rounded to what they can bear, for the file."""
+    """Return a context's summary with numbers rounded to what they can bear, for the file."""
     cells = {
         m: {
             k: {
@@ -485,7 +485,9 @@ def _sample_context(context, models, n, rng):
         for level, cell in context["cells"][model].items():
             mine = codes[:, j] == level
             u = ndtr(_factor(cell["correlation"]) @ normal[:, mine])
-            for v, quantiles, position in zip(variables, cell["quantiles"], u):
+            for v, quantiles, position in zip(
+                variables, cell["quantiles"], u, strict=True
+            ):
                 out[v][mine, j] = np.interp(position, GRID, quantiles)
     for v in VARIABLES[:2]:
         out[v] = np.rint(out[v])

@@ -1,0 +1,32 @@
+"""A learner's state: an array, or a tuple of states, one row a session in each array."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+#: An array whose first axis is the session, or a (named) tuple of such states.
+State = Any
+
+
+def map_state(function: Callable[..., Any], state: State, *others: State) -> State:
+    """Return a state of the same form whose arrays are a function of the given ones.
+
+    Parameters
+    ----------
+    function : callable
+        Takes an array of `state`, and the array at the same place of each other state.
+    state, *others : array or tuple
+        Of one form.
+
+    Examples
+    --------
+    >>> map_state(lambda a, b: a + b, (np.ones(2), np.zeros(1)), (np.ones(2), np.ones(1)))
+    (array([2., 2.]), array([1.]))
+    """
+    if not isinstance(state, tuple):
+        return function(state, *others)
+    parts = [
+        map_state(function, *places) for places in zip(state, *others, strict=True)
+    ]
+    return type(state)(*parts) if hasattr(state, "_fields") else tuple(parts)
