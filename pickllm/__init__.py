@@ -47,7 +47,7 @@ HOMES = {
     "LinUCB": "beyond.contextual",
     "MaxProbability": "core.locking",
     "GreedyUnchanged": "core.locking",
-    "replay": "core.sessions",
+    "replay": "core.replay",
     "Sessions": "core.sessions",
     "Hindered": "beyond.scenarios",
     "schedule": "beyond.scenarios",

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 from reference import IDENTITY, trace_of
 
 import pickllm as pk
-from pickllm.core.compiled import setting
-from pickllm.core.sessions import outcome_table, tally
-from pickllm.engine import kernels, streams
+from pickllm.core.compiled import reduce_compiled
+from pickllm.core.sessions import tally
+from pickllm.engine import kernels, lanes, streams
+from pickllm.engine.setting import NEVER
 
 ARRAYS = ("choices", "queries", "probabilities", "locked_at", "locked_model")
 LEARNERS = {
@@ -191,17 +193,10 @@ def test_reduced_sums_are_those_of_the_recorded_sessions(simple, learner, order)
         checkpoints=marks,
         engine="numpy",
     )
-    table = outcome_table(simple, reward)
-    counts, sums, _ = tally(s.queries, s.choices, table, s.locked_model)
-    unit, rule = (
-        reward.unit(simple.accuracy, simple.cost_usd, simple.latency_ms),
-        s.learner.lock_rule,
-    )
+    counts, sums, _ = tally(s.queries, s.choices, s.prepared.outcomes, s.locked_model)
     found = [
-        kernels.reduce(
-            unit, table, setting(s.learner, rule, 4), part, 300, 9, order, marks
-        )
-        for part in (slice(0, 32), slice(32, 75))
+        reduce_compiled(replace(s.prepared, sessions=part))
+        for part in (range(32), range(32, 75))
     ]
     np.testing.assert_array_equal(
         np.concatenate([f[0] for f in found]), sums, strict=True
@@ -226,7 +221,7 @@ def test_the_stream_of_the_kernels_is_the_published_one():
     with np.errstate(over="ignore"):
         ours = np.array(
             [
-                kernels._uniform.py_func(key + (t + np.uint64(1)) * streams.GAMMA)
+                lanes.to_uniform.py_func(key + (t + np.uint64(1)) * streams.GAMMA)
                 for t in steps
             ]
         )
@@ -264,51 +259,32 @@ def test_small_runs_never_load_the_compiler():
 
 
 def test_lanes_are_worth_their_while():
-    """Sessions in lockstep against one at a time, the same loop otherwise: vectorised, lanes win about tenfold."""
-    n, m, queries = 64, 4, 2000
-    keys, choice_keys = (
-        streams.keys(0, np.arange(n), purpose)
+    """Sessions in lockstep are vectorised: against one at a time they win tenfold."""
+    n_sessions, n_models, queries = 64, 4, 2000
+    sessions = np.arange(n_sessions)
+    keys = [
+        streams.keys(0, sessions, purpose)
         for purpose in (streams.QUERY, streams.CHOICE)
-    )
-    rewards, marks, locks = (
-        np.random.default_rng(0).random(100 * m),
-        np.array([0, queries]),
-        np.empty((2, n), np.int64),
-    )
-    out = (
-        np.empty((n, queries), np.int32),
-        np.empty((n, queries), np.int16),
-        np.empty((n, 2, m)),
-    )
-    unused = (
-        np.empty((0, 6)),
-        np.empty((0, 6)),
-        np.empty((0, m), np.int64),
-        np.empty((0, 3, m)),
-    )
-    numbers = (1e-9, 0.25, 0.0, 0.0, 2.0, kernels.NEVER)  # no session locks
+    ]
+    rewards = np.random.default_rng(0).random(100 * n_models)
+    marks = np.array([0, queries])
+    locks = np.empty((2, n_sessions), np.int64)
+    asked = np.empty((n_sessions, queries), np.int32)
+    choices = np.empty((n_sessions, queries), np.int16)
+    records = asked, choices, np.empty((n_sessions, 2, n_models))
+    draws = (asked[:0], *keys)
+    no_sums = kernels._no_sums(n_models)
+    numbers = (1e-9, 0.25, 0.0, 0.0, 2.0, NEVER)  # no session locks
 
     def seconds(lanes):
-        run = kernels.loop(m, False, False, False, lanes)
-        call = lambda: run(
-            m,
-            queries,
-            rewards,
-            out[0][:0],
-            keys,
-            choice_keys,
-            *numbers,
-            marks,
-            *locks,
-            *out,
-            *unused,
-        )
-        call()
-        return min(
-            (lambda start: (call(), time.perf_counter() - start)[1])(
-                time.perf_counter()
-            )
-            for _ in range(7)
-        )
+        run = kernels.loop(n_models, False, False, False, lanes)
+        size = n_models, queries
+        run(*size, rewards, numbers, draws, marks, locks, records, no_sums)
+        times = []
+        for _ in range(7):
+            start = time.perf_counter()
+            run(*size, rewards, numbers, draws, marks, locks, records, no_sums)
+            times.append(time.perf_counter() - start)
+        return min(times)
 
     assert seconds(1) > 2.5 * seconds(kernels.LANES)

@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import pickllm as pk
-from pickllm.core.sessions import choose
+from pickllm.core.replay import choose
 from pickllm.live.router import _chosen
 
 LEARNERS = [

@@ -12,7 +12,7 @@ from reference import IDENTITY, every_path, trace_of
 from scipy import stats
 
 import pickllm as pk
-from pickllm.core.sessions import choose
+from pickllm.core.replay import choose
 
 TINY = [[1.0, 0.0, 0.5], [0.25, 0.75, 0.5], [1.0, 1.0, 0.0]]
 BOTH = {

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 import pickllm as pk
-from pickllm.core.sessions import replay
+from pickllm.core.replay import replay
 from pickllm.sweeps import run, workers
 from pickllm.sweeps.grid import grid
 from pickllm.sweeps.store import Store

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import pickllm as pk
-from pickllm.core.trace import COLUMNS, find_problems
+from pickllm.core.trace_file import COLUMNS, find_problems
 from pickllm.files import written
 
 GPT, CMD = (

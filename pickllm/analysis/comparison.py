@@ -5,7 +5,7 @@ import pandas as pd
 
 from ..beyond import bounds
 from ..core import statistics
-from ..core.sessions import replay
+from ..core.replay import replay
 from .outcomes import mean_over_contexts
 
 PAPER = ("automaton", "qlearning")

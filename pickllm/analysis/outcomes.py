@@ -7,7 +7,7 @@ from .. import experiments
 from ..core import statistics
 from ..core.pool import declared_pools
 from ..core.reward import FORMS, Reward
-from ..core.sessions import replay
+from ..core.replay import replay
 from ..files import home
 from ..traces.sources import load_trace
 from ..traces.summary import TraceSummary

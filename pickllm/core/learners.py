@@ -1,54 +1,35 @@
 """The two learners of the paper, and the controls.
 
-A learner is a frozen dataclass of its parameters with three pure functions over a
-leading session axis; it never draws, and it learns from the unit reward:
-
-    start(n_sessions, n_models) -> state probabilities(state) -> (n_sessions, n_models),
-    the chance of each LLM at the next query update(state, arm, reward) -> state, with
-    arm and reward of shape (n_sessions,)
-
-A state is an ndarray, or a tuple of them, whose first axis is the session. `lock_rule`
-says when a session has converged (see `locking`); a learner without one locks at max p
->= 0.99. `bind(trace, reward)` is optional: it returns the learner as the pool makes it.
-A control whose choice depends on the query alone has `choose(raw)` in place of the
-three functions; a learner that sees each query before it chooses has `describe(trace)`
-and `observe(state, seen)` besides (see `contextual`).
+A learner is a frozen dataclass of its parameters with the three pure functions of
+`protocols.Learner`; a control chooses by the query alone.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from ..errors import InputError, nearest
 from .locking import GreedyUnchanged, MaxProbability
+from .protocols import Floats, Integers
 
-
-def _in_range(learner, name, low, high, low_open=False):
-    value = getattr(learner, name)
-    number = (
-        isinstance(value, (int, float, np.number))
-        and not isinstance(value, bool)
-        and np.isfinite(value)
-    )
-    if not number or value < low or value > high or (low_open and value == low):
-        rule = f"in {'(' if low_open else '['}{low:g}, {high:g}]"
-        raise InputError(
-            f"{type(learner).__name__}: {name} must be {rule}, got {value!r}; choose"
-            " one in that range"
-        )
+if TYPE_CHECKING:
+    from .reward import Reward
+    from .trace import Trace
 
 
 @dataclass(frozen=True)
 class LinearRewardInaction:
-    """The learning automaton L_R-I: reward pulls the chosen LLM's probability up, nothing pushes it down.
+    """The learning automaton Linear Reward-Inaction, L_R-I.
 
-    With r in [0, 1] the unit reward of the chosen LLM i and b the learning rate,
+    Reward pulls the chosen LLM's probability up; nothing pushes it down. With r in
+    [0, 1] the unit reward of the chosen LLM i and b the learning rate,
 
         p_i <- p_i + b r (1 - p_i),    p_j <- p_j - b r p_j    for j != i.
 
-    On average this is an ascent on the expected reward (Narendra and Thathachar 1989, *Learning
-    Automata*, ch. 5); that the paper's automaton is L_R-I is stated by two summaries of it.
+    On average this is an ascent on the expected reward (Narendra and Thathachar 1989,
+    *Learning Automata*, ch. 5); that the paper's automaton is L_R-I is stated by two
+    summaries of it.
 
     Parameters
     ----------
@@ -58,29 +39,31 @@ class LinearRewardInaction:
     Examples
     --------
     >>> automaton = LinearRewardInaction(learning_rate=0.5)
-    >>> automaton.update(automaton.start(1, 2), arm=np.array([0]), reward=np.array([1.0]))
+    >>> p = automaton.start(n_sessions=1, n_models=2)
+    >>> automaton.update(p, arm=np.array([0]), reward=np.array([1.0]))
     array([[0.75, 0.25]])
     """
 
     learning_rate: float = 0.1
     lock_rule: ClassVar = MaxProbability(0.99)
 
-    def __post_init__(self):
-        _in_range(self, "learning_rate", 0, 1, low_open=True)
+    def __post_init__(self) -> None:
+        require_in_range(self, "learning_rate", 0, 1, low_open=True)
 
-    def start(self, n_sessions, n_models):
-        """Every LLM equally likely."""
+    def start(self, n_sessions: int, n_models: int) -> Floats:
+        """Return every LLM equally likely."""
         return np.full((n_sessions, n_models), 1.0 / n_models)
 
-    def probabilities(self, state):
+    def probabilities(self, state: Floats) -> Floats:
         """Return the state itself, (n_sessions, n_models)."""
         return state
 
-    def update(self, state, arm, reward):
-        """One step of the equation above."""
-        chosen, step = (np.arange(len(state)), arm), self.learning_rate * reward
-        p, before = state * (1.0 - step)[:, None], state[chosen]
-        p[chosen] = before + step * (1.0 - before)
+    def update(self, state: Floats, arm: Integers, reward: Floats) -> Floats:
+        """Return the state after one step of the equation."""
+        chosen = np.arange(len(state)), arm
+        step = self.learning_rate * reward
+        p = state * (1.0 - step)[:, None]
+        p[chosen] = state[chosen] + step * (1.0 - state[chosen])
         return p
 
 
@@ -107,7 +90,8 @@ class QLearning:
 
     Examples
     --------
-    >>> QLearning(learning_rate=0.5, epsilon=0.2).probabilities(np.array([[0.1, 0.4]]))
+    >>> learner = QLearning(learning_rate=0.5, epsilon=0.2)
+    >>> learner.probabilities(np.array([[0.1, 0.4]]))
     array([[0.1, 0.9]])
     """
 
@@ -116,30 +100,28 @@ class QLearning:
     initial_value: float = 0.0
     lock_rule: ClassVar = GreedyUnchanged(100)
 
-    def __post_init__(self):
-        _in_range(self, "learning_rate", 0, 1, low_open=True)
-        _in_range(self, "epsilon", 0, 1)
-        _in_range(self, "initial_value", 0, 1)
+    def __post_init__(self) -> None:
+        require_in_range(self, "learning_rate", 0, 1, low_open=True)
+        require_in_range(self, "epsilon", 0, 1)
+        require_in_range(self, "initial_value", 0, 1)
 
-    def start(self, n_sessions, n_models):
-        """Q of every LLM at `initial_value`."""
+    def start(self, n_sessions: int, n_models: int) -> Floats:
+        """Return Q of every LLM at `initial_value`."""
         return np.full((n_sessions, n_models), float(self.initial_value))
 
-    def probabilities(self, state):
-        """epsilon-greedy on Q, (n_sessions, n_models)."""
+    def probabilities(self, state: Floats) -> Floats:
+        """Return epsilon-greedy on Q, (n_sessions, n_models)."""
         n_sessions, n_models = state.shape
-        p = np.empty_like(state)
-        p.fill(self.epsilon / n_models)
-        p[np.arange(n_sessions), state.argmax(axis=1)] = (
-            1.0 - self.epsilon + self.epsilon / n_models
-        )
+        explore = self.epsilon / n_models
+        p = np.full_like(state, explore)
+        p[np.arange(n_sessions), state.argmax(axis=1)] = 1.0 - self.epsilon + explore
         return p
 
-    def update(self, state, arm, reward):
-        """One step of the equation above."""
+    def update(self, state: Floats, arm: Integers, reward: Floats) -> Floats:
+        """Return the state after one step of the equation."""
         chosen = np.arange(len(state)), arm
-        q, before = state.copy(), state[chosen]
-        q[chosen] = before + self.learning_rate * (reward - before)
+        q = state.copy()
+        q[chosen] = state[chosen] + self.learning_rate * (reward - state[chosen])
         return q
 
 
@@ -149,16 +131,16 @@ class UniformRandom:
 
     lock_rule: ClassVar = None
 
-    def start(self, n_sessions, n_models):
-        """Every LLM equally likely."""
+    def start(self, n_sessions: int, n_models: int) -> Floats:
+        """Return every LLM equally likely."""
         return np.full((n_sessions, n_models), 1.0 / n_models)
 
-    def probabilities(self, state):
-        """Never changes."""
+    def probabilities(self, state: Floats) -> Floats:
+        """Return the state itself, which never changes."""
         return state
 
-    def update(self, state, arm, reward):
-        """Nothing is learned."""
+    def update(self, state: Floats, arm: Integers, reward: Floats) -> Floats:
+        """Return the state as it was: nothing is learned."""
         return state
 
 
@@ -170,14 +152,22 @@ class Always:
     ----------
     model : str
         Its name in the pool.
+    index : int, optional
+        Its place in the pool, which `bind` finds.
     """
 
     model: str
-    index: int = None
+    index: int | None = None
     lock_rule: ClassVar = None
 
-    def bind(self, trace, reward):
-        """Return the control with its LLM's place in the pool."""
+    def bind(self, trace: "Trace", reward: "Reward") -> "Always":
+        """Return the control with its LLM's place in the pool.
+
+        Raises
+        ------
+        InputError
+            The pool has no such LLM.
+        """
         if self.model not in trace.models:
             raise InputError(
                 f"Always: unknown model {self.model!r};"
@@ -185,8 +175,14 @@ class Always:
             )
         return Always(self.model, trace.models.index(self.model))
 
-    def choose(self, raw):
-        """Its place, for each query of raw rewards of shape (n_queries, n_models)."""
+    def choose(self, raw: Floats) -> Integers:
+        """Return its place for each query of raw rewards (n_queries, n_models).
+
+        Raises
+        ------
+        InputError
+            It does not know the pool yet.
+        """
         if self.index is None:
             raise InputError(
                 f"Always({self.model!r}) does not know the pool yet; call bind(trace,"
@@ -199,40 +195,62 @@ class Always:
 class Cheapest:
     """Control: the LLM with the lowest mean cost in the trace replayed."""
 
-    def bind(self, trace, reward):
-        """`Always` that LLM."""
-        return Always(trace.models[trace.cost_usd.mean(axis=0).argmin()]).bind(
-            trace, reward
-        )
+    def bind(self, trace: "Trace", reward: "Reward") -> Always:
+        """Return `Always` that LLM."""
+        place = int(trace.cost_usd.mean(axis=0).argmin())
+        return Always(trace.models[place], place)
 
 
 @dataclass(frozen=True)
 class MostExpensive:
     """Control: the LLM with the highest mean cost in the trace replayed."""
 
-    def bind(self, trace, reward):
-        """`Always` that LLM."""
-        return Always(trace.models[trace.cost_usd.mean(axis=0).argmax()]).bind(
-            trace, reward
-        )
+    def bind(self, trace: "Trace", reward: "Reward") -> Always:
+        """Return `Always` that LLM."""
+        place = int(trace.cost_usd.mean(axis=0).argmax())
+        return Always(trace.models[place], place)
 
 
 @dataclass(frozen=True)
 class BestSingle:
-    """Control: the LLM with the highest mean raw reward in the trace replayed, known only in hindsight."""
+    """Control: the LLM with the highest mean raw reward, known only in hindsight."""
 
-    def bind(self, trace, reward):
-        """`Always` that LLM."""
+    def bind(self, trace: "Trace", reward: "Reward") -> Always:
+        """Return `Always` that LLM."""
         raw = reward.raw(trace.accuracy, trace.cost_usd, trace.latency_ms)
-        return Always(trace.models[raw.mean(axis=0).argmax()]).bind(trace, reward)
+        place = int(raw.mean(axis=0).argmax())
+        return Always(trace.models[place], place)
 
 
 @dataclass(frozen=True)
 class Oracle:
-    """Control: for every query the LLM with the highest raw reward on it; no router can do better."""
+    """Control: for every query the LLM with the highest raw reward on it.
+
+    No router can do better.
+    """
 
     lock_rule: ClassVar = None
 
-    def choose(self, raw):
-        """Return the best LLM of each query, from raw rewards of shape (n_queries, n_models)."""
+    def choose(self, raw: Floats) -> Integers:
+        """Return the best LLM of each query of raw rewards (n_queries, n_models)."""
         return raw.argmax(axis=1)
+
+
+def require_in_range(
+    learner: object, name: str, low: float, high: float, low_open: bool = False
+) -> None:
+    """Refuse a learner's parameter that is no number in [low, high], or (low, high].
+
+    Raises
+    ------
+    InputError
+    """
+    value = getattr(learner, name)
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if number and (low < value <= high or (value == low and not low_open)):
+        return
+    opening = "(" if low_open else "["
+    raise InputError(
+        f"{type(learner).__name__}: {name} must be in {opening}{low:g}, {high:g}], got"
+        f" {value!r}; choose one in that range"
+    )

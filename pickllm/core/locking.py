@@ -1,23 +1,38 @@
-"""When a session has converged and stays with one LLM: rules that read selection probabilities alone.
+"""When a session has converged and stays with one LLM.
 
-A rule is a frozen dataclass with two pure functions over a leading session axis, like a learner:
-
-    start(probabilities) -> state
-    step(state, probabilities) -> (state, locked), called after each answered query
-
-A session that is locked sends every further query to its most probable LLM.
+A rule reads selection probabilities alone. It is a frozen dataclass with two pure
+functions over a leading session axis, like a learner. A session that is locked sends
+every further query to its most probable LLM.
 """
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import InputError
+from .state import State
+
+
+@runtime_checkable
+class LockRule(Protocol):
+    """Says after each answered query which sessions have converged."""
+
+    def start(self, probabilities: NDArray[np.float64]) -> State:
+        """Return the rule's state before the first query."""
+        ...
+
+    def step(
+        self, state: State, probabilities: NDArray[np.float64]
+    ) -> tuple[State, NDArray[np.bool_]]:
+        """Return the state after one more answer, and which sessions are locked."""
+        ...
 
 
 @dataclass(frozen=True)
 class MaxProbability:
-    """Locked once one LLM's probability reaches the threshold (the automaton's rule).
+    """Locked once one LLM's probability reaches a threshold (the automaton's rule).
 
     Parameters
     ----------
@@ -34,50 +49,52 @@ class MaxProbability:
 
     threshold: float = 0.99
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0 < self.threshold <= 1:
             raise InputError(
                 f"MaxProbability: threshold must be in (0, 1], got {self.threshold!r};"
                 " 0.99 is the study's"
             )
 
-    def start(self, probabilities):
-        """No memory: one zero a session."""
+    def start(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return no memory: one zero a session."""
         return np.zeros(len(probabilities))
 
-    def step(self, state, probabilities):
+    def step(
+        self, state: NDArray[np.float64], probabilities: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Return True where the largest probability is at least the threshold."""
         return state, probabilities.max(axis=1) >= self.threshold
 
 
 @dataclass(frozen=True)
 class GreedyUnchanged:
-    """Locked once the most probable LLM has stayed the same for a number of queries (Q-learning's rule).
+    """Locked once the most probable LLM has stayed the same (Q-learning's rule).
 
     Parameters
     ----------
     queries : int
-        How many, > 0.
+        For how many queries, > 0.
     """
 
     queries: int = 100
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.queries >= 1:
             raise InputError(
                 f"GreedyUnchanged: queries must be at least 1, got {self.queries!r};"
                 " 100 is the study's"
             )
 
-    def start(self, probabilities):
+    def start(self, probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
         """Return the most probable LLM before the first query, and a run of 0."""
-        return np.column_stack(
-            [probabilities.argmax(axis=1), np.zeros(len(probabilities), dtype=np.int64)]
-        )
+        run = np.zeros(len(probabilities), dtype=np.int64)
+        return np.column_stack([probabilities.argmax(axis=1), run])
 
-    def step(self, state, probabilities):
-        """Return True where the run of one most probable LLM has reached its length."""
-        best, after = probabilities.argmax(axis=1), np.empty_like(state)
+    def step(
+        self, state: NDArray[np.int64], probabilities: NDArray[np.float64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return True where the run of one most probable LLM is long enough."""
+        best = probabilities.argmax(axis=1)
         run = (state[:, 1] + 1) * (best == state[:, 0])
-        after[:, 0], after[:, 1] = best, run
-        return after, run >= self.queries
+        return np.column_stack([best, run]), run >= self.queries

@@ -1,36 +1,63 @@
-"""The reward: one function per reading of the disputed equation, and the mapping to [0, 1].
+"""The reward: one function per reading of the disputed equation, mapped to [0, 1].
 
-The paper's abstract states a weighted reward of accuracy, cost and latency; the equation itself is
-known from two summaries that disagree (READINGS.md, "reward"). Each reading is one function here with
-one signature, and nothing else in the kit knows which is in use.
+The paper's abstract states a weighted reward of accuracy, cost and latency; the equation
+itself is known from two summaries that disagree (READINGS.md, "reward"). Each reading is
+one function here, in `FORMS`, and nothing else in the kit knows which is in use.
 """
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product as every_corner
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError, nearest
-from .pool import default_limits
+from .pool import Limits, default_limits
+
+CENTS_PER_USD = 100.0
+#: Decimals of a unit reward, so that the last bit of a processor's log10 turns no choice.
+DECIMALS = 12
+#: Size up to which Python's own rounding of a number is NumPy's.
+ROUNDED_ALIKE = 1000
 
 
-def _ratio(a, c, l, w_a, w_c, w_l, t):
-    """(w_a a - w_c c) / (w_l log10(l) / t): a summary with the equation in full (emergentmind)."""
-    return (w_a * a - w_c * c) / (w_l * (np.log10(l) / t))
+class Weights(NamedTuple):
+    """The equation's parameters, by the letters of the summaries."""
+
+    w_a: float
+    w_c: float
+    w_l: float
+    t: float
 
 
-def _product(a, c, l, w_a, w_c, w_l, t):
-    """w_a a - w_c c w_l log10(l) t: another summary (themoonlight), where the fraction bar may be lost."""
-    return w_a * a - w_c * c * w_l * np.log10(l) * t
+def _ratio(a: Any, c: Any, l: Any, w: Weights) -> Any:  # noqa: E741
+    """(w_a a - w_c c) / (w_l log10(l) / t), in full in one summary (emergentmind)."""
+    return (w.w_a * a - w.w_c * c) / (w.w_l * (np.log10(l) / w.t))
 
 
-def _linear(a, c, l, w_a, w_c, w_l, t):
-    """w_a a - w_c c - w_l log10(l) / t: ours, the abstract's "weighted reward" in its plainest form."""
-    return w_a * a - w_c * c - w_l * (np.log10(l) / t)
+def _product(a: Any, c: Any, l: Any, w: Weights) -> Any:  # noqa: E741
+    """w_a a - w_c c w_l log10(l) t, in another summary (themoonlight).
+
+    It is what is left of the ratio when the fraction bar is lost.
+    """
+    return w.w_a * a - w.w_c * c * w.w_l * np.log10(l) * w.t
 
 
-FORMS = {"ratio": _ratio, "product": _product, "linear": _linear}
+def _linear(a: Any, c: Any, l: Any, w: Weights) -> Any:  # noqa: E741
+    """w_a a - w_c c - w_l log10(l) / t: ours, the abstract's words at their plainest."""
+    return w.w_a * a - w.w_c * c - w.w_l * (np.log10(l) / w.t)
+
+
+#: Readings of the equation; a, c and l are accuracy, US cents and milliseconds.
+FORMS: dict[str, Callable[[Any, Any, Any, Weights], Any]] = {
+    "ratio": _ratio,
+    "product": _product,
+    "linear": _linear,
+}
 
 
 @dataclass(frozen=True)
@@ -44,8 +71,8 @@ class Reward:
     w_accuracy, w_cost, w_latency : float
         Weights, finite and >= 0; in the ratio `w_latency` > 0.
     t_scaling : float
-        Scale of the latency term, > 0. 3 = log10(1000 ms), so that one second counts as
-        1.
+        Scale of the latency term, > 0. 3 = log10(1000 ms), so that one second counts
+        as 1.
     bounds : (float, float), optional
         The raw rewards mapped to 0 and 1. Without them they are those of `limits`.
     limits : Limits, optional
@@ -70,59 +97,49 @@ class Reward:
     w_cost: float = 0.1
     w_latency: float = 1.0
     t_scaling: float = 3.0
-    bounds: tuple = None
-    limits: object = None
+    bounds: tuple[float, float] | None = None
+    limits: Limits | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.form not in FORMS:
             raise InputError(
                 f"reward: unknown reading {self.form!r}; {nearest(self.form, FORMS)}"
             )
+        self._check_weights()
+        if self.bounds is not None:
+            object.__setattr__(self, "bounds", _ordered(self.bounds))
+
+    def _check_weights(self) -> None:
         for name in ("w_accuracy", "w_cost", "w_latency", "t_scaling"):
             value = getattr(self, name)
-            if (
-                not isinstance(value, (int, float, np.number))
-                or isinstance(value, bool)
-                or not np.isfinite(value)
-                or value < 0
-            ):
+            if not _is_weight(value):
                 raise InputError(
                     f"reward: {name} must be a finite number >= 0, got {value!r};"
                     " correct it"
                 )
-        if self.t_scaling == 0 or (self.form == "ratio" and self.w_latency == 0):
-            zero = "t_scaling" if self.t_scaling == 0 else "w_latency"
-            raise InputError(
-                f"reward: {zero} must be > 0 in the reading '{self.form}', got 0; the"
-                " equation divides by it"
-            )
+        divisors = {"t_scaling": self.t_scaling}
+        if self.form == "ratio":
+            divisors["w_latency"] = self.w_latency
+        for name, value in divisors.items():
+            if value == 0:
+                raise InputError(
+                    f"reward: {name} must be > 0 in the reading '{self.form}', got 0;"
+                    " the equation divides by it"
+                )
         terms = {
             "ratio": (self.w_accuracy, self.w_cost),
             "product": (self.w_accuracy, self.w_cost * self.w_latency),
+            "linear": (self.w_accuracy, self.w_cost, self.w_latency),
         }
-        if not any(
-            terms.get(self.form, (self.w_accuracy, self.w_cost, self.w_latency))
-        ):
+        if not any(terms[self.form]):
             raise InputError(
                 "reward: all weights are 0, so every answer scores the same; set one"
                 " above 0"
             )
-        if self.bounds is not None:
-            try:
-                low, high = (float(b) for b in self.bounds)
-            except (TypeError, ValueError):
-                raise InputError(
-                    "reward: bounds must be two numbers (low, high), got"
-                    f" {self.bounds!r}; give both"
-                ) from None
-            if not (np.isfinite(low) and np.isfinite(high) and low < high):
-                raise InputError(
-                    f"reward: bounds must be finite with low < high, got ({low},"
-                    f" {high}); give raw rewards in order"
-                )
-            object.__setattr__(self, "bounds", (low, high))
 
-    def raw(self, accuracy, cost_usd, latency_ms):
+    def raw(
+        self, accuracy: ArrayLike, cost_usd: ArrayLike, latency_ms: ArrayLike
+    ) -> Any:
         """Return the equation itself; arguments broadcast.
 
         Parameters
@@ -144,37 +161,34 @@ class Reward:
         InputError
             A latency that is not positive, or at most 1 ms in the ratio.
         """
-        # [()] makes a number of an array without axes, which is worth a microsecond to
-        # a live session
-        a, c, l = (
-            np.asarray(accuracy, float)[()],
-            100.0 * np.asarray(cost_usd, float)[()],
-            np.asarray(latency_ms, float)[()],
-        )
+        # [()] makes a number of an array without axes: a live session is quicker by it
+        a = np.asarray(accuracy, float)[()]
+        c = CENTS_PER_USD * np.asarray(cost_usd, float)[()]
+        l = np.asarray(latency_ms, float)[()]  # noqa: E741
         floor = 1.0 if self.form == "ratio" else 0.0
         if l.size and not (l if l.ndim == 0 else l.min()) > floor:
+            why = "; log10(1 ms) = 0 divides by zero" if floor else ""
             raise InputError(
                 f"reward: latency_ms must be > {floor:g} in the reading '{self.form}',"
-                " got"
-                f" {l.min():g}{'; log10(1 ms) = 0 divides by zero' if floor else ''}:"
-                " give milliseconds, or another reading"
+                f" got {l.min():g}{why}: give milliseconds, or another reading"
             )
-        return FORMS[self.form](
-            a, c, l, self.w_accuracy, self.w_cost, self.w_latency, self.t_scaling
-        )
+        weights = Weights(self.w_accuracy, self.w_cost, self.w_latency, self.t_scaling)
+        return FORMS[self.form](a, c, l, weights)
 
-    def declared_bounds(self):
-        """(low, high) of the raw reward: those given, else its extremes over the declared limits.
+    def declared_bounds(self) -> tuple[float, float]:
+        """Return (low, high) of the raw reward: those given, else those of the limits.
 
-        Every reading is monotone in each of its three arguments while the other two stand still, so
-        its extremes over the box of limits lie on the box's corners.
+        Every reading is monotone in each of its three arguments while the other two
+        stand still, so its extremes over the box of limits lie on the box's corners.
         """
         return self.bounds if self.bounds is not None else _extremes(self)
 
-    def unit(self, accuracy, cost_usd, latency_ms):
-        """Return the reward mapped to [0, 1], which Linear Reward-Inaction needs: affine, then clipped.
+    def unit(
+        self, accuracy: ArrayLike, cost_usd: ArrayLike, latency_ms: ArrayLike
+    ) -> Any:
+        """Return the reward mapped to [0, 1], which Linear Reward-Inaction needs.
 
-        Rounded to 12 decimals, so that the last bit of a processor's log10 cannot turn a choice.
+        Affine, then clipped, and rounded to `DECIMALS`. Parameters as in `raw`.
 
         Examples
         --------
@@ -183,51 +197,70 @@ class Reward:
         """
         low, high = self.declared_bounds()
         unit = (self.raw(accuracy, cost_usd, latency_ms) - low) / (high - low)
-        if (
-            isinstance(unit, float) and abs(unit) < 1000
-        ):  # one answer of a live session: the same rounding, at a fifth of its price
-            return np.float64(min(max(0.0, round(unit * 1e12) / 1e12), 1.0))
-        return unit.round(12).clip(0.0, 1.0)
+        if isinstance(unit, float) and abs(unit) < ROUNDED_ALIKE:
+            # one answer of a live session: the same rounding at a fifth of its price
+            scale = 10.0**DECIMALS
+            return np.float64(min(max(0.0, round(unit * scale) / scale), 1.0))
+        return unit.round(DECIMALS).clip(0.0, 1.0)
 
-    def clipped(self, accuracy, cost_usd, latency_ms):
-        """Where the raw reward leaves the bounds, so that `unit` clips it (array of bool)."""
+    def clipped(
+        self, accuracy: ArrayLike, cost_usd: ArrayLike, latency_ms: ArrayLike
+    ) -> NDArray[np.bool_]:
+        """Return where the raw reward leaves the bounds, so that `unit` clips it."""
         low, high = self.declared_bounds()
         raw = self.raw(accuracy, cost_usd, latency_ms)
         return (raw < low) | (raw > high)
 
-    def within(self, limits):
-        """Return this reward with its bounds taken from the given limits, unless bounds or limits are set."""
-        return (
-            self
-            if self.bounds is not None or self.limits is not None
-            else replace(self, limits=limits)
-        )
+    def within(self, limits: Limits) -> "Reward":
+        """Return this reward with its bounds taken from limits, unless it has its own."""
+        if self.bounds is not None or self.limits is not None:
+            return self
+        return replace(self, limits=limits)
 
     @property
-    def label(self):
+    def label(self) -> str:
         """A short name: the reading and the weights that differ from 1."""
-        weights = [
-            f"{s}={v:g}"
-            for s, v in (
-                ("w_a", self.w_accuracy),
-                ("w_c", self.w_cost),
-                ("w_l", self.w_latency),
-            )
-            if s == "w_c" or v != 1
-        ]
-        return f"{self.form} {' '.join(weights)}"
+        parts = [self.form]
+        if self.w_accuracy != 1:
+            parts.append(f"w_a={self.w_accuracy:g}")
+        parts.append(f"w_c={self.w_cost:g}")
+        if self.w_latency != 1:
+            parts.append(f"w_l={self.w_latency:g}")
+        return " ".join(parts)
+
+
+def _is_weight(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        return False
+    return bool(0 <= value < math.inf)
+
+
+def _ordered(bounds: Any) -> tuple[float, float]:
+    """Return bounds as two numbers in order."""
+    try:
+        low, high = (float(bound) for bound in bounds)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"reward: bounds must be two numbers (low, high), got {bounds!r}; give both"
+        ) from None
+    if not (np.isfinite(low) and np.isfinite(high) and low < high):
+        raise InputError(
+            f"reward: bounds must be finite with low < high, got ({low}, {high}); give"
+            " raw rewards in order"
+        )
+    return low, high
 
 
 @lru_cache(maxsize=256)
-def _extremes(reward):
-    """(low, high) of a reward over its limits' corners; kept, as a live router asks for them at every answer."""
+def _extremes(reward: Reward) -> tuple[float, float]:
+    """Return (low, high) of a reward over its limits' corners.
+
+    Kept, as a live router asks for them at every answer.
+    """
     box = reward.limits or default_limits()
-    corners = list(
-        every_corner(
-            (0.0, 1.0),
-            (0.0, box.max_cost_usd),
-            (box.latency_floor_ms, box.latency_ceiling_ms),
-        )
+    latencies = box.latency_floor_ms, box.latency_ceiling_ms
+    corners = np.array(
+        list(every_corner((0.0, 1.0), (0.0, box.max_cost_usd), latencies))
     )
-    values = reward.raw(*np.array(corners).T)
+    values = reward.raw(*corners.T)
     return float(values.min()), float(values.max())

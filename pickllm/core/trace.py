@@ -1,24 +1,24 @@
-"""Trace: the outcomes of every LLM on every query; read, check, write."""
+"""Trace: the outcomes of every LLM on every query."""
 
-import pathlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..errors import InputError, MissingFileError, nearest
+from ..errors import InputError, nearest
 from ..files import digest, written
-from .pool import Limits, declare_limits, default_limits, price_of, read_prices
+from .pool import Limits, Price, default_limits, price_of
+from .trace_file import Prices, arrays_of, read_frame
 
-COLUMNS = (
-    "query_id",
-    "context",
-    "model",
-    "accuracy",
-    "input_tokens",
-    "output_tokens",
-    "latency_ms",
-)
-_OUTCOMES = ("accuracy", "cost_usd", "latency_ms", "input_tokens", "output_tokens")
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..traces.summary import TraceSummary
+
+OUTCOMES = ("accuracy", "cost_usd", "latency_ms", "input_tokens", "output_tokens")
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,61 +51,61 @@ class Trace:
         measured.
     """
 
-    models: tuple
-    query_id: np.ndarray
-    context: np.ndarray
-    accuracy: np.ndarray
-    cost_usd: np.ndarray
-    latency_ms: np.ndarray
-    input_tokens: np.ndarray
-    output_tokens: np.ndarray
-    prices: dict = field(default_factory=dict, repr=False)
-    limits: Limits = None
+    models: tuple[str, ...]
+    query_id: NDArray[np.str_]
+    context: NDArray[np.str_]
+    accuracy: NDArray[np.float64]
+    cost_usd: NDArray[np.float64]
+    latency_ms: NDArray[np.float64]
+    input_tokens: NDArray[np.float64]
+    output_tokens: NDArray[np.float64]
+    prices: dict[str, Price] = field(default_factory=dict[str, Price], repr=False)
+    limits: Limits = field(default_factory=default_limits)
     name: str = "trace"
-    extra: dict = field(default_factory=dict, repr=False)
-    sample_of: object = field(default=None, repr=False)
+    extra: dict[str, NDArray[Any]] = field(
+        default_factory=dict[str, NDArray[Any]], repr=False
+    )
+    sample_of: "TraceSummary | None" = field(default=None, repr=False)
 
-    def __post_init__(self):
-        object.__setattr__(self, "models", tuple(str(m) for m in self.models))
-        for column in _OUTCOMES:
-            array = np.array(getattr(self, column), dtype=np.float64)
-            array.setflags(write=False)
-            object.__setattr__(self, column, array)
-        for column in ("query_id", "context"):
-            array = np.array(getattr(self, column), dtype=np.str_)
-            array.setflags(write=False)
-            object.__setattr__(self, column, array)
+    def __post_init__(self) -> None:
+        self._set("models", tuple(str(model) for model in self.models))
+        for name in OUTCOMES:
+            self._set(name, _read_only(getattr(self, name), np.float64))
+        for name in ("query_id", "context"):
+            self._set(name, _read_only(getattr(self, name), np.str_))
         shape = len(self.query_id), len(self.models)
-        for column in _OUTCOMES:
-            if getattr(self, column).shape != shape:
+        for name in OUTCOMES:
+            if getattr(self, name).shape != shape:
                 raise InputError(
-                    f"Trace: {column} must have shape {shape}, one row a query and one"
-                    f" column an LLM, got {getattr(self, column).shape}"
+                    f"Trace: {name} must have shape {shape}, one row a query and one"
+                    f" column an LLM, got {getattr(self, name).shape}"
                 )
         if self.limits is None:
-            object.__setattr__(self, "limits", default_limits())
+            self._set("limits", default_limits())
 
-    def __repr__(self):
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
         return (
             f"Trace({self.name!r}: {self.n_queries} queries, contexts"
             f" {', '.join(self.contexts)}; models {', '.join(self.models)})"
         )
 
     @property
-    def n_queries(self):
+    def n_queries(self) -> int:
         """Number of queries."""
         return len(self.query_id)
 
     @property
-    def contexts(self):
+    def contexts(self) -> tuple[str, ...]:
         """The contexts, in order of first appearance."""
         return tuple(dict.fromkeys(self.context.tolist()))
 
-    def fingerprint(self):
-        """SHA-256 of everything that a result can depend on."""
+    def fingerprint(self) -> str:
+        """Return SHA-256 of everything that a result can depend on."""
         arrays = [
-            np.ascontiguousarray(getattr(self, column)).tobytes()
-            for column in _OUTCOMES
+            np.ascontiguousarray(getattr(self, column)).tobytes() for column in OUTCOMES
         ]
         return digest(
             list(self.models),
@@ -115,17 +115,28 @@ class Trace:
             *arrays,
         )
 
-    def select(self, context=None, models=None):
-        """Return the part of a trace within one context (or several) and for some models, in the order given.
+    def select(
+        self,
+        context: str | Sequence[str] | None = None,
+        models: str | Sequence[str] | None = None,
+    ) -> "Trace":
+        """Return the part within some contexts and for some LLMs, in the order given.
 
         Parameters
         ----------
         context : str or sequence of str, optional
-        models : sequence of str, optional
+            By default all.
+        models : str or sequence of str, optional
+            By default all.
 
         Returns
         -------
         Trace
+
+        Raises
+        ------
+        InputError
+            An unknown context or LLM, none of them, or an LLM named twice.
 
         Examples
         --------
@@ -133,92 +144,103 @@ class Trace:
         >>> pk.load_trace("bfcl-2024-08-11").select(context="rest").contexts
         ('rest',)
         """
-        rows = np.ones(self.n_queries, dtype=bool)
-        if context is not None:
-            wanted = [context] if isinstance(context, str) else list(context)
-            if not wanted:
+        rows = self._rows_of(context)
+        names = _names(models, self.models)
+        for name in names:
+            if name not in self.models:
                 raise InputError(
-                    f"select: no context given; {nearest('', self.contexts)}"
-                )
-            for c in wanted:
-                if c not in self.contexts:
-                    raise InputError(
-                        f"unknown context {c!r} in {self.name};"
-                        f" {nearest(c, self.contexts)}"
-                    )
-            rows = np.isin(self.context, wanted)
-        names = (
-            self.models
-            if models is None
-            else [models]
-            if isinstance(models, str)
-            else list(models)
-        )
-        for m in names:
-            if m not in self.models:
-                raise InputError(
-                    f"unknown model {m!r} in {self.name}; {nearest(m, self.models)}"
+                    f"unknown model {name!r} in {self.name};"
+                    f" {nearest(name, self.models)}"
                 )
         if not names or len(set(names)) != len(names):
             raise InputError(
                 f"select: models must name each LLM once, got {list(names)}; leave out"
                 " the repeats"
             )
-        columns = [self.models.index(m) for m in names]
-        block = np.ix_(rows, columns)
+        block = np.ix_(rows, [self.models.index(name) for name in names])
+        outcomes = {name: getattr(self, name)[block] for name in OUTCOMES}
         return replace(
             self,
-            models=tuple(names),
+            models=names,
             query_id=self.query_id[rows],
             context=self.context[rows],
             extra={name: values[block] for name, values in self.extra.items()},
-            **{column: getattr(self, column)[block] for column in _OUTCOMES},
+            **outcomes,
         )
 
-    def reprice(self, prices):
-        """Return the same outcomes at other prices: measuring again is never needed."""
-        cost = np.column_stack(
-            [
-                price_of(m, prices).cost_usd(
-                    self.input_tokens[:, j], self.output_tokens[:, j]
+    def _rows_of(self, context: str | Sequence[str] | None) -> NDArray[np.bool_]:
+        """Return where the queries of some contexts stand, (n_queries,)."""
+        wanted = _names(context, self.contexts)
+        if not wanted:
+            raise InputError(f"select: no context given; {nearest('', self.contexts)}")
+        for name in wanted:
+            if name not in self.contexts:
+                raise InputError(
+                    f"unknown context {name!r} in {self.name};"
+                    f" {nearest(name, self.contexts)}"
                 )
-                for j, m in enumerate(self.models)
-            ]
-        )
-        return replace(self, cost_usd=cost, prices=prices)
+        return np.isin(self.context, wanted)
 
-    def to_frame(self):
-        """Return the trace as a table, one row per query and model (see `COLUMNS`; cost and further columns follow)."""
+    def reprice(self, prices: dict[str, Price]) -> "Trace":
+        """Return the same outcomes at other prices: nothing is measured again.
+
+        Raises
+        ------
+        InputError
+            An LLM without a price.
+        """
+        columns = [
+            price_of(model, prices).cost_usd(
+                self.input_tokens[:, j], self.output_tokens[:, j]
+            )
+            for j, model in enumerate(self.models)
+        ]
+        return replace(self, cost_usd=np.column_stack(columns), prices=prices)
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return the trace as a table, one row per query and LLM.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The columns of a trace file (see `trace_file.COLUMNS`), ``cost_usd``, and
+            the further columns.
+        """
         import pandas as pd
 
-        n, m = self.accuracy.shape
-        frame = pd.DataFrame(
-            {
-                "query_id": np.repeat(self.query_id, m),
-                "context": np.repeat(self.context, m),
-                "model": np.tile(np.array(self.models), n),
-                "accuracy": self.accuracy.ravel(),
-                "input_tokens": self.input_tokens.ravel().astype(np.int64),
-                "output_tokens": self.output_tokens.ravel().astype(np.int64),
-                "latency_ms": self.latency_ms.ravel(),
-                "cost_usd": self.cost_usd.ravel(),
-            }
-        )
-        return frame.assign(
-            **{name: values.ravel() for name, values in self.extra.items()}
-        )
+        n_queries, n_models = self.accuracy.shape
+        columns = {
+            "query_id": np.repeat(self.query_id, n_models),
+            "context": np.repeat(self.context, n_models),
+            "model": np.tile(np.array(self.models), n_queries),
+            "accuracy": self.accuracy.ravel(),
+            "input_tokens": self.input_tokens.ravel().astype(np.int64),
+            "output_tokens": self.output_tokens.ravel().astype(np.int64),
+            "latency_ms": self.latency_ms.ravel(),
+            "cost_usd": self.cost_usd.ravel(),
+        }
+        further = {name: values.ravel() for name, values in self.extra.items()}
+        return pd.DataFrame(columns | further)
 
     @classmethod
-    def from_frame(cls, frame, prices=None, limits=None, models=None, name="frame"):
-        """Return a checked trace from a table with one row per query and model.
+    def from_frame(
+        cls,
+        frame: "pd.DataFrame",
+        prices: Prices = None,
+        limits: Limits | None = None,
+        models: Sequence[str] | None = None,
+        name: str = "frame",
+    ) -> "Trace":
+        """Return a checked trace from a table with one row per query and LLM.
 
         Parameters
         ----------
         frame : pandas.DataFrame
-            The columns of `COLUMNS`; `cost_usd` is optional, further columns are kept.
+            The columns of a trace file; ``cost_usd`` is optional, further columns are
+            kept.
         prices : dict of str to Price, or path, optional
-            Needed for models that the kit's own price list does not hold, unless
-            `cost_usd` is given.
+            Needed for LLMs that the kit's own price list does not hold, unless
+            ``cost_usd`` is given.
         limits : Limits, optional
             Declared for the pool; by default the caps of `data/pools.json` at these
             prices.
@@ -235,355 +257,72 @@ class Trace:
         Examples
         --------
         >>> import pandas as pd
-        >>> rows = [("q1", "maths", m, 1.0, 90, 9, 800.0) for m in ("gpt-4o-2024-05-13", "command-r-plus")]
-        >>> Trace.from_frame(pd.DataFrame(rows, columns=COLUMNS)).cost_usd.round(6).tolist()
+        >>> rows = [
+        ...     ("q1", "maths", model, 1.0, 90, 9, 800.0)
+        ...     for model in ("gpt-4o-2024-05-13", "command-r-plus")
+        ... ]
+        >>> names = "query_id context model accuracy input_tokens output_tokens latency_ms"
+        >>> trace = Trace.from_frame(pd.DataFrame(rows, columns=names.split()))
+        >>> trace.cost_usd.round(6).tolist()
         [[0.000585, 0.000405]]
         """
-        return _from_frame(cls, frame, prices, limits, models, name, first_row=1)
+        return cls(name=name, **arrays_of(frame, prices, limits, models))
 
-    def save(self, path):
-        """Write the trace as CSV or Parquet, by the path's ending."""
-        path = pathlib.Path(path)
-        if path.suffix not in (".csv", ".parquet"):
+    def save(self, path: str | Path) -> None:
+        """Write the trace as CSV or Parquet, by the path's ending.
+
+        Raises
+        ------
+        InputError
+            Another ending, or a folder that cannot be written.
+        """
+        path = Path(path)
+        if path.suffix == ".csv":
+            with written(path) as file:
+                self.to_frame().to_csv(file, index=False, lineterminator="\n")
+        elif path.suffix == ".parquet":
+            with written(path, "wb") as file:
+                self.to_frame().to_parquet(file, index=False)
+        else:
             raise InputError(
                 f"{path}: a trace is written as .csv or .parquet, got '{path.suffix}';"
                 " choose one of the two"
             )
-        with written(path, "wb" if path.suffix == ".parquet" else "w") as file:
-            if path.suffix == ".parquet":
-                self.to_frame().to_parquet(file, index=False)
-            else:
-                self.to_frame().to_csv(file, index=False, lineterminator="\n")
 
 
-def read_frame(path):
-    """Read a trace file (.csv or .parquet) as a table, values as they stand.
+def read_trace(
+    path: str | Path, prices: Prices = None, limits: Limits | None = None
+) -> Trace:
+    """Return the trace of a file, checked; an error names the line of the CSV.
+
+    Parameters
+    ----------
+    path : path
+    prices, limits
+        See `Trace.from_frame`.
 
     Raises
     ------
     MissingFileError, InputError
     """
-    import pandas as pd
-
-    path = pathlib.Path(path)
-    if not path.exists():
-        raise MissingFileError(
-            f"no trace file {path}; check the path, or `pickllm traces` for the names"
-            " that load"
-        )
-    try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        if path.suffix == ".csv":
-            names = {
-                "query_id": str,
-                "context": str,
-                "model": str,
-            }  # 'NA' and 'None' are names too; a blank line keeps its number
-            frame = pd.read_csv(
-                path,
-                dtype=names,
-                keep_default_na=False,
-                na_values=[""],
-                skip_blank_lines=False,
-            )
-            header = pd.read_csv(
-                path,
-                header=None,
-                nrows=1,
-                dtype=str,
-                keep_default_na=False,
-                skip_blank_lines=False,
-            ).iloc[0]
-            if header.size == frame.columns.size:
-                frame.columns = header  # as it stands: pandas gives a name that stands twice a number
-            filled = np.flatnonzero(frame.notna().any(axis=1))
-            return frame.iloc[: filled[-1] + 1 if len(filled) else 0]
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path}: not UTF-8 (byte {_first_wrong_byte(path)}); save it again as CSV,"
-            " UTF-8"
-        ) from error
-    except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
-        raise InputError(
-            f"{path}: not a CSV table ({str(error).strip()}); it needs the columns"
-            f" {', '.join(COLUMNS)}"
-        ) from error
-    except (OSError, ValueError) as error:  # pyarrow raises both on a damaged file
-        raise InputError(
-            f"{path}: cannot be read as {path.suffix[1:]} ({error}); write it again"
-        ) from error
-    raise InputError(
-        f"{path}: a trace file ends in .csv or .parquet; convert it, or use an importer"
-    )
-
-
-def _first_wrong_byte(path):
-    """Where a file stops being UTF-8; pandas counts from the start of a cell."""
-    try:
-        path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        return error.start
-
-
-def read_trace(path, prices=None, limits=None):
-    """Read and check a trace file; an error names the line of the CSV."""
-    path = pathlib.Path(path)
+    path = Path(path)
     frame = read_frame(path)
-    first = 2 if path.suffix == ".csv" else 1  # line 1 of a CSV is its header
+    first_row = 2 if path.suffix == ".csv" else 1  # line 1 of a CSV is its header
     try:
-        return _from_frame(
-            Trace, frame, prices, limits, None, path.stem, first_row=first
+        return Trace(
+            name=path.stem, **arrays_of(frame, prices, limits, first_row=first_row)
         )
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 
 
-def _from_frame(cls, frame, prices, limits, models, name, first_row):
-    if models is not None and len(set(models)) != len(models):
-        raise InputError(
-            f"models must name each LLM once, got {list(models)}; leave out the repeats"
-        )
-    found = find_problems(frame, prices, models, first_row)
-    if found:
-        more = (
-            f" (and {len(found) - 1} more; `pickllm check` lists them)"
-            if len(found) > 1
-            else ""
-        )
-        raise InputError(found[0] + more)
-    models = (
-        tuple(dict.fromkeys(frame["model"].astype(str)))
-        if models is None
-        else tuple(models)
-    )
-    queries = frame[~frame["query_id"].astype(str).duplicated().to_numpy()]
-    row = {q: i for i, q in enumerate(queries["query_id"].astype(str))}
-    at = (
-        frame["query_id"].astype(str).map(row).to_numpy(),
-        frame["model"].astype(str).map({m: j for j, m in enumerate(models)}).to_numpy(),
-    )
-
-    def matrix(column):
-        values = (
-            _numbers(frame[column])
-            if column in (*COLUMNS[3:], "cost_usd")
-            else frame[column]
-        ).to_numpy()
-        filled = np.empty((len(row), len(models)), dtype=values.dtype)
-        filled[at] = values
-        return filled
-
-    tokens = matrix("input_tokens"), matrix("output_tokens")
-    priced = "cost_usd" not in frame
-    known = _price_list(prices)
-    prices = known if priced or prices is not None else {}
-    if priced:
-        cost = np.column_stack(
-            [
-                prices[m].cost_usd(tokens[0][:, j], tokens[1][:, j])
-                for j, m in enumerate(models)
-            ]
-        )
-    else:
-        cost = matrix("cost_usd")
-    if limits is None and all(m in known for m in models):
-        limits = declare_limits(models, known)
-    return cls(
-        models=models,
-        query_id=queries["query_id"].astype(str).to_numpy(),
-        context=queries["context"].astype(str).to_numpy(),
-        accuracy=matrix("accuracy"),
-        cost_usd=cost,
-        latency_ms=matrix("latency_ms"),
-        input_tokens=tokens[0],
-        output_tokens=tokens[1],
-        prices={m: prices[m] for m in models if m in prices},
-        limits=limits,
-        name=name,
-        extra={
-            c: matrix(c) for c in frame.columns if c not in COLUMNS and c != "cost_usd"
-        },
-    )
+def _names(given: str | Sequence[str] | None, everything: tuple[str, ...]):
+    if given is None:
+        return everything
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
-def _price_list(prices):
-    return prices if isinstance(prices, dict) else read_prices(prices)
-
-
-def find_problems(frame, prices=None, models=None, first_row=1):
-    """Every row of a table that breaks a rule of the trace format, as one line each, in row order.
-
-    Each line states the rule, the value received, its row and column, and the next move.
-    ``first_row`` is the number that the first row carries in the message.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> bad = pd.DataFrame([("q1", "maths", "command-r-plus", 1.5, 90, 9, 800.0)], columns=COLUMNS)
-    >>> find_problems(bad)
-    ["row 1, column 'accuracy': must be a number in [0, 1], got 1.5; scale or correct it"]
-    """
-    twice = frame.columns[frame.columns.duplicated()]
-    if len(twice):
-        return [f"column '{twice[0]}' stands twice; keep one of the two"]
-    frame = frame.reset_index(
-        drop=True
-    )  # an index means nothing, and may repeat itself
-    missing = [c for c in COLUMNS if c not in frame]
-    if missing:
-        there = [str(c) for c in frame.columns]
-        return [
-            f"column '{missing[0]}' is missing; a trace has the columns"
-            f" {', '.join(COLUMNS)}, this table {_seen(', '.join(there), 200)}"
-        ]
-    if not len(frame):
-        return ["the table has no rows; a trace has one row per query and model"]
-    problems = []  # (position, text)
-
-    def report(bad, column, rule, remedy):
-        for position in np.flatnonzero(np.asarray(bad)):
-            value = _seen(frame[column].iloc[position])
-            problems.append(
-                (
-                    position,
-                    (
-                        f"row {position + first_row}, column '{column}': must be"
-                        f" {rule}, got {value}; {remedy}"
-                    ),
-                )
-            )
-
-    for column in ("query_id", "context", "model"):
-        blank = frame[column].isna() | (frame[column].astype(str).str.strip() == "")
-        report(blank, column, "a name", "fill it in")
-    numbers = {c: _numbers(frame[c]) for c in COLUMNS[3:]}
-    report(
-        ~numbers["accuracy"].between(0, 1),
-        "accuracy",
-        "a number in [0, 1]",
-        "scale or correct it",
-    )
-    for column in ("input_tokens", "output_tokens"):
-        n = numbers[column]
-        with np.errstate(invalid="ignore"):  # the remainder of infinity
-            report(
-                ~((n >= 0) & (n < 2**53) & (n % 1 == 0)),
-                column,
-                "a whole number >= 0",
-                "correct it",
-            )
-    n = numbers["latency_ms"]
-    report(
-        ~((n > 0) & np.isfinite(n)),
-        "latency_ms",
-        "a number of milliseconds > 0",
-        "measure it again or leave the query out",
-    )
-    if "cost_usd" in frame:
-        n = _numbers(frame["cost_usd"])
-        report(
-            ~((n >= 0) & np.isfinite(n)),
-            "cost_usd",
-            "US dollars >= 0",
-            "correct it, or drop the column to price the tokens",
-        )
-    else:
-        known = _price_list(prices)
-        for model in dict.fromkeys(frame["model"].dropna().astype(str)):
-            if model not in known:
-                position = int(np.flatnonzero(frame["model"].astype(str) == model)[0])
-                problems.append(
-                    (
-                        position,
-                        (
-                            f"row {position + first_row}, column 'model': model"
-                            f" {_seen(model)} has no price; add its row to the price"
-                            f" file or give prices= ({nearest(model, known)})"
-                        ),
-                    )
-                )
-    problems += _matrix_problems(frame, models, first_row, incomplete=not problems)
-    return [text for _, text in sorted(problems, key=lambda p: p[0])]
-
-
-def _numbers(column):
-    """Return a column as floats, NaN where it holds no number; a time span is none, its unit being anybody's guess."""
-    import pandas as pd
-
-    if column.dtype.kind in "mM":
-        return pd.Series(np.nan, index=column.index)
-    return pd.to_numeric(column, errors="coerce").astype(float)
-
-
-def _seen(value, longest=60):
-    """Return a value as an error shows it: on one line, and no longer than one reads."""
-    text = repr(value.item() if hasattr(value, "item") else value)
-    return text if len(text) <= longest else f"{text[: longest - 12]}...{text[-9:]}"
-
-
-def _matrix_problems(frame, models, first_row, incomplete):
-    """Rows that keep the table from being one outcome for each pair of query and model.
-
-    Absent rows are reported when nothing else is wrong: a wrong name leaves its query
-    incomplete too.
-    """
-    problems = []
-    keys = frame[["query_id", "model"]].astype(str)
-    twice = keys.duplicated()
-    for position in np.flatnonzero(twice):
-        q, m = keys.iloc[position]
-        text = (
-            f"row {position + first_row}: query {_seen(q)} has a second row for model"
-            f" {_seen(m)}; keep one row per query and model"
-        )
-        problems.append((position, text))
-    home_context = frame.groupby(keys["query_id"], sort=False)["context"].transform(
-        "first"
-    )
-    for position in np.flatnonzero(
-        (home_context != frame["context"]) & frame["context"].notna()
-    ):
-        q, c = keys["query_id"].iloc[position], frame["context"].iloc[position]
-        text = (
-            f"row {position + first_row}, column 'context': query {_seen(q)} stands in"
-            f" {_seen(home_context.iloc[position])} too, got {_seen(c)}; a query has"
-            " one context"
-        )
-        problems.append((position, text))
-    pool = list(dict.fromkeys(keys["model"])) if models is None else list(models)
-    for position in np.flatnonzero(~keys["model"].isin(pool)):
-        text = (
-            f"row {position + first_row}, column 'model': unknown model"
-            f" {_seen(keys['model'].iloc[position])};"
-            f" {nearest(keys['model'].iloc[position], pool)}"
-        )
-        problems.append((position, text))
-    if problems or not incomplete:
-        return problems
-    inside = keys[~twice & keys["model"].isin(pool)]
-    counts = inside.groupby("query_id", sort=False)["model"].agg(["size", "first"])
-    short = counts.index[counts["size"] < len(pool)]
-    if len(short):
-        first_position = keys["query_id"].drop_duplicates()
-        position_of = {
-            q: p
-            for p, q in zip(
-                first_position.index.map(frame.index.get_loc),
-                first_position,
-                strict=True,
-            )
-        }
-        have = (
-            inside[inside["query_id"].isin(short)].groupby("query_id")["model"].agg(set)
-        )
-        for q in short:
-            absent = next(m for m in pool if m not in have[q])
-            position = position_of[q]
-            text = (
-                f"row {position + first_row}: query {_seen(q)} has no row for model"
-                f" {_seen(absent)}; every LLM of the pool answers every query: add the"
-                " row or drop the query"
-            )
-            problems.append((position, text))
-    return problems
+def _read_only(values: object, dtype: type) -> NDArray[Any]:
+    array = np.array(values, dtype=dtype)
+    array.setflags(write=False)
+    return array

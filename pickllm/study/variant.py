@@ -17,7 +17,7 @@ from .. import experiments
 from ..core import statistics
 from ..core.learners import LinearRewardInaction, QLearning
 from ..core.reward import Reward
-from ..core.sessions import replay
+from ..core.replay import replay
 from ..errors import InputError, MissingFileError, nearest
 from ..figures import drawing
 from ..files import root, write_json, written

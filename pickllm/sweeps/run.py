@@ -14,7 +14,8 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 
-from ..core.sessions import bound, checked, checkpoint_marks, replay
+from ..core.prepared import checkpoint_marks, prepare, require_order
+from ..core.replay import replay
 from ..errors import InputError, nearest
 from ..files import digest
 from ..modules import code_hash
@@ -188,17 +189,14 @@ def settings(
     options = {"sessions": sessions, "queries": queries, "seed": seed} | options
     rewards, learners = named(rewards, "rewards"), named(learners, "learners")
     parts = {context: trace.select(context=context) for context in contexts}
-    for part in parts.values():  # every mistake shows before anything runs
-        checked(
-            part,
-            sessions,
-            queries,
-            seed,
-            options.get("order", "bootstrap"),
-            options.get("checkpoints", 100),
-        )
+    # every mistake shows before anything runs
+    first = next(iter(parts.values()))
     for reward, learner in itertools.product(rewards.values(), learners.values()):
-        bound(trace, reward, learner, options.get("lock", True))
+        checks = {k: v for k, v in options.items() if k != "engine"}
+        prepare(first, reward, learner, **checks)
+    order = options.get("order", "bootstrap")
+    for part in parts.values():
+        require_order(order, queries, part.n_queries)
     return [
         Setting(
             {

@@ -5,10 +5,16 @@ grouped by number alone, so that sums, rounding included, depend neither on work
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from ..core.sessions import bound, checked, outcome_table, replay, runs_compiled, tally
+from ..core.compiled import reduce_compiled, runs_compiled
+from ..core.prepared import Prepared, prepare
+from ..core.replay import play
+from ..core.reward import Reward
+from ..core.sessions import Sessions, tally
+from ..core.trace import Trace
 
 #: What is summed over a session's queries, and whether a session reports the sum or the
 #: mean.
@@ -127,80 +133,63 @@ def merged(first, second):
     )
 
 
-def totals(
-    trace,
-    reward,
-    learner,
+def totals(  # noqa: PLR0913 the parameters of `replay`, which design fixes
+    trace: Trace,
+    reward: Reward,
+    learner: object,
     *,
-    sessions,
-    queries,
-    seed=0,
-    order="bootstrap",
-    lock=True,
-    checkpoints=100,
-    first=0,
-    engine="auto",
-):
-    """Totals of sessions first, first + 1, ...; parameters as in `replay`.
+    engine: str = "auto",
+    **options: Any,
+) -> Totals:
+    """Return totals of sessions.
+
+    Parameters
+    ----------
+    trace, reward, learner, engine, **options
+        As in `replay`.
 
     Examples
     --------
     >>> import pickllm as pk
     >>> trace = pk.load_trace("bfcl-2024-08-11").select(context="simple")
-    >>> t = totals(trace, pk.Reward(), pk.LinearRewardInaction(0.3), sessions=40, queries=200)
+    >>> automaton = pk.LinearRewardInaction(0.3)
+    >>> t = totals(trace, pk.Reward(), automaton, sessions=40, queries=200)
     >>> t.sessions, int(t.asked.sum()), t.moments.shape
     (40, 8000, (100, 3, 4))
     """
-    marks = checked(trace, sessions, queries, seed, order, checkpoints, first)
-    reward, learner, rule = bound(trace, reward, learner, lock)
-    outcomes = outcome_table(trace, reward)
-    if runs_compiled(engine, learner, rule, order, sessions * queries):
-        from ..core.compiled import setting
-        from ..engine import kernels
-
-        unit = reward.unit(trace.accuracy, trace.cost_usd, trace.latency_ms)
-        sums, counts, moments, locked_at, locked_model = kernels.reduce(
-            unit,
-            outcomes,
-            setting(learner, rule, unit.shape[1]),
-            slice(first, first + sessions),
-            queries,
-            seed,
-            order,
-            marks,
-        )
+    prepared = prepare(trace, reward, learner, **options)
+    if runs_compiled(prepared, engine):
+        sums, counts, moments, locked_at, locked_model = reduce_compiled(prepared)
     else:
-        s = replay(
-            trace,
-            reward,
-            learner,
-            sessions=sessions,
-            queries=queries,
-            seed=seed,
-            order=order,
-            lock=lock,
-            checkpoints=marks,
-            first=first,
-            engine="numpy",
-        )
-        counts, sums, _ = tally(s.queries, s.choices, outcomes, s.locked_model)
-        p = s.probabilities
-        moments, locked_at, locked_model = (
-            np.stack(
-                [p.sum(axis=0), (p**2).sum(axis=0), s.selection().sum(axis=0)], axis=1
-            ),
-            s.locked_at,
-            s.locked_model,
-        )
+        sums, counts, moments, locked_at, locked_model = _reduce(prepared)
+    return _totals(prepared, sums, counts, moments, locked_at, locked_model)
+
+
+def _reduce(prepared: Prepared) -> tuple[Any, ...]:
+    """Return what `reduce_compiled` returns, by NumPy's loop."""
+    played = play(prepared)
+    outcomes = prepared.outcomes
+    counts, sums, _ = tally(
+        played.queries, played.choices, outcomes, played.locked_model
+    )
+    p = played.probabilities
+    selection = Sessions.of(prepared, played, "numpy").selection()
+    moments = [p.sum(axis=0), (p**2).sum(axis=0), selection.sum(axis=0)]
+    locks = played.locked_at, played.locked_model
+    return sums, counts, np.stack(moments, axis=1), *locks
+
+
+def _totals(prepared, sums, counts, moments, locked_at, locked_model) -> Totals:
+    queries = prepared.queries
     values = sums / np.where([how == "mean" for how in OUTCOMES.values()], queries, 1)
     mean = values.mean(axis=0)
     locked = locked_at >= 0
     return Totals(
-        sessions,
+        len(prepared.sessions),
         mean,
         ((values - mean) ** 2).sum(axis=0),
         counts.sum(axis=0),
-        np.bincount(locked_model[locked], minlength=len(trace.models)),
+        np.bincount(locked_model[locked], minlength=prepared.n_models),
         np.bincount(locked_at[locked], minlength=queries + 1),
         moments,
     )

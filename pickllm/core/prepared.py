@@ -1,0 +1,265 @@
+"""What a replay runs on, checked and made once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engine import streams
+from ..errors import InputError, nearest
+from .locking import LockRule
+from .protocols import (
+    Control,
+    Floats,
+    Integers,
+    Learner,
+    QueryOrder,
+    SeesQueries,
+    as_learner,
+    as_lock_rule,
+)
+from .reward import Reward
+from .trace import Trace
+
+ORDERS = ("bootstrap", "shuffle")
+#: What an answer adds to its session's sums: the last axis of `Prepared.outcomes`.
+OUTCOMES = ("cost_usd", "latency_ms", "accuracy", "reward", "regret", "clipped")
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A replay before it runs: every argument checked, every table made.
+
+    Attributes
+    ----------
+    trace : Trace
+    reward : Reward
+        With its bounds.
+    learner : Learner or Control
+        As the pool makes it.
+    rule : LockRule, optional
+        None where no session locks.
+    raw, unit : ndarray, (n_queries, n_models)
+        Raw reward of every LLM on every query, and the unit reward that teaches.
+    seen : ndarray, (n_queries, ...), optional
+        What a learner that looks at queries sees of each.
+    sessions : range
+        Numbers of the sessions.
+    queries : int
+        Queries in each.
+    seed : int
+    order : {"bootstrap", "shuffle"} or QueryOrder
+    checkpoints : ndarray of int, (n_checkpoints,)
+        Numbers of answered queries at which probabilities are recorded, in order.
+    """
+
+    trace: Trace
+    reward: Reward
+    learner: Learner | Control
+    rule: LockRule | None
+    raw: Floats
+    unit: Floats
+    seen: NDArray[Any] | None
+    sessions: range
+    queries: int
+    seed: int
+    order: str | QueryOrder
+    checkpoints: NDArray[np.int64]
+
+    @property
+    def n_models(self) -> int:
+        """Number of LLMs."""
+        return len(self.trace.models)
+
+    @property
+    def decisions(self) -> int:
+        """Routing decisions of all sessions."""
+        return len(self.sessions) * self.queries
+
+    @cached_property
+    def outcomes(self) -> Floats:
+        """What each answer adds to its session's sums, (n_queries, n_models, 6).
+
+        The last axis is `OUTCOMES`: regret is the raw reward lost against the LLM that
+        is best on average, on the same query; clipped is whether the raw reward lies
+        outside the bounds.
+        """
+        trace = self.trace
+        best = self.raw.mean(axis=0).argmax()
+        columns = {
+            "cost_usd": trace.cost_usd,
+            "latency_ms": trace.latency_ms,
+            "accuracy": trace.accuracy,
+            "reward": self.raw,
+            "regret": self.raw[:, [best]] - self.raw,
+            "clipped": self.reward.clipped(
+                trace.accuracy, trace.cost_usd, trace.latency_ms
+            ),
+        }
+        return np.stack([columns[name] for name in OUTCOMES], axis=-1)
+
+    def asked(self) -> Integers:
+        """Return positions in the trace of the queries, (n_sessions, n_queries)."""
+        keys = streams.keys(self.seed, np.array(self.sessions), streams.QUERY)
+        uniforms = streams.uniforms(keys, np.arange(self.queries))
+        if isinstance(self.order, QueryOrder):
+            return self.order.place(uniforms)
+        if self.order == "bootstrap":
+            return (uniforms * self.trace.n_queries).astype(np.int32)
+        return _shuffled(uniforms, self.trace.n_queries)
+
+    def draws(self) -> Floats:
+        """Return a uniform draw for each choice, (n_sessions, n_queries)."""
+        keys = streams.keys(self.seed, np.array(self.sessions), streams.CHOICE)
+        return streams.uniforms(keys, np.arange(self.queries))
+
+    def parts(self, number: int) -> "list[Prepared]":
+        """Return the same replay in parts of its sessions."""
+        edges = np.linspace(0, len(self.sessions), number + 1).astype(int).tolist()
+        return [
+            replace(self, sessions=self.sessions[first:last])
+            for first, last in pairwise(edges)
+        ]
+
+
+class Played(NamedTuple):
+    """What sessions chose; see `sessions.Sessions` for each array."""
+
+    choices: Integers
+    queries: Integers
+    probabilities: Floats
+    locked_at: Integers
+    locked_model: Integers
+
+    @classmethod
+    def empty(cls, prepared: Prepared) -> "Played":
+        """Return sessions with their queries drawn and nothing chosen yet."""
+        n_sessions = len(prepared.sessions)
+        n_checkpoints = len(prepared.checkpoints)
+        return cls(
+            choices=np.empty((n_sessions, prepared.queries), np.int16),
+            queries=prepared.asked(),
+            probabilities=np.empty((n_sessions, n_checkpoints, prepared.n_models)),
+            locked_at=np.full(n_sessions, -1),
+            locked_model=np.full(n_sessions, -1),
+        )
+
+
+def prepare(  # noqa: PLR0913 the parameters of `replay`, which design fixes
+    trace: Trace,
+    reward: Reward,
+    learner: object,
+    *,
+    sessions: int = 1000,
+    queries: int = 1000,
+    seed: int = 0,
+    order: str | QueryOrder = "bootstrap",
+    lock: bool | LockRule | None = True,
+    checkpoints: int | Sequence[int] = 100,
+    first: int = 0,
+) -> Prepared:
+    """Return a replay, ready to run; parameters and errors as in `replay`.
+
+    Raises
+    ------
+    InputError
+    """
+    marks = checkpoint_marks(checkpoints, require_whole("queries", queries))
+    require_whole("sessions", sessions)
+    require_whole("first", first, least=0)
+    streams.keys(seed, first, streams.QUERY)
+    require_order(order, queries, trace.n_queries)
+    reward = reward.within(trace.limits)
+    bound = as_learner(learner, trace, reward)
+    outcomes = trace.accuracy, trace.cost_usd, trace.latency_ms
+    return Prepared(
+        trace=trace,
+        reward=reward,
+        learner=bound,
+        rule=as_lock_rule(lock, bound),
+        raw=reward.raw(*outcomes),
+        unit=reward.unit(*outcomes),
+        seen=bound.describe(trace) if isinstance(bound, SeesQueries) else None,
+        sessions=range(first, first + sessions),
+        queries=queries,
+        seed=seed,
+        order=order,
+        checkpoints=marks,
+    )
+
+
+def checkpoint_marks(
+    checkpoints: int | Sequence[int] | Integers, queries: int
+) -> NDArray[np.int64]:
+    """Return numbers of answered queries to record probabilities at.
+
+    Parameters
+    ----------
+    checkpoints : int or sequence of int
+        How many, evenly from 0 to `queries`, or which.
+    queries : int
+
+    Raises
+    ------
+    InputError
+    """
+    if np.ndim(checkpoints) == 0:
+        count = min(require_whole("checkpoints", checkpoints), queries + 1)
+        return np.unique(np.linspace(0, queries, count).round().astype(np.int64))
+    marks = np.unique(np.asarray(checkpoints, dtype=np.int64))
+    if not len(marks) or marks[0] < 0 or marks[-1] > queries:
+        raise InputError(
+            f"replay: checkpoints must lie in [0, {queries}], got"
+            f" {np.asarray(checkpoints)[:5].tolist()}; count answered queries"
+        )
+    return marks
+
+
+def require_whole(name: str, value: Any, least: int = 1) -> int:
+    """Return a whole number that is at least `least`.
+
+    Raises
+    ------
+    InputError
+    """
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < least:
+        raise InputError(
+            f"replay: {name} must be a whole number >= {least}, got {value!r};"
+            " choose one"
+        )
+    return int(value)
+
+
+def require_order(order: object, queries: int, available: int) -> None:
+    """Refuse an order of queries that there is none of, or too few queries for it.
+
+    Raises
+    ------
+    InputError
+    """
+    if isinstance(order, QueryOrder):
+        return
+    if order not in ORDERS:
+        raise InputError(f"replay: unknown order {order!r}; {nearest(order, ORDERS)}")
+    if order == "shuffle" and queries > available:
+        raise InputError(
+            "replay: order 'shuffle' uses each query once, so queries must be <="
+            f" {available}, got {queries}; shorten the session or use"
+            " order='bootstrap'"
+        )
+
+
+def _shuffled(uniforms: Floats, available: int) -> NDArray[np.int32]:
+    """Return queries, each at most once a session: Fisher and Yates, swap by swap."""
+    n_sessions, queries = uniforms.shape
+    deck = np.tile(np.arange(available, dtype=np.int32), (n_sessions, 1))
+    rows = np.arange(n_sessions)
+    for t in range(queries):
+        other = t + (uniforms[:, t] * (available - t)).astype(np.int64)
+        deck[rows, t], deck[rows, other] = deck[rows, other], deck[rows, t]
+    return deck[:, :queries].copy()

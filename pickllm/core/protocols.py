@@ -1,0 +1,133 @@
+"""What a learner, a control, a lock rule and an order of queries have to offer.
+
+Whoever writes one writes these functions, in a notebook cell for instance, and has
+every figure, statistic and the live router.
+"""
+
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from .locking import LockRule, MaxProbability
+from .state import State
+
+if TYPE_CHECKING:
+    from .reward import Reward
+    from .trace import Trace
+
+Floats: TypeAlias = NDArray[np.float64]
+Integers: TypeAlias = NDArray[np.integer[Any]]
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """Three pure functions over a leading session axis; a learner never draws.
+
+    It learns from the unit reward. A state is an array, or a tuple of them, whose first
+    axis is the session. An attribute `lock_rule` says when a session has converged;
+    without it a session locks at max p >= 0.99.
+    """
+
+    def start(self, n_sessions: int, n_models: int) -> State:
+        """Return the state before the first query."""
+        ...
+
+    def probabilities(self, state: State) -> Floats:
+        """Return the chance of each LLM at the next query, (n_sessions, n_models)."""
+        ...
+
+    def update(self, state: State, arm: Integers, reward: Floats) -> State:
+        """Return the state after an answer; `arm` and `reward` are (n_sessions,)."""
+        ...
+
+
+@runtime_checkable
+class SeesQueries(Protocol):
+    """A learner that looks at each query before it chooses (see `beyond.contextual`)."""
+
+    def describe(self, trace: "Trace") -> NDArray[Any]:
+        """Return what it sees of each query, (n_queries, ...)."""
+        ...
+
+    def observe(self, state: State, seen: NDArray[Any]) -> State:
+        """Return the state after seeing the next query, `seen` (n_sessions, ...)."""
+        ...
+
+
+@runtime_checkable
+class Control(Protocol):
+    """A strategy whose choice depends on the query alone, and that learns nothing."""
+
+    def choose(self, raw: Floats) -> Integers:
+        """Return the LLM of each query from raw rewards (n_queries, n_models)."""
+        ...
+
+
+@runtime_checkable
+class Bindable(Protocol):
+    """A strategy that has to know the pool before a session starts."""
+
+    def bind(self, trace: "Trace", reward: "Reward") -> Any:
+        """Return the learner or control that it is with this pool."""
+        ...
+
+
+@runtime_checkable
+class QueryOrder(Protocol):
+    """An order of queries of one's own (see `beyond.scenarios.Schedule`)."""
+
+    def place(self, uniforms: Floats) -> Integers:
+        """Return positions in the trace for draws (n_sessions, n_queries)."""
+        ...
+
+
+def as_learner(thing: object, trace: "Trace", reward: "Reward") -> Learner | Control:
+    """Return a learner or control as the pool makes it.
+
+    Parameters
+    ----------
+    thing : Learner, Control or Bindable
+    trace : Trace
+    reward : Reward
+        With its bounds.
+
+    Raises
+    ------
+    InputError
+        It is none of them.
+    """
+    bound = thing.bind(trace, reward) if isinstance(thing, Bindable) else thing
+    if isinstance(bound, Learner | Control) and not isinstance(bound, type):
+        return bound
+    made = f"{thing.__name__} itself" if isinstance(thing, type) else repr(thing)
+    raise InputError(
+        f"replay: not a learner: {made}; it needs start, probabilities and update,"
+        " such as QLearning(0.1): pickllm.testing.check_learner says what is missing"
+    )
+
+
+def lock_rule_of(learner: object) -> LockRule | None:
+    """Return the rule by which a learner's sessions lock; None where they never do."""
+    return getattr(learner, "lock_rule", MaxProbability())
+
+
+def as_lock_rule(lock: "bool | LockRule | None", learner: object) -> LockRule | None:
+    """Return the lock rule that ``lock=`` asks for; None where no session locks.
+
+    Raises
+    ------
+    InputError
+        It is neither a rule nor True, False or None.
+    """
+    if lock is True:
+        return lock_rule_of(learner)
+    if lock is False or lock is None:
+        return None
+    if isinstance(lock, LockRule):
+        return lock
+    raise InputError(
+        f"replay: lock must be True, False or a lock rule, got {lock!r};"
+        " MaxProbability(0.99) for instance"
+    )
