@@ -1,6 +1,11 @@
-"""Every named experiment as data: the one list that the Makefile, the notebooks and the tests read."""
+"""Every named experiment as data: the rates, weights, learners and readings.
 
+The notebooks, the study and the tests read them from here.
+"""
+
+from collections.abc import Iterable
 from dataclasses import replace
+from typing import NamedTuple
 
 from .beyond.automata import (
     DiscretisedPursuit,
@@ -21,6 +26,15 @@ from .beyond.bandits import (
 )
 from .beyond.contextual import LinUCB, PerContext
 from .beyond.identification import LUCB, SuccessiveElimination, TrackAndStop
+from .beyond.scenarios import (
+    Schedule,
+    absent,
+    dearer,
+    failing,
+    schedule,
+    slower,
+    unanswered,
+)
 from .core.learners import (
     Always,
     BestSingle,
@@ -31,8 +45,10 @@ from .core.learners import (
     QLearning,
     UniformRandom,
 )
-from .core.locking import GreedyUnchanged, MaxProbability
+from .core.locking import GreedyUnchanged, LockRule, MaxProbability
+from .core.protocols import Learner
 from .core.reward import Reward
+from .core.trace import Trace
 from .errors import InputError, nearest
 
 #: Learning rates of both learners, and the one at which sessions are compared
@@ -95,121 +111,149 @@ SCENARIO_LEARNERS = {
 }
 
 
-def fixed(models):
-    """One fixed choice for each LLM, by names that no router or control has, whatever the LLMs are called.
+class Reading(NamedTuple):
+    """One reading of the paper's open points."""
+
+    trace: Trace
+    reward: Reward
+    learners: dict[str, Learner]
+    #: By learner; True is the learner's own rule.
+    lock: dict[str, bool | LockRule]
+
+
+class World(NamedTuple):
+    """What may happen to a session halfway."""
+
+    trace: Trace
+    order: Schedule
+    #: Queries by which feedback is late.
+    delay: int
+
+
+def fixed(models: Iterable[str]) -> dict[str, Always]:
+    """Return one fixed choice for each LLM.
+
+    Their names are those of no router or control, whatever the LLMs are called.
 
     Examples
     --------
     >>> list(fixed(["random"]))
     ['always random']
     """
-    return {f"always {m}": Always(m) for m in models}
+    return {f"always {model}": Always(model) for model in models}
 
 
-def learner(name, learning_rate=RATE, epsilon=EPSILON):
-    """One of the paper's two learners by name.
+def learner(
+    name: str, learning_rate: float = RATE, epsilon: float = EPSILON
+) -> LinearRewardInaction | QLearning:
+    """Return one of the paper's two learners by name.
+
+    Raises
+    ------
+    InputError
+        An unknown name.
 
     Examples
     --------
     >>> learner("automaton", 0.2)
     LinearRewardInaction(learning_rate=0.2)
     """
-    if name not in ROUTERS:
-        raise InputError(f"unknown learner {name!r}; {nearest(name, ROUTERS)}")
-    return (
-        LinearRewardInaction(learning_rate)
-        if name == "automaton"
-        else QLearning(learning_rate, epsilon)
-    )
+    if name == "automaton":
+        return LinearRewardInaction(learning_rate)
+    if name == "qlearning":
+        return QLearning(learning_rate, epsilon)
+    raise InputError(f"unknown learner {name!r}; {nearest(name, ROUTERS)}")
 
 
-def routers(learning_rate=RATE):
-    """Both learners of the paper, by name."""
+def routers(learning_rate: float = RATE) -> dict[str, Learner]:
+    """Return both learners of the paper, by name."""
     return {name: learner(name, learning_rate) for name in ROUTERS}
 
 
-def reward(weights=MAIN_WEIGHTS, form="ratio"):
-    """Return the reward of a named weight setting."""
+def reward(weights: str = MAIN_WEIGHTS, form: str = "ratio") -> Reward:
+    """Return the reward of a named weight setting.
+
+    Raises
+    ------
+    InputError
+        An unknown name.
+    """
     if weights not in WEIGHTS:
         raise InputError(f"unknown weights {weights!r}; {nearest(weights, WEIGHTS)}")
     return Reward(form=form, w_cost=WEIGHTS[weights])
 
 
-def readings(trace):
-    """Return the variants that the readings notebook compares: name -> (trace, reward, {name: learner}, lock rules).
+def readings(trace: Trace) -> dict[str, Reading]:
+    """Return the readings that the notebook `readings` compares, by name.
 
     The first is the study's own; each other one changes one open point.
     """
-    base = reward()
-    low, high = base.within(trace.limits).declared_bounds()
-    rule = {"automaton": True, "qlearning": True}
-    same = routers()
-    variants = {
-        "ratio, declared bounds (the study)": (base, same, rule),
-        "product": (reward(form="product"), same, rule),
-        "linear": (reward(form="linear"), same, rule),
-        "ratio, bounds (0, upper)": (replace(base, bounds=(0.0, high)), same, rule),
-        "ratio, bounds twice as wide": (
-            replace(base, bounds=(low - (high - low) / 2, high + (high - low) / 2)),
-            same,
-            rule,
-        ),
-        "lock: p 0.95, greedy 50": (
-            base,
-            same,
-            {"automaton": MaxProbability(0.95), "qlearning": GreedyUnchanged(50)},
-        ),
-        "lock: p 0.999, greedy 200": (
-            base,
-            same,
-            {"automaton": MaxProbability(0.999), "qlearning": GreedyUnchanged(200)},
-        ),
-        "Q starts at 1 (optimistic)": (
-            base,
-            {"qlearning": QLearning(RATE, EPSILON, initial_value=1.0)},
-            rule,
-        ),
-        "epsilon 0.3": (base, {"qlearning": QLearning(RATE, 0.3)}, rule),
-    }
-    reversed_pool = {
-        "pool in reverse order": (
-            trace.select(models=trace.models[::-1]),
-            base,
-            same,
-            rule,
-        )
-    }
+    study = Reading(trace, reward(), routers(), {"automaton": True, "qlearning": True})
+    low, high = study.reward.within(trace.limits).declared_bounds()
+    half = (high - low) / 2
+    wider = low - half, high + half
+    quick = {"automaton": MaxProbability(0.95), "qlearning": GreedyUnchanged(50)}
+    slow = {"automaton": MaxProbability(0.999), "qlearning": GreedyUnchanged(200)}
+    optimistic = QLearning(RATE, EPSILON, initial_value=1.0)
+    backwards = trace.select(models=trace.models[::-1])
     return {
-        name: (trace, *variant) for name, variant in variants.items()
-    } | reversed_pool
+        "ratio, declared bounds (the study)": study,
+        "product": study._replace(reward=reward(form="product")),
+        "linear": study._replace(reward=reward(form="linear")),
+        "ratio, bounds (0, upper)": study._replace(
+            reward=replace(study.reward, bounds=(0.0, high))
+        ),
+        "ratio, bounds twice as wide": study._replace(
+            reward=replace(study.reward, bounds=wider)
+        ),
+        "lock: p 0.95, greedy 50": study._replace(lock=quick),
+        "lock: p 0.999, greedy 200": study._replace(lock=slow),
+        "Q starts at 1 (optimistic)": study._replace(
+            learners={"qlearning": optimistic}
+        ),
+        "epsilon 0.3": study._replace(learners={"qlearning": QLearning(RATE, 0.3)}),
+        "pool in reverse order": study._replace(trace=backwards),
+    }
 
 
-def scenarios(trace, reward, context, queries):
-    """Return what may happen to sessions of a context halfway: name -> (joined trace, order, delay of feedback)."""
-    from .beyond.scenarios import absent, dearer, failing, schedule, slower, unanswered
+def scenarios(
+    trace: Trace, reward: Reward, context: str, queries: int
+) -> dict[str, World]:
+    """Return what may happen to sessions of a context halfway, by name.
 
+    Parameters
+    ----------
+    trace : Trace
+        Of all contexts.
+    reward : Reward
+        Says which LLM is the best of a context.
+    context : str
+        What sessions start in.
+    queries : int
+        Length of a session.
+    """
     half = queries // 2
     best = {
-        c: BestSingle().bind(trace.select(context=c), reward).model
-        for c in trace.contexts
+        name: BestSingle().bind(trace.select(context=name), reward).model
+        for name in trace.contexts
     }
-    top, before = best[context], trace.select(context=context)
-    other = next((c for c in trace.contexts if best[c] != top), context)
-    after = {
-        "nothing changes": before,
-        f"context: {other}": trace.select(context=other),
-        "best LLM 20 times dearer": dearer(before, top, 20.0),
-        "best LLM 5 times slower": slower(before, top, 5.0),
-        "best LLM fails": failing(before, top),
+    top = best[context]
+    before = trace.select(context=context)
+    others = [name for name in trace.contexts if best[name] != top]
+    other = others[0] if others else context
+    partly = unanswered(before, 0.5)
+    phases = {
+        "nothing changes": (before, before),
+        f"context: {other}": (before, trace.select(context=other)),
+        "best LLM 20 times dearer": (before, dearer(before, top, 20.0)),
+        "best LLM 5 times slower": (before, slower(before, top, 5.0)),
+        "best LLM fails": (before, failing(before, top)),
+        "best LLM appears": (absent(before, top), before),
+        "feedback 50 queries late": (before, before),
+        "half of feedback missing": (partly, partly),
     }
-    worlds = {
-        name: (*schedule({0: before, half: changed}), 0)
-        for name, changed in after.items()
+    late = {"feedback 50 queries late": 50}
+    return {
+        name: World(*schedule({0: first, half: second}), late.get(name, 0))
+        for name, (first, second) in phases.items()
     }
-    worlds["best LLM appears"] = (*schedule({0: absent(before, top), half: before}), 0)
-    worlds["feedback 50 queries late"] = (*schedule({0: before, half: before}), 50)
-    worlds["half of feedback missing"] = (
-        *schedule({0: unanswered(before, 0.5), half: unanswered(before, 0.5)}),
-        0,
-    )
-    return worlds

@@ -1,39 +1,47 @@
-"""Files: where the kit's own stand, and how any file is written so that none is ever left half-done."""
+"""Files: where the kit's own stand, and how one is written whole or not at all."""
 
 import hashlib
 import json
 import os
-import pathlib
 import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 from .errors import InputError
 
-PACKAGE = pathlib.Path(__file__).resolve().parent
+if TYPE_CHECKING:
+    import pandas as pd
+
+PACKAGE = Path(__file__).resolve().parent
+CHECKOUT = PACKAGE.parent
 
 
-def home(folder):
-    """Return the kit's top-level ``folder`` (``data``, ``notebooks``): in a checkout, else in the wheel."""
-    checkout = PACKAGE.parent / folder
-    return (
-        checkout
-        if checkout.is_dir() and (PACKAGE.parent / "pyproject.toml").exists()
-        else PACKAGE / folder
-    )
+def _in_checkout() -> bool:
+    return (CHECKOUT / "pyproject.toml").exists()
 
 
-def root():
-    """Return the checkout that the kit stands in, else the current folder; relative paths start there."""
-    return (
-        PACKAGE.parent
-        if (PACKAGE.parent / "pyproject.toml").exists()
-        else pathlib.Path.cwd()
-    )
+def home(folder: str) -> Path:
+    """Return the kit's folder ``data`` or ``notebooks``, in checkout or wheel."""
+    here = CHECKOUT / folder
+    return here if _in_checkout() and here.is_dir() else PACKAGE / folder
+
+
+def root() -> Path:
+    """Return where relative paths start: the checkout, else the current folder."""
+    return CHECKOUT if _in_checkout() else Path.cwd()
 
 
 @contextmanager
-def written(path, mode="w"):
-    """Open ``path`` for writing; it gets its final name only when the block ends without an error.
+def written(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
+    """Open a file for writing; it gets its name when the block ends without an error.
+
+    Parameters
+    ----------
+    path : path
+        Its folder is made if there is none.
+    mode : {"w", "wb"}
 
     Raises
     ------
@@ -42,14 +50,14 @@ def written(path, mode="w"):
 
     Examples
     --------
-    >>> import tempfile, pathlib
+    >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with written(pathlib.Path(folder) / "a.txt") as file:
+    ...     with written(Path(folder) / "a.txt") as file:
     ...         _ = file.write("done")
-    ...     (pathlib.Path(folder) / "a.txt").read_text()
+    ...     (Path(folder) / "a.txt").read_text()
     'done'
     """
-    path = pathlib.Path(path)
+    path = Path(path)
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,37 +76,39 @@ def written(path, mode="w"):
             " a folder that you may write"
         ) from error
     finally:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
 
 
-def write_json(path, value):
-    """Write ``value`` as indented JSON with a final newline."""
+def write_json(path: str | Path, value: object) -> None:
+    """Write plain data as indented JSON with a final newline."""
     with written(path) as file:
         json.dump(value, file, indent=1, ensure_ascii=False)
         file.write("\n")
 
 
-def write_csv(path, frame, digits=6):
-    """Write a table as CSV with ``digits`` significant digits, the form that `verify` compares."""
+def write_csv(path: str | Path, frame: "pd.DataFrame", digits: int = 6) -> None:
+    """Write a table as CSV with some significant digits, the form `verify` compares."""
+    number = f"%.{digits}g"
     with written(path) as file:
-        frame.to_csv(
-            file, index=False, float_format=f"%.{digits}g", lineterminator="\n"
-        )
+        frame.to_csv(file, index=False, float_format=number, lineterminator="\n")
 
 
-def digest(*parts):
-    """SHA-256 over bytes, strings, files' contents (paths) and plain data (as sorted JSON)."""
+def digest(*parts: object) -> str:
+    """Return SHA-256 over bytes, texts, files (paths), plain data (as sorted JSON)."""
     total = hashlib.sha256()
     for part in parts:
-        if isinstance(part, pathlib.Path):
-            part = part.read_bytes()
-        elif not isinstance(part, bytes):
-            part = (
-                part
-                if isinstance(part, str)
-                else json.dumps(part, sort_keys=True, default=str)
-            ).encode()
-        total.update(len(part).to_bytes(8, "little"))
-        total.update(part)
+        content = _as_bytes(part)
+        total.update(len(content).to_bytes(8, "little"))
+        total.update(content)
     return total.hexdigest()
+
+
+def _as_bytes(part: object) -> bytes:
+    if isinstance(part, bytes):
+        return part
+    if isinstance(part, Path):
+        return part.read_bytes()
+    if isinstance(part, str):
+        return part.encode()
+    return json.dumps(part, sort_keys=True, default=str).encode()

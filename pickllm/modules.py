@@ -6,17 +6,17 @@ hand.
 
 import ast
 import functools
-import pathlib
+from pathlib import Path
 
 from .files import PACKAGE, digest
 
 
-def code_hash(*sources):
+def code_hash(*sources: str | Path) -> str:
     """Hash of every module of the package that some code reaches by its imports.
 
     Parameters
     ----------
-    *sources : str or pathlib.Path
+    *sources : str or Path
         Code as text, or modules of the package by their files.
 
     Returns
@@ -28,20 +28,21 @@ def code_hash(*sources):
     return digest([path.relative_to(PACKAGE).as_posix() for path in paths], *paths)
 
 
-def reached(*sources):
-    """Return the modules that some code imports, and those that these import, wherever the import stands.
+def reached(*sources: str | Path) -> list[Path]:
+    """Return the modules that some code imports, and those that these import.
 
-    The package's own ``__init__`` is left out: it only says where public names live, and they are
-    followed to where that is.
+    An import counts wherever it stands. The package's own ``__init__`` is left out: it
+    only says where public names live, and they are followed to where that is.
 
     Parameters
     ----------
-    *sources : str or pathlib.Path
-        Code as text, or modules of the package by their files; the latter are among the result.
+    *sources : str or Path
+        Code as text, or modules of the package by their files; the latter are among
+        the result.
 
     Returns
     -------
-    list of pathlib.Path
+    list of Path
         Sorted.
 
     Examples
@@ -49,30 +50,31 @@ def reached(*sources):
     >>> [path.name for path in reached("from pickllm import InputError")]
     ['errors.py']
     """
-    waiting = [source for source in sources if isinstance(source, pathlib.Path)]
-    found = set(waiting)
-    for text in sources:
-        if not isinstance(text, pathlib.Path):
-            waiting += _imported(text, "pickllm")
+    waiting: list[Path] = []
+    for source in sources:
+        if isinstance(source, Path):
+            waiting.append(source)
+        else:
+            waiting += _imported(source, "pickllm")
+    found: set[Path] = set()
     while waiting:
         path = waiting.pop()
-        if path not in found or path in sources:
+        if path not in found:
             found.add(path)
             package = ".".join(("pickllm", *path.relative_to(PACKAGE).parent.parts))
-            waiting += [
-                other
-                for other in _imported(path.read_text("utf-8"), package)
-                if other not in found
-            ]
+            waiting += _imported(path.read_text("utf-8"), package)
     return sorted(found - {PACKAGE / "__init__.py"})
 
 
 @functools.cache
-def _imported(text, package):
-    """Files of the package's modules that a text imports; ``package`` is where its relative imports start."""
+def _imported(text: str, package: str) -> list[Path]:
+    """Return the files of the package's modules that a text imports.
+
+    `package` is where its relative imports start.
+    """
     tree = ast.parse(text)
-    names = set()
-    aliases = {}
+    names: set[str] = set()
+    aliases: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -80,28 +82,26 @@ def _imported(text, package):
                 aliases[alias.asname or alias.name] = alias.name
         elif isinstance(node, ast.ImportFrom):
             base = _absolute(node, package)
-            names |= {base} | {f"{base}.{alias.name}" for alias in node.names}
+            names.add(base)
+            names |= {f"{base}.{alias.name}" for alias in node.names}
     for node in ast.walk(tree):  # `import pickllm as pk`, then `pk.replay`
-        if (
-            isinstance(node, ast.Attribute)
-            and isinstance(node.value, ast.Name)
-            and node.value.id in aliases
-        ):
-            names.add(f"{aliases[node.value.id]}.{node.attr}")
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            module = aliases.get(node.value.id)
+            names.add(f"{module}.{node.attr}")
     return sorted({path for name in names for path in _files(name)})
 
 
-def _absolute(node, package):
+def _absolute(node: ast.ImportFrom, package: str) -> str:
     """Return the module that ``from ... import`` names, without dots in front."""
     if not node.level:
-        return node.module
+        return node.module or ""
     parts = package.split(".")
     parts = parts[: len(parts) - node.level + 1]
     return ".".join(parts + ([node.module] if node.module else []))
 
 
-def _files(name):
-    """Return the files that stand behind a dotted name: its module's, and the ``__init__`` of each package on the way."""
+def _files(name: str) -> list[Path]:
+    """Return the files behind a dotted name: module, and ``__init__`` on the way."""
     from . import HOMES
 
     first, *parts = name.split(".")
@@ -109,7 +109,7 @@ def _files(name):
         return []
     if len(parts) == 1 and parts[0] in HOMES:
         parts = HOMES[parts[0]].split(".")
-    found = []
+    found: list[Path] = []
     for depth in range(1, len(parts) + 1):
         module = PACKAGE.joinpath(*parts[:depth])
         if (module / "__init__.py").exists():

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 #: Endings of the tables that can be read.
 TABLES = (".csv", ".parquet")
-#: Characters that a CSV's field may have; Python's own limit is less than a long prompt.
+#: Characters that a CSV's field may have; Python's own limit is less than a long
+#: prompt.
 LONGEST_FIELD = 2**31 - 1
 
 
@@ -64,7 +65,8 @@ def read_json(path: str | Path, what: str, remedy: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not a {what}, as JSON ({error}); {remedy}") from error
+        message = f"{path}: not a {what}, as JSON ({error}); {remedy}"
+        raise InputError(message) from error
 
 
 def read_yaml(path: str | Path, what: str, remedy: str) -> Any:
@@ -132,8 +134,8 @@ def read_table(
     -------
     pandas.DataFrame
         The columns named as in the header, a name that stands twice included. Of a CSV,
-        blank lines at the end are left out, and others kept, so that row ``i`` stands in
-        line ``i + 2`` where no cell holds a line break.
+        blank lines at the end are left out, and others kept, so that row ``i`` stands
+        in line ``i + 2`` where no cell holds a line break.
 
     Raises
     ------

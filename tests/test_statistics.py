@@ -9,6 +9,7 @@ from reference import trace_of
 from scipy import stats
 
 import pickllm as pk
+from pickllm.analysis import pairs
 from pickllm.core import statistics
 from pickllm.errors import InputError
 
@@ -149,7 +150,7 @@ def lognormal_pair(rng, n, strata=1):
 
 def test_a_relative_change_has_about_the_interval_of_a_paired_bootstrap():
     x, y, _ = lognormal_pair(np.random.default_rng(1), 300)
-    estimate, low, high, _ = statistics.relative_change(x[:, 0], y[:, 0])
+    estimate, low, high, _ = pairs.relative_change(x[:, 0], y[:, 0])
     theirs = stats.bootstrap(
         (x[:, 0], y[:, 0]),
         lambda a, b, axis: a.mean(axis) / b.mean(axis) - 1,
@@ -173,7 +174,7 @@ def test_a_relative_change_has_about_the_interval_of_a_paired_bootstrap():
 
 def test_a_relative_change_over_strata_resamples_whole_sessions():
     x, y, _ = lognormal_pair(np.random.default_rng(4), 250, strata=3)
-    estimate, low, high, _ = statistics.relative_change(x, y)
+    estimate, low, high, _ = pairs.relative_change(x, y)
     rng, n = np.random.default_rng(5), len(x)
     drawn = [
         (x[i].mean(0) / y[i].mean(0)).mean() - 1
@@ -192,7 +193,7 @@ def test_intervals_of_a_relative_change_hold_the_truth_in_about_95_of_100_studie
     rng, held, studies = np.random.default_rng(6), 0, 500
     for _ in range(studies):
         x, y, truth = lognormal_pair(rng, 40, strata)
-        _, low, high, _ = statistics.relative_change(x, y)
+        _, low, high, _ = pairs.relative_change(x, y)
         held += low <= truth <= high
     assert 0.92 <= held / studies <= 0.975
 
@@ -200,7 +201,7 @@ def test_intervals_of_a_relative_change_hold_the_truth_in_about_95_of_100_studie
 def test_a_relative_change_of_one_stratum_is_tested_like_the_paired_difference():
     x, y, _ = lognormal_pair(np.random.default_rng(7), 25)
     x = x / 0.6
-    assert statistics.relative_change(x[:, 0], y[:, 0])[3] == pytest.approx(
+    assert pairs.relative_change(x[:, 0], y[:, 0])[3] == pytest.approx(
         stats.ttest_rel(x[:, 0], y[:, 0]).pvalue
     )
 
@@ -211,7 +212,7 @@ def test_a_difference_is_the_paired_t_test():
     y = 0.7 * x + rng.normal(0, 0.5, 30)
     theirs = stats.ttest_rel(x, y)
     interval = theirs.confidence_interval(0.95)
-    assert statistics.difference(x, y) == pytest.approx(
+    assert pairs.difference(x, y) == pytest.approx(
         ((x - y).mean(), interval.low, interval.high, theirs.pvalue)
     )
 
@@ -220,15 +221,15 @@ def test_a_difference_over_strata_is_the_test_of_each_sessions_mean():
     rng = np.random.default_rng(9)
     x, y = rng.normal(size=(20, 4)), rng.normal(0.2, 1, (20, 4))
     theirs = stats.ttest_rel(x.mean(1), y.mean(1))
-    assert statistics.difference(x, y)[3] == pytest.approx(theirs.pvalue)
+    assert pairs.difference(x, y)[3] == pytest.approx(theirs.pvalue)
 
 
-@pytest.mark.parametrize("how", [statistics.difference, statistics.relative_change])
+@pytest.mark.parametrize("how", [pairs.difference, pairs.relative_change])
 def test_no_difference_at_all_has_p_1_and_a_constant_one_p_0(how):
     x = np.array([1.0, 2.0, 4.0])
     assert how(x, x)[0] == 0
     assert how(x, x)[3] == 1
-    assert statistics.difference(x + 0.5, x)[3] == 0
+    assert pairs.difference(x + 0.5, x)[3] == 0
     assert how(np.full(3, 2.0), np.full(3, 1.0))[1:] == pytest.approx((1.0, 1.0, 0.0))
 
 
@@ -394,7 +395,7 @@ def paired(rng, n=30, contexts=("c", "d")):
 
 def test_wide_puts_sessions_in_rows_and_contexts_in_columns():
     table = paired(np.random.default_rng(12), n=5)
-    found = statistics.wide(table, "cost_usd", "router")
+    found = pairs.wide(table, "cost_usd", "router")
     expected = table[table.learner == "router"].pivot(
         index="session", columns="context", values="cost_usd"
     )
@@ -424,7 +425,7 @@ def test_wide_puts_sessions_in_rows_and_contexts_in_columns():
 def test_wide_refuses_tables_whose_sessions_do_not_pair(damage):
     table = damage(paired(np.random.default_rng(13), n=6))
     with pytest.raises(InputError, match="not the same ones in each context"):
-        statistics.wide(table, "cost_usd", "router")
+        pairs.wide(table, "cost_usd", "router")
 
 
 @pytest.mark.parametrize(
@@ -439,7 +440,7 @@ def test_pairing_does_not_depend_on_the_order_of_the_rows(how):
     table = paired(np.random.default_rng(13), n=6)
     moved = how(table)
     for t in (table, moved):
-        difference = statistics.wide(t, "reward", "router") - statistics.wide(
+        difference = pairs.wide(t, "reward", "router") - pairs.wide(
             t, "reward", "random"
         )
         frame = (
@@ -451,8 +452,8 @@ def test_pairing_does_not_depend_on_the_order_of_the_rows(how):
         )
         np.testing.assert_array_equal(
             frame,
-            statistics.wide(table, "reward", "router")
-            - statistics.wide(table, "reward", "random"),
+            pairs.wide(table, "reward", "router")
+            - pairs.wide(table, "reward", "random"),
         )
 
 
@@ -460,7 +461,7 @@ def test_wide_names_the_learners_there_are():
     with pytest.raises(
         InputError, match="no sessions of 'nobody'.*router, random, cheapest"
     ):
-        statistics.wide(paired(np.random.default_rng(14)), "cost_usd", "nobody")
+        pairs.wide(paired(np.random.default_rng(14)), "cost_usd", "nobody")
 
 
 @pytest.mark.parametrize(
@@ -476,13 +477,13 @@ def test_a_comparison_is_refused_or_right_when_router_and_control_stand_differen
     control,
 ):
     whole = paired(np.random.default_rng(15))
-    expected = statistics.comparisons(whole, ["router"], ["random"])
+    expected = pairs.comparisons(whole, ["router"], ["random"])
     table = pd.concat(
         [whole[whole.learner == "router"], control(whole[whole.learner == "random"])],
         ignore_index=True,
     )
     try:
-        found = statistics.comparisons(table, ["router"], ["random"])
+        found = pairs.comparisons(table, ["router"], ["random"])
     except InputError:
         return
     assert set(table[table.learner == "random"].session) == set(
@@ -506,7 +507,7 @@ def holm(p):
 
 def test_comparisons_hold_every_pair_and_correct_over_the_rows_of_a_measure():
     table = paired(np.random.default_rng(16))
-    found = statistics.comparisons(table, ["router"], ["random", "cheapest"])
+    found = pairs.comparisons(table, ["router"], ["random", "cheapest"])
     assert len(found) == 2 * 2 * 4
     for measure, part in found.groupby("measure"):
         assert part.p_holm.tolist() == pytest.approx(holm(part.p.tolist()))
@@ -530,7 +531,7 @@ def test_comparisons_hold_every_pair_and_correct_over_the_rows_of_a_measure():
 
 
 def grouped(values, **options):
-    found = statistics.groups(
+    found = pairs.groups(
         sessions_table(
             {name: {"reward": np.asarray(v, float)} for name, v in values.items()}
         ),
@@ -573,7 +574,7 @@ def test_groups_are_those_of_each_context_with_means_and_intervals():
         },
         ("c", "d"),
     )
-    found = statistics.groups(table).set_index(["context", "learner"])
+    found = pairs.groups(table).set_index(["context", "learner"])
     assert found.group.to_dict() == {
         ("c", "a"): 1,
         ("c", "b"): 2,
@@ -631,7 +632,7 @@ def test_a_disguise_is_one_llm_asked_almost_always_and_not_beaten(share, gain, w
         "A": {"reward": x, "share:A": np.ones(20), "share:B": np.zeros(20)},
         "B": {"reward": x - 9, "share:A": np.zeros(20), "share:B": np.ones(20)},
     }
-    (row,) = statistics.disguises(
+    (row,) = pairs.disguises(
         sessions_table(learners), ["router"], ["A", "B"], share_of_queries=0.875
     ).to_dict("records")
     assert (row["model"], row["share"], row["warning"]) == (
@@ -656,6 +657,6 @@ def test_a_disguise_is_looked_for_in_each_context_on_its_own():
         },
         ("c", "d", "e"),
     )
-    found = statistics.disguises(table, ["router"], ["A", "B"])
+    found = pairs.disguises(table, ["router"], ["A", "B"])
     assert found.warning.tolist() == [True, True, False]
     assert found.model.tolist()[:2] == ["A", "B"]

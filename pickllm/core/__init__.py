@@ -1,0 +1,1 @@
+"""The paper: pool, trace, reward, learners, locking, replay, sessions, statistics."""

@@ -39,13 +39,13 @@ class Learner(Protocol):
         ...
 
     def update(self, state: State, arm: Integers, reward: Floats) -> State:
-        """Return the state after an answer; `arm` and `reward` are (n_sessions,)."""
+        """Return the state after answers; `arm` and `reward` are (n_sessions,)."""
         ...
 
 
 @runtime_checkable
 class SeesQueries(Protocol):
-    """A learner that looks at each query before it chooses (see `beyond.contextual`)."""
+    """A learner that looks at each query before it chooses (`beyond.contextual`)."""
 
     def describe(self, trace: "Trace") -> NDArray[Any]:
         """Return what it sees of each query, (n_queries, ...)."""

@@ -1,8 +1,9 @@
 """The reward: one function per reading of the disputed equation, mapped to [0, 1].
 
-The paper's abstract states a weighted reward of accuracy, cost and latency; the equation
-itself is known from two summaries that disagree (READINGS.md, "reward"). Each reading is
-one function here, in `FORMS`, and nothing else in the kit knows which is in use.
+The paper's abstract states a weighted reward of accuracy, cost and latency; the
+equation itself is known from two summaries that disagree (READINGS.md, "reward"). Each
+reading is one function here, in `FORMS`, and nothing else in the kit knows which is in
+use.
 """
 
 import math
@@ -19,7 +20,8 @@ from ..errors import InputError, nearest
 from .pool import Limits, default_limits
 
 CENTS_PER_USD = 100.0
-#: Decimals of a unit reward, so that the last bit of a processor's log10 turns no choice.
+#: Decimals of a unit reward, so that the last bit of a processor's log10 turns no
+#: choice.
 DECIMALS = 12
 #: Size up to which Python's own rounding of a number is NumPy's.
 ROUNDED_ALIKE = 1000
@@ -48,7 +50,7 @@ def _product(a: Any, c: Any, l: Any, w: Weights) -> Any:  # noqa: E741
 
 
 def _linear(a: Any, c: Any, l: Any, w: Weights) -> Any:  # noqa: E741
-    """w_a a - w_c c - w_l log10(l) / t: ours, the abstract's words at their plainest."""
+    """w_a a - w_c c - w_l log10(l) / t: ours, the abstract's words made plain."""
     return w.w_a * a - w.w_c * c - w.w_l * (np.log10(l) / w.t)
 
 
@@ -212,7 +214,7 @@ class Reward:
         return (raw < low) | (raw > high)
 
     def within(self, limits: Limits) -> "Reward":
-        """Return this reward with its bounds taken from limits, unless it has its own."""
+        """Return this reward with bounds taken from limits, unless it has its own."""
         if self.bounds is not None or self.limits is not None:
             return self
         return replace(self, limits=limits)

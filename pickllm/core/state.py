@@ -1,9 +1,7 @@
-"""A learner's state: an array, or a tuple of states, one row a session in each array."""
+"""A learner's state: an array, or a tuple of states; one row a session in each."""
 
 from collections.abc import Callable
 from typing import Any
-
-import numpy as np
 
 #: An array whose first axis is the session, or a (named) tuple of such states.
 State = Any
@@ -21,8 +19,8 @@ def map_state(function: Callable[..., Any], state: State, *others: State) -> Sta
 
     Examples
     --------
-    >>> map_state(lambda a, b: a + b, (np.ones(2), np.zeros(1)), (np.ones(2), np.ones(1)))
-    (array([2., 2.]), array([1.]))
+    >>> map_state(lambda a, b: a + b, (1, (2, 3)), (10, (20, 30)))
+    (11, (22, 33))
     """
     if not isinstance(state, tuple):
         return function(state, *others)

@@ -16,8 +16,6 @@ from .trace_file import Prices, arrays_of, read_frame
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..traces.summary import TraceSummary
-
 OUTCOMES = ("accuracy", "cost_usd", "latency_ms", "input_tokens", "output_tokens")
 
 
@@ -65,7 +63,7 @@ class Trace:
     extra: dict[str, NDArray[Any]] = field(
         default_factory=dict[str, NDArray[Any]], repr=False
     )
-    sample_of: "TraceSummary | None" = field(default=None, repr=False)
+    sample_of: Any = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         self._set("models", tuple(str(model) for model in self.models))
@@ -261,8 +259,8 @@ class Trace:
         ...     ("q1", "maths", model, 1.0, 90, 9, 800.0)
         ...     for model in ("gpt-4o-2024-05-13", "command-r-plus")
         ... ]
-        >>> names = "query_id context model accuracy input_tokens output_tokens latency_ms"
-        >>> trace = Trace.from_frame(pd.DataFrame(rows, columns=names.split()))
+        >>> from pickllm.core.trace_file import COLUMNS
+        >>> trace = Trace.from_frame(pd.DataFrame(rows, columns=COLUMNS))
         >>> trace.cost_usd.round(6).tolist()
         [[0.000585, 0.000405]]
         """

@@ -123,7 +123,7 @@ class _Matrix:
 
 
 def _costs(matrix: _Matrix, models: Sequence[str], prices: Prices) -> dict[str, Any]:
-    """Return ``cost_usd`` and the ``prices`` behind it; none where the file has both."""
+    """Return ``cost_usd``, and the ``prices`` that it is made of."""
     own = "cost_usd" in matrix.frame
     used = {} if own and prices is None else _price_list(prices)
     listed = {model: used[model] for model in models if model in used}

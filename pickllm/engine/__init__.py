@@ -1,0 +1,1 @@
+"""The same draws and the same loop, fast: numbers in, numbers out."""

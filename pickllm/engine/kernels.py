@@ -9,6 +9,7 @@ which leaves its state to the last bit as it was, and its choices are overwritte
 the tile ends.
 """
 
+# ruff: noqa: PLR0913 - a compiled loop takes what it needs as arrays and numbers
 import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -104,7 +105,7 @@ def loop(
         Sessions in lockstep.
     """
 
-    def sessions(  # noqa: PLR0913 groups of arrays, by what they are for
+    def sessions(
         n_models, length, rewards, numbers, draws, marks, locks, records, sums
     ):
         wide()
@@ -319,7 +320,7 @@ def tally(
     locked_model: Array,
     n_jobs: int = 1,
 ) -> tuple[Array, Array, Array]:
-    """Return sums of recorded sessions; see `core.sessions.tally`, whose bits these are."""
+    """Return sums of recorded sessions, to the bit as `core.sessions.tally` does."""
     n_sessions = len(choices)
     n_models = outcomes.shape[1]
     counts = np.zeros((n_sessions, n_models), np.int64)
@@ -368,7 +369,7 @@ def _loop(
 def _draws(
     sessions: range, seed: int, order: str, n: int, drawn: Array
 ) -> tuple[Array, Array, Array]:
-    """Return the query order (if it is a shuffle), and the keys of queries and choices."""
+    """Return the query order, if it is a shuffle, and the keys of both streams."""
     numbers = np.array(sessions)
     query_keys = streams.keys(seed, numbers, streams.QUERY)
     choice_keys = streams.keys(seed, numbers, streams.CHOICE)

@@ -12,7 +12,7 @@ These functions take many arguments: each is inlined into its caller, and what a
 compiled loop holds are arrays and numbers.
 """
 
-# ruff: noqa: PLR0913
+# ruff: noqa: PLR0913 - see above
 from contextlib import suppress
 from typing import Any
 
@@ -29,8 +29,8 @@ LANES = 32
 TILE = 128
 
 #: Rows of a lane after those of the LLMs: the choice, that LLM's value, its reward; the
-#: learning rate (0 once locked); the probability to lock at; the key of the choices; the
-#: most probable LLM, and the length of its run.
+#: learning rate (0 once locked); the probability to lock at; the key of the choices;
+#: the most probable LLM, and the length of its run.
 ARM, VALUE, REWARD, RATE, LIMIT, KEY, GREEDY, RUN, ROWS = range(9)
 
 GAMMA = streams.GAMMA
@@ -67,7 +67,7 @@ def to_uniform(z):
 
 @inline
 def pick(w, wi, wu, m, lanes, counter):
-    """Choose as the automaton does: the first LLM whose cumulative chance exceeds a draw.
+    """Choose as the automaton does: the first LLM whose summed chance exceeds a draw.
 
     Return whether one has probability 0: rounding left the sum short of its draw.
     """

@@ -1,14 +1,20 @@
-"""Counter-based random streams: each draw is a pure function of (seed, session, purpose, step).
+"""Counter-based random streams: a draw is a function of its place alone.
 
-The generator is splitmix64 (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number
-generators"): the n-th output of a stream with key k is mix(k + n * GAMMA), so that no state is kept
-and any draw can be made alone, in any order, on any machine. A key is made the same way: the seed's
-stream gives each session a key, and a session's key gives one to each purpose.
+The place is (seed, session, purpose, step).
+
+The generator is splitmix64 (Steele, Lea, Flood 2014, "Fast splittable pseudorandom
+number generators"): the n-th output of a stream with key k is mix(k + n * GAMMA), so
+that no state is kept and any draw can be made alone, in any order, on any machine. A
+key is made the same way: the seed's stream gives each session a key, and a session's
+key gives one to each purpose.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
+
+Words = NDArray[np.uint64]
 
 GAMMA = np.uint64(0x9E3779B97F4A7C15)
 MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -20,8 +26,8 @@ WORD = 2**64 - 1
 QUERY, CHOICE = 0, 1
 
 
-def output(key, n):
-    """Return the n-th output, n >= 1, of the splitmix64 stream with the given key (arrays broadcast).
+def output(key: ArrayLike, n: ArrayLike) -> Words:
+    """Return the n-th output, n >= 1, of a splitmix64 stream (arrays broadcast).
 
     Examples
     --------
@@ -35,7 +41,7 @@ def output(key, n):
     return z ^ (z >> np.uint64(31))
 
 
-def keys(seed, sessions, purpose):
+def keys(seed: int, sessions: ArrayLike, purpose: int) -> Words:
     """Return the stream keys of some sessions for one purpose.
 
     Parameters
@@ -51,23 +57,19 @@ def keys(seed, sessions, purpose):
     -------
     ndarray of uint64, (n_sessions,)
     """
-    if (
-        isinstance(seed, bool)
-        or not isinstance(seed, (int, np.integer))
-        or not 0 <= seed < 2**63
-    ):
+    whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
+    if not whole or not 0 <= seed < 2**63:
         raise InputError(
             f"seed must be a whole number in [0, 2**63), got {seed!r}; choose one, 0"
             " for instance"
         )
-    session = output(
-        output(np.uint64(seed), 1), np.asarray(sessions, np.uint64) + np.uint64(1)
-    )
+    number = np.asarray(sessions, np.uint64) + np.uint64(1)
+    session = output(output(np.uint64(seed), 1), number)
     return output(session, purpose + 1)
 
 
-def uniforms(key, steps):
-    """Uniform draws in [0, 1) with 53 bits, for each key and step.
+def uniforms(key: ArrayLike, steps: ArrayLike) -> NDArray[np.float64]:
+    """Return uniform draws in [0, 1) with 53 bits, for each key and step.
 
     Parameters
     ----------
@@ -85,8 +87,10 @@ def uniforms(key, steps):
     return (draws >> np.uint64(11)) * TO_UNIT
 
 
-def uniform(key, step):
-    """One draw of `uniforms`, in Python's own whole numbers: ten times as quick where a single one is wanted.
+def uniform(key: int, step: int) -> float:
+    """Return one draw of `uniforms`, in Python's own whole numbers.
+
+    Ten times as quick where a single one is wanted.
 
     Parameters
     ----------
