@@ -3,6 +3,11 @@
 Limits are declared before any outcome is read.
 """
 
+# pandas has no types of its own:
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
+# pyright: reportMissingTypeStubs=false
+
 import functools
 import json
 from collections.abc import Iterable, Mapping

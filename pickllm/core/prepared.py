@@ -100,7 +100,8 @@ class Prepared:
                 trace.accuracy, trace.cost_usd, trace.latency_ms
             ),
         }
-        return np.stack([columns[name] for name in OUTCOMES], axis=-1)
+        tables = [np.asarray(columns[name], np.float64) for name in OUTCOMES]
+        return np.stack(tables, axis=-1)
 
     def asked(self) -> Integers:
         """Return positions in the trace of the queries, (n_sessions, n_queries)."""
@@ -209,8 +210,9 @@ def checkpoint_marks(
     """
     if np.ndim(checkpoints) == 0:
         count = min(require_whole("checkpoints", checkpoints), queries + 1)
-        return np.unique(np.linspace(0, queries, count).round().astype(np.int64))
-    marks = np.unique(np.asarray(checkpoints, dtype=np.int64))
+        evenly = np.linspace(0, queries, count).round()
+        return np.unique(evenly.astype(np.int64))
+    marks: NDArray[np.int64] = np.unique(np.asarray(checkpoints, dtype=np.int64))
     if not len(marks) or marks[0] < 0 or marks[-1] > queries:
         raise InputError(
             f"replay: checkpoints must lie in [0, {queries}], got"
@@ -226,13 +228,13 @@ def require_whole(name: str, value: Any, least: int = 1) -> int:
     ------
     InputError
     """
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < least:
-        raise InputError(
-            f"replay: {name} must be a whole number >= {least}, got {value!r};"
-            " choose one"
-        )
-    return int(value)
+    if isinstance(value, np.integer):
+        value = value.item()
+    if isinstance(value, int) and not isinstance(value, bool) and value >= least:
+        return value
+    raise InputError(
+        f"replay: {name} must be a whole number >= {least}, got {value!r}; choose one"
+    )
 
 
 def require_order(order: object, queries: int, available: int) -> None:
@@ -258,8 +260,10 @@ def _shuffled(uniforms: Floats, available: int) -> NDArray[np.int32]:
     """Return queries, each at most once a session: Fisher and Yates, swap by swap."""
     n_sessions, queries = uniforms.shape
     deck = np.tile(np.arange(available, dtype=np.int32), (n_sessions, 1))
-    rows = np.arange(n_sessions)
+    sessions = np.arange(len(uniforms))
     for t in range(queries):
         other = t + (uniforms[:, t] * (available - t)).astype(np.int64)
-        deck[rows, t], deck[rows, other] = deck[rows, other], deck[rows, t]
+        drawn = deck[sessions, other]
+        deck[sessions, other] = deck[:, t]
+        deck[:, t] = drawn
     return deck[:, :queries].copy()

@@ -4,6 +4,8 @@ Whoever writes one writes these functions, in a notebook cell for instance, and 
 every figure, statistic and the live router.
 """
 
+# users run unchecked code:
+# pyright: reportUnnecessaryIsInstance=false, reportUnnecessaryComparison=false
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np

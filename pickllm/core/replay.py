@@ -6,6 +6,12 @@ draws, so that comparisons are paired, and a result does not depend on the numbe
 workers.
 """
 
+# joblib has no types of its own:
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
+# pyright: reportMissingTypeStubs=false
+# pyright: reportUnknownLambdaType=false
+
 from collections.abc import Sequence
 
 import numpy as np

@@ -203,7 +203,7 @@ class Reward:
             # one answer of a live session: the same rounding at a fifth of its price
             scale = 10.0**DECIMALS
             return np.float64(min(max(0.0, round(unit * scale) / scale), 1.0))
-        return unit.round(DECIMALS).clip(0.0, 1.0)
+        return np.round(unit, DECIMALS).clip(0.0, 1.0)
 
     def clipped(
         self, accuracy: ArrayLike, cost_usd: ArrayLike, latency_ms: ArrayLike

@@ -1,5 +1,10 @@
 """Sessions: what a replay chose, and what came of it."""
 
+# pandas has no types of its own:
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
+# pyright: reportMissingTypeStubs=false
+
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -121,8 +126,9 @@ class Sessions:
 
         names = np.array(self.trace.models, dtype=object)
         locked = self.locked_at >= 0
-        locked_name = np.where(locked, names[self.locked_model], None)
-        on_best = np.where(locked, self.locked_model == self.best, None)
+        unknown = np.full(len(locked), None)
+        locked_name = np.where(locked, names[self.locked_model], unknown)
+        on_best = np.where(locked, self.locked_model == self.best, unknown)
         n_queries = self.choices.shape[1]
         counts, sums, extra = self._tally()
         columns = {

@@ -1,5 +1,9 @@
 """A learner's state: an array, or a tuple of states; one row a session in each."""
 
+# a state may be any array, or tuple of them:
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
+
 from collections.abc import Callable
 from typing import Any
 

@@ -5,6 +5,11 @@ share, Student's for a mean, Greenwood's on the log-log scale for Kaplan and Mei
 curve. Where a well-kept library has the method (SciPy, statsmodels), it is used.
 """
 
+# pandas, SciPy and statsmodels have no types of their own:
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
+# pyright: reportMissingTypeStubs=false
+
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any

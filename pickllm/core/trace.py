@@ -1,5 +1,12 @@
 """Trace: the outcomes of every LLM on every query."""
 
+# pandas has no types of its own:
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
+# pyright: reportMissingTypeStubs=false
+# users run unchecked code:
+# pyright: reportUnnecessaryIsInstance=false, reportUnnecessaryComparison=false
+
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -155,7 +162,8 @@ class Trace:
                 f"select: models must name each LLM once, got {list(names)}; leave out"
                 " the repeats"
             )
-        block = np.ix_(rows, [self.models.index(name) for name in names])
+        columns = np.array([self.models.index(name) for name in names])
+        block = np.ix_(rows, columns)
         outcomes = {name: getattr(self, name)[block] for name in OUTCOMES}
         return replace(
             self,

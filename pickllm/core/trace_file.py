@@ -4,6 +4,11 @@ One row per query and LLM; see `COLUMNS`. ``cost_usd`` is optional, and any furt
 column is kept.
 """
 
+# pandas has no types of its own:
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
+# pyright: reportMissingTypeStubs=false
+
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

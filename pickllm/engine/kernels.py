@@ -10,10 +10,14 @@ the tile ends.
 """
 
 # ruff: noqa: PLR0913 - a compiled loop takes what it needs as arrays and numbers
+# numba infers the types of what it compiles:
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
+# pyright: reportMissingParameterType=false, reportMissingTypeStubs=false
 import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
 import numba
 import numpy as np
@@ -62,7 +66,7 @@ PART = 2**20
 N_OUTCOMES = 6
 
 Array = NDArray[Any]
-Function = TypeVar("Function", bound=Callable[..., Any])
+Function = Callable[..., Any]
 
 
 def _compiled(function: Function) -> Function:
@@ -108,7 +112,7 @@ def loop(
     def sessions(
         n_models, length, rewards, numbers, draws, marks, locks, records, sums
     ):
-        wide()
+        wide()  # pyright: ignore[reportCallIssue]
         m = models if models else n_models
         _, _, explore, exploit, limit, patience = numbers
         given, query_keys, choice_keys = draws

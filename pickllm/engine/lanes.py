@@ -13,6 +13,10 @@ compiled loop holds are arrays and numbers.
 """
 
 # ruff: noqa: PLR0913 - see above
+# numba infers the types of what it compiles:
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
+# pyright: reportMissingParameterType=false
 from contextlib import suppress
 from typing import Any
 
@@ -42,7 +46,7 @@ S11, S27, S30, S31 = (np.uint64(shift) for shift in (11, 27, 30, 31))
 inline = numba.njit(inline="always")
 
 
-@intrinsic
+@intrinsic  # which gives the first argument itself
 def wide(typing_context: Any) -> Any:
     """Let loops use the widest vectors of the processor; the compiler halves them."""
 

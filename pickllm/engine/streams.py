@@ -9,6 +9,8 @@ key is made the same way: the seed's stream gives each session a key, and a sess
 key gives one to each purpose.
 """
 
+# users run unchecked code:
+# pyright: reportUnnecessaryIsInstance=false, reportUnnecessaryComparison=false
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -84,7 +86,7 @@ def uniforms(key: ArrayLike, steps: ArrayLike) -> NDArray[np.float64]:
     draws = output(
         np.asarray(key)[..., None], np.asarray(steps, np.uint64) + np.uint64(1)
     )
-    return (draws >> np.uint64(11)) * TO_UNIT
+    return np.asarray((draws >> np.uint64(11)) * TO_UNIT, np.float64)
 
 
 def uniform(key: int, step: int) -> float:
