@@ -1,7 +1,7 @@
-"""The same answers found another way: plain Python, one session and one number at a time.
+"""The same answers found another way: plain Python, a session and a number at a time.
 
-Nothing here imports NumPy's arithmetic or the package's streams, learners, rules or loop; only
-`trace_of` builds a `Trace`, the input that both sides share.
+Nothing here imports NumPy's arithmetic or the package's streams, learners, rules or
+loop; only `trace_of` builds a `Trace`, the input that both sides share.
 """
 
 from itertools import accumulate
@@ -17,7 +17,9 @@ IDENTITY = pk.Reward("linear", w_cost=0.0, w_latency=0.0, bounds=(0.0, 1.0))
 
 
 def trace_of(rewards):
-    """A trace of one context whose accuracies are the given rows (queries) of rewards (LLMs)."""
+    """A trace of one context whose accuracies are the given rows (queries) of rewards
+    (LLMs).
+    """
 
     def constant(x):
         return [[x] * len(rewards[0])] * len(rewards)
@@ -37,7 +39,9 @@ def trace_of(rewards):
 
 
 def splitmix64(key, n):
-    """The n-th output of the generator, in whole numbers of any size (Steele, Lea, Flood 2014)."""
+    """The n-th output of the generator, in whole numbers of any size (Steele, Lea,
+    Flood 2014).
+    """
     z = (key + n * 0x9E3779B97F4A7C15) & WORD
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & WORD
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & WORD
@@ -45,7 +49,9 @@ def splitmix64(key, n):
 
 
 def uniform(seed, session, purpose, step):
-    """The one draw in [0, 1) for a step of a session: seed -> session -> purpose -> step, 53 bits."""
+    """The one draw in [0, 1) for a step of a session: seed -> session -> purpose ->
+    step, 53 bits.
+    """
     key = splitmix64(splitmix64(splitmix64(seed, 1), session + 1), purpose + 1)
     return (splitmix64(key, step + 1) >> 11) / 2**53
 
@@ -64,7 +70,9 @@ def automaton(rate):
 
 
 def q_learning(rate, epsilon, initial=0.0):
-    """Stateless Q-learning, epsilon-greedy, on a list of Q: (start, probabilities, update)."""
+    """Stateless Q-learning, epsilon-greedy, on a list of Q: (start, probabilities,
+    update).
+    """
 
     def probabilities(q):
         greedy = q.index(max(q))
@@ -80,12 +88,14 @@ def q_learning(rate, epsilon, initial=0.0):
 
 
 def sure(threshold=0.99):
-    """Lock rule on the history of probabilities: the last has one LLM at the threshold."""
+    """Lock rule on the history of probabilities: one LLM is at the threshold."""
     return lambda history: max(history[-1]) >= threshold
 
 
 def settled(queries=100):
-    """Lock rule: the most probable LLM is the same now and at each of the last ``queries`` moments."""
+    """Lock rule: the most probable LLM is the same now and at each of the last
+    ``queries`` moments.
+    """
 
     def rule(history):
         recent = [p.index(max(p)) for p in history[-queries - 1 :]]
@@ -95,7 +105,9 @@ def settled(queries=100):
 
 
 def session(unit, learner, rule, *, seed, number, queries, order):
-    """One session, step by step: (choices, queries asked, history of probabilities, locked_at, locked_model)."""
+    """One session, step by step: (choices, queries asked, history of probabilities,
+    locked_at, locked_model).
+    """
     start, probabilities, update = learner
     deck, n = list(range(len(unit))), len(unit)
     state = start(len(unit[0]))
@@ -130,7 +142,9 @@ def session(unit, learner, rule, *, seed, number, queries, order):
 
 
 def every_path(unit, learner, rule, queries, order):
-    """All sessions that can happen, as (probability, choices, history, locked_at, locked_model)."""
+    """All sessions that can happen, as (probability, choices, history, locked_at,
+    locked_model).
+    """
     start, probabilities, update = learner
     m = len(unit[0])
 

@@ -1,4 +1,6 @@
-"""The compiled loop: NumPy's loop to the last bit, whatever the size, the order, the rule and the number of threads."""
+"""The compiled loop: NumPy's loop to the last bit, whatever the size, the order, the
+rule and the number of threads.
+"""
 
 import subprocess
 import sys
@@ -49,8 +51,10 @@ def both(trace, reward, learner, n_jobs=1, **options):
 
 def assert_same_bits(expected, found):
     for name in ARRAYS:
-        a, b = getattr(expected, name), getattr(found, name)
-        assert a.dtype == b.dtype and a.shape == b.shape, name
+        a = getattr(expected, name)
+        b = getattr(found, name)
+        assert a.dtype == b.dtype, name
+        assert a.shape == b.shape, name
         np.testing.assert_array_equal(a, b, err_msg=name, strict=True)
     assert expected.table().equals(found.table())
 
@@ -234,7 +238,7 @@ def test_what_has_no_kernel_stays_with_numpy(simple):
 
     with pytest.raises(
         pk.InputError,
-        match="no compiled loop for Bold.*LinearRewardInaction.*engine='auto'",
+        match=r"no compiled loop for Bold.*LinearRewardInaction.*engine='auto'",
     ):
         pk.replay(
             simple, pk.Reward(), Bold(0.1), engine="compiled", sessions=2, queries=2

@@ -1,4 +1,6 @@
-"""The learners: their equations against closed forms, the replicator equation and another library."""
+"""The learners: their equations against closed forms, the replicator equation and
+another library.
+"""
 
 import math
 
@@ -236,7 +238,7 @@ def test_the_mean_path_of_a_slow_automaton_solves_the_replicator_equation():
     error = s.probabilities.std(axis=0) / np.sqrt(sessions)
     assert (
         abs(gap) < 4 * error + 2 * rate
-    ).all()  # the equation is the limit of rate -> 0: its own error is of the rate's order
+    ).all()  # the equation is the limit of rate -> 0: its error is of that order
     assert s.probabilities[:, -1].mean(axis=0).argmax() == d.argmax()
 
 
@@ -325,9 +327,10 @@ def test_equal_llms_are_locked_on_alike():
 
 
 class SampleMean:
-    """epsilon-greedy on sample means, in the three functions of any learner; its state is a pair of arrays.
+    """epsilon-greedy on sample means, in the three functions of any learner.
 
-    LLM 0 starts with one answer of reward 0, since the other library's `fit` needs a first row.
+    Its state is a pair of arrays. LLM 0 starts with one answer of reward 0, since the
+    other library's `fit` needs a first row.
     """
 
     lock_rule = None
@@ -451,5 +454,5 @@ def test_a_parameter_out_of_range_is_refused_in_one_line(make, name, value):
 
 
 def test_an_llm_outside_the_pool_is_refused_and_the_likeliest_named():
-    with pytest.raises(pk.InputError, match="unknown model 'bb'.*known: a, b"):
+    with pytest.raises(pk.InputError, match=r"unknown model 'bb'.*known: a, b"):
         pk.replay(trace_of([[0, 1]]), IDENTITY, pk.Always("bb"), sessions=1, queries=1)

@@ -1,4 +1,6 @@
-"""The two rules of locking, against a scan of the whole history, alone and inside a session."""
+"""The two rules of locking, against a scan of the whole history, alone and inside a
+session.
+"""
 
 import numpy as np
 import pytest
@@ -45,7 +47,9 @@ def replay(learner, lock):
 
 
 def moments(rule, path):
-    """At which moments of a path of probabilities, (n_moments, n_models), a rule says locked."""
+    """At which moments of a path of probabilities, (n_moments, n_models), a rule says
+    locked.
+    """
     state, said = rule.start(np.array(path[:1])), []
     for p in path[1:]:
         state, locked = rule.step(state, np.array([p]))

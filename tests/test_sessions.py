@@ -1,4 +1,6 @@
-"""The replay loop: against every path of a tiny session, a scalar loop, and its own prefixes and symmetries."""
+"""The replay loop: against every path of a tiny session, a scalar loop, and its own
+prefixes and symmetries.
+"""
 
 from dataclasses import dataclass
 from itertools import accumulate
@@ -50,7 +52,9 @@ QUICK = {
 
 
 def chance_of(observed, law):
-    """p-value of counts {outcome: n} under a law {outcome: probability}; an impossible outcome gives 0."""
+    """p-value of counts {outcome: n} under a law {outcome: probability}; an impossible
+    outcome gives 0.
+    """
     total = sum(observed.values())
     if set(observed) - set(law) or sum(law.values()) != pytest.approx(1, abs=1e-9):
         return 0.0

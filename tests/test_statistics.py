@@ -1,4 +1,6 @@
-"""Every interval and test, found another way: the formula written out, SciPy's own, resampling, or counting."""
+"""Every interval and test, found another way: the formula written out, SciPy's own,
+resampling, or counting.
+"""
 
 import math
 
@@ -17,7 +19,9 @@ Z = 1.959963984540054  # the normal quantile at 0.975
 
 
 def sessions_table(learners, contexts=("c",), first=0):
-    """A table of sessions as `sweep` gives it, from ``{learner: {context: {column: values}}}`` or one such dict a learner."""
+    """A table of sessions as `sweep` gives it, from ``{learner: {context: {column:
+    values}}}`` or one such dict a learner.
+    """
     parts = []
     for context in contexts:
         for name, columns in learners.items():
@@ -141,7 +145,9 @@ def test_a_trajectory_is_the_mean_of_what_each_session_would_choose():
 
 
 def lognormal_pair(rng, n, strata=1):
-    """Paired costs of a router and a control that share each session's queries: (router, control, true change)."""
+    """Paired costs of a router and a control that share each session's queries:
+    (router, control, true change).
+    """
     shared = rng.normal(0, 0.4, (n, 1))
     x = 0.6 * np.exp(shared + rng.normal(0, 0.3, (n, strata)))
     y = 1.0 * np.exp(shared + rng.normal(0, 0.2, (n, strata)))
@@ -459,7 +465,7 @@ def test_pairing_does_not_depend_on_the_order_of_the_rows(how):
 
 def test_wide_names_the_learners_there_are():
     with pytest.raises(
-        InputError, match="no sessions of 'nobody'.*router, random, cheapest"
+        InputError, match=r"no sessions of 'nobody'.*router, random, cheapest"
     ):
         pairs.wide(paired(np.random.default_rng(14)), "cost_usd", "nobody")
 

@@ -1,4 +1,6 @@
-"""The random streams: published values, whole-number arithmetic, uniformity, independence."""
+"""The random streams: published values, whole-number arithmetic, uniformity,
+independence.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,6 @@
-"""The trace: what goes in comes out, and every wrong row is named with its place, value and remedy."""
+"""The trace: what goes in comes out, and every wrong row is named with its place, value
+and remedy.
+"""
 
 import os
 import re
@@ -8,6 +10,7 @@ import pandas as pd
 import pytest
 
 import pickllm as pk
+from pickllm.core.pool import PRICE_COLUMNS
 from pickllm.core.trace_file import COLUMNS, find_problems
 from pickllm.files import written
 
@@ -19,7 +22,9 @@ OUTCOMES = ("accuracy", "cost_usd", "latency_ms", "input_tokens", "output_tokens
 
 
 def table():
-    """Three queries in two contexts, answered by two LLMs: six rows, two further columns."""
+    """Three queries in two contexts, answered by two LLMs: six rows, two further
+    columns.
+    """
     rows = [
         ("q1", "maths", GPT, 1.0, 100, 10, 812.5, "x", 1),
         ("q1", "maths", CMD, 0.0, 110, 0, 512.25, "y", 2),
@@ -416,7 +421,7 @@ def test_a_table_that_is_no_full_matrix_is_refused_at_the_row(tmp_path, case):
     ("column", "value"),
     [("model", np.nan), ("model", "command-r-pluss"), ("query_id", np.nan)],
 )
-def test_a_single_wrong_name_is_laid_at_its_own_row_not_at_those_that_it_leaves_incomplete(
+def test_a_single_wrong_name_is_laid_at_its_row_not_at_those_left_incomplete(
     column, value
 ):
     assert refused(
@@ -565,7 +570,7 @@ def test_an_unknown_name_is_refused_with_the_likeliest():
     ],
 )
 def test_a_wrong_price_is_refused_at_its_line(tmp_path, row, message):
-    head = "model,vendor,usd_per_million_input_tokens,usd_per_million_output_tokens,as_of,source\nm,v,1,2,2024-01-01,list\n"
+    head = ",".join(PRICE_COLUMNS) + "\nm,v,1,2,2024-01-01,list\n"
     path = wrote(tmp_path, head + row + "\n", "prices.csv")
     assert message in refused(lambda: pk.read_prices(path))
     assert pk.read_prices(wrote(tmp_path, head, "right.csv"))["m"].cost_usd(
@@ -578,11 +583,12 @@ def test_a_wrong_price_is_refused_at_its_line(tmp_path, row, message):
 
 def test_a_file_gets_its_name_only_when_it_is_whole(tmp_path):
     path = wrote(tmp_path, "old", "a.txt")
-    with pytest.raises(ZeroDivisionError), written(path) as file:
-        file.write("half")
-        file.flush()
-        assert path.read_text() == "old"
-        1 / 0
+    with pytest.raises(ZeroDivisionError):  # noqa: PT012 half of it is the point
+        with written(path) as file:
+            file.write("half")
+            file.flush()
+            assert path.read_text() == "old"
+            raise ZeroDivisionError
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["a.txt"]
     with written(path) as file:
