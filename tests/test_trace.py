@@ -583,7 +583,7 @@ def test_a_wrong_price_is_refused_at_its_line(tmp_path, row, message):
 
 def test_a_file_gets_its_name_only_when_it_is_whole(tmp_path):
     path = wrote(tmp_path, "old", "a.txt")
-    with pytest.raises(ZeroDivisionError):  # noqa: PT012 half of it is the point
+    with pytest.raises(ZeroDivisionError):  # noqa: PT012, SIM117
         with written(path) as file:
             file.write("half")
             file.flush()
