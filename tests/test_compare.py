@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from kit import build, recorded_checkout
+from kit import build, recorded_checkout, study
 from test_archive import planned
 
 from pickllm.__main__ import main
@@ -150,7 +150,7 @@ def test_long_columns_are_counted_in_full_and_listed_in_part():
 def test_a_study_is_the_same_as_itself_its_record_its_repetition_and_its_archive(
     two, capsys
 ):
-    path, _ = archive.write(planned(), output=two.parent / "a.zip")
+    path, _ = archive.write(planned(), study(two), two.parent / "a.zip")
     for other in (
         "build",
         "figures",
@@ -191,9 +191,8 @@ def test_planted_differences_are_found_and_exit_1(two, capsys):
 def test_a_pictures_run_id_alone_makes_no_difference(two):
     svg = two / "build/other/figures/claims.svg"
     svg.write_text(svg.read_text().replace("2" * 12, "3" * 12))
-    assert (
-        diff.differences(diff.open_side("build"), diff.open_side("build/other")) == []
-    )
+    sides = [diff.open_side(name, study(two)) for name in ("build", "build/other")]
+    assert diff.differences(*sides) == []
 
 
 def test_two_runs_by_name_by_id_and_by_folder(two, capsys):

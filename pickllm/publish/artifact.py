@@ -56,8 +56,8 @@ def sheet(
     str
     """
     study = as_study(study)
-    made = stamps(study)
     runs = manifest["runs"]
+    made = {name: stamp for name, stamp in stamps(study).items() if name in runs}
     figures = manifest["figures"]
     code = made[figures["claims"]["made_by"]]["code"]
     counts = {verdict: int((claims.verdict == verdict).sum()) for verdict in VERDICTS}

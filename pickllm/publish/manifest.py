@@ -10,7 +10,7 @@ import ast
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +86,9 @@ def studies(study: Study) -> list[Study]:
 
 
 def collect(
-    study: Study | str | Path, tables: dict[str, dict[str, Any]] | None = None
+    study: Study | str | Path,
+    tables: dict[str, dict[str, Any]] | None = None,
+    runs: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """Return the manifest of a study: the same whenever the same code runs.
 
@@ -95,6 +97,8 @@ def collect(
     study : Study, or path of its folder
     tables : dict of str to dict, optional
         As `tables.write` returned them.
+    runs : collection of str, optional
+        Names of the runs that belong to the study; by default all that left a stamp.
 
     Returns
     -------
@@ -105,7 +109,9 @@ def collect(
 
     study = as_study(study)
     found = stamps(study)
-    runs = {name: _run(stamp) for name, stamp in found.items()}
+    if runs is not None:
+        found = {name: stamp for name, stamp in found.items() if name in runs}
+    made = {name: _run(stamp) for name, stamp in found.items()}
     return {
         "format": 2,
         "kit": __version__,
@@ -120,8 +126,8 @@ def collect(
             }
             for name, table in (tables or {}).items()
         },
-        "runs": runs,
-        "traces": _traces(study, runs),
+        "runs": made,
+        "traces": _traces(study, made),
     }
 
 
@@ -296,14 +302,16 @@ def _file(study: Study, path: Path) -> dict[str, Any]:
 
 
 def write(
-    study: Study | str | Path, tables: dict[str, dict[str, Any]] | None = None
+    study: Study | str | Path,
+    tables: dict[str, dict[str, Any]] | None = None,
+    runs: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """Write a study's manifest beside its figures, and return it.
 
     Parameters
     ----------
     study : Study, or path of its folder
-    tables : dict, optional
+    tables, runs : optional
         As for `collect`.
 
     Returns
@@ -311,7 +319,7 @@ def write(
     dict
     """
     study = as_study(study)
-    manifest = collect(study, tables)
+    manifest = collect(study, tables, runs)
     write_json(study.figures / MANIFEST, manifest)
     return manifest
 

@@ -60,10 +60,10 @@ def write(
     """
     study = as_study(study)
     claims = pd.read_csv(study.figures / "claims.csv")
-    manifest = write_manifest(study, tables.write(study))
+    names = [plan["run"].name for plan in planned]
+    manifest = write_manifest(study, tables.write(study), names)
     sheet = artifact.sheet(study, manifest, claims)
     code = stamps(study)[manifest["figures"]["claims"]["made_by"]]["code"]
-    names = [plan["run"].name for plan in planned]
     page = template("report.html.j2").render(
         **_opening(trace, size),
         **_claims(claims, manifest),
