@@ -233,9 +233,10 @@ def test_no_two_claims_share_a_command():
 def test_escaping_agrees_with_pandas_own():
     text = "50 % of {a_b} & c#d $1 ~ ^ \\ end"
     theirs = pd.DataFrame({"x": [text]}).to_latex(index=False, escape=True)
-    squeeze = lambda s: re.sub(
-        r"\s+", " ", s.replace("{} ", " ").replace(r"\space", "")
-    )
+
+    def squeeze(text):
+        return re.sub(r"\s+", " ", text.replace("{} ", " ").replace(r"\space", ""))
+
     assert squeeze(latex.escape(text)) in squeeze(theirs)
 
 
@@ -304,5 +305,5 @@ def test_the_sheet_counts_what_the_files_hold(recorded):
 
 def test_a_missing_citation_file_is_one_clear_error(recorded):
     (recorded / "CITATION.cff").unlink()
-    with pytest.raises(InputError, match="no CITATION.cff in .*checkout"):
+    with pytest.raises(InputError, match=r"no CITATION\.cff in .*checkout"):
         citation.bibtex(study(recorded))

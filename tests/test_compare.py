@@ -1,4 +1,4 @@
-"""Two studies side by side: what is planted is found, in size and order, and nothing else."""
+"""Two studies side by side: what is planted is found, in size and order, no more."""
 
 import json
 

@@ -53,8 +53,11 @@ def test_empty_cells_agree_with_empty_cells_alone():
 
 
 def test_empty_cells_among_words_agree_with_empty_cells_alone():
-    """As a table has them that was read from a file, where an empty cell is not equal to itself."""
-    read = lambda text: pd.read_csv(io.StringIO(text))
+    """As a file's table has them, where an empty cell is not equal to itself."""
+
+    def read(text):
+        return pd.read_csv(io.StringIO(text))
+
     assert (
         cells.first_difference(read("x,y\n,1\na,2\n"), read("x,y\n,1\na,2\n")) is None
     )

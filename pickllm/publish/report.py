@@ -71,7 +71,7 @@ def write(
         **_runs(study, names),
         methods=_document(study, "METHODS.md"),
         readings=_document(study, "READINGS.md"),
-        artifact=_safe(html(sheet)),
+        artifact=html(sheet),
     )
     texts = {
         "numbers.tex": latex.macros(claims, manifest, code["commit"]),
@@ -172,15 +172,8 @@ def _document(study: Study, name: str) -> str:
     for path in places:
         if path.exists():
             text = re.sub(r"^# .*\n", "", path.read_text("utf-8"), count=1)
-            return _safe(html(re.sub(r"^#", "##", text, flags=re.MULTILINE)))
+            return html(re.sub(r"^#", "##", text, flags=re.MULTILINE))
     return ""
-
-
-def _safe(markup: str) -> str:
-    """Return HTML that a template takes as it is."""
-    from markupsafe import Markup
-
-    return Markup(markup)
 
 
 def claims_markdown(claims: pd.DataFrame) -> str:
