@@ -222,3 +222,11 @@ def test_a_zip_of_something_else_is_refused(two, capsys):
         zipped.writestr("a.txt", "a")
     assert main(["diff", "build", str(two / "x.zip")]) == 2
     assert "holds no figures/manifest.json; give an archive" in capsys.readouterr().err
+
+
+def test_a_damaged_table_is_one_line_with_its_file_and_exit_2(two, capsys):
+    (two / "build/other/figures/claims.csv").write_text("")
+    assert main(["diff", "build", "build/other"]) == 2
+    err = capsys.readouterr().err
+    assert "build/other/figures/claims.csv is no table (No columns" in err
+    assert err.count("\n") == 1

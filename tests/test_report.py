@@ -1,6 +1,8 @@
 """The report: what stands in its page, held against the tables it was made from."""
 
+import ast
 import base64
+import graphlib
 import html.parser
 import re
 import zipfile
@@ -84,3 +86,18 @@ def test_every_template_is_in_the_wheel(tmp_path):
     templates = [p.relative_to(PACKAGE.parent) for p in PACKAGE.rglob("*.j2")]
     assert len(templates) >= 2
     assert {path.as_posix() for path in templates} <= held
+
+
+def test_no_module_of_this_room_imports_in_a_circle():
+    """Imports within functions count too: they hide a circle, they do not open it."""
+    folder = PACKAGE / "publish"
+    modules = {path.stem for path in folder.glob("*.py")}
+    imported = {module: set() for module in modules}
+    for module, names in imported.items():
+        for node in ast.walk(ast.parse((folder / f"{module}.py").read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.level == 1:
+                found = [node.module] if node.module else [a.name for a in node.names]
+                names.update(modules & set(found))
+    assert imported["report"] >= {"tables", "wording"}
+    order = list(graphlib.TopologicalSorter(imported).static_order())
+    assert set(order) == modules

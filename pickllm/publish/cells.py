@@ -4,6 +4,7 @@
 rows matched by their labels (every column that holds no estimate).
 """
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -11,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from pandas.api.types import is_float_dtype, is_numeric_dtype
+
+from ..errors import InputError
 
 #: Numbers agree within this relative difference (the tables hold six significant
 #: digits).
@@ -48,6 +51,22 @@ class Difference:
     more: int = 0
 
 
+def read_cells(file: str, content: bytes) -> pd.DataFrame:
+    """Return the table in a CSV file's bytes.
+
+    Raises
+    ------
+    InputError
+        They hold no table.
+    """
+    try:
+        return pd.read_csv(io.BytesIO(content))
+    except ValueError as error:  # pandas' own are of this kind
+        reason = str(error).strip().partition("\n")[0]
+        message = f"{file} is no table ({reason}); restore it, or run the study again"
+        raise InputError(message) from error
+
+
 def unequal(one: pd.Series, other: pd.Series, tolerance: float) -> np.ndarray:
     """Return the numbers of the rows, from 0, in which two columns differ.
 
@@ -75,11 +94,11 @@ def unequal(one: pd.Series, other: pd.Series, tolerance: float) -> np.ndarray:
         y = other.to_numpy(float)
         same = np.isclose(x, y, rtol=tolerance, atol=1e-15, equal_nan=True)
     else:
-        same = words(one).to_numpy() == words(other).to_numpy()
+        same = _words(one).to_numpy() == _words(other).to_numpy()
     return np.flatnonzero(~same)
 
 
-def words(column: pd.Series) -> pd.Series:
+def _words(column: pd.Series) -> pd.Series:
     """Return a column as text, empty where a cell is empty."""
     return column.astype(object).where(column.notna(), "").map(str)
 

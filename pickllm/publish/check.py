@@ -1,12 +1,9 @@
 """Comparing a study's numbers with the committed ones."""
 
-import io
 from pathlib import Path
 
-import pandas as pd
-
 from ..study.study import Study
-from .cells import TOLERANCE, first_difference
+from .cells import TOLERANCE, first_difference, read_cells
 from .record import committed, listed
 
 __all__ = ["TOLERANCE", "compare"]
@@ -39,8 +36,8 @@ def compare(study: Study | str | Path) -> list[tuple[str, str | None, int]]:
         elif name not in paths:
             rows.append((name, "not regenerated", 0))
         else:
-            expected = pd.read_csv(io.BytesIO(content))
-            regenerated = pd.read_csv(paths[name])
+            expected = read_cells(f"the committed {name}.csv", content)
+            regenerated = read_cells(str(paths[name]), paths[name].read_bytes())
             difference = first_difference(expected, regenerated)
             rows.append((name, difference, len(regenerated)))
     return rows

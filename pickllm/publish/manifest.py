@@ -73,13 +73,13 @@ def stamps(study: Study) -> dict[str, dict[str, Any]]:
 
 def studies(study: Study) -> list[Study]:
     """Return the studies in a study's folder, itself among them, nearest first."""
-    found = {
-        path.parent.parent.relative_to(study.root)
+    inside = {
+        path.parent.parent.relative_to(study.path)
         for path in study.path.rglob("*.stamp")
         if path.parent.name == "results"
     }
-    nearest_first = sorted(found, key=lambda folder: (len(folder.parts), folder))
-    return [Study(study.root, folder) for folder in nearest_first]
+    nearest_first = sorted(inside, key=lambda place: (len(place.parts), place))
+    return [Study(study.root, study.folder / place) for place in nearest_first]
 
 
 # Collecting

@@ -1,6 +1,5 @@
 """What `diff` compares: a study, an archive of one, the record, or one run."""
 
-import io
 import json
 import re
 import zipfile
@@ -13,6 +12,7 @@ import pandas as pd
 
 from ..errors import InputError, nearest
 from ..study.study import Study
+from .cells import read_cells
 from .manifest import MANIFEST, as_study, parameters, read, run_id, stamps, studies
 
 #: Fewer digits of a run's id might mean several runs.
@@ -88,10 +88,11 @@ def _of_study(name: str, study: Study) -> Side:
         run: {"run": run_id(stamp), "parameters": parameters(stamp)}
         for run, stamp in stamps(study).items()
     }
-    tables = {path.stem: pd.read_csv(path) for path in study.figures.glob("*.csv")}
+    paths = sorted(study.figures.glob("*.csv"))
+    tables = {path.stem: read_cells(str(path), path.read_bytes()) for path in paths}
     drawn = study.figures.glob("*.svg")
     pictures = {path.stem: _without_id(path.read_bytes()) for path in drawn}
-    return Side(name, runs, dict(sorted(tables.items())), pictures)
+    return Side(name, runs, tables, pictures)
 
 
 def _of_figures(
@@ -105,7 +106,7 @@ def _of_figures(
         for run, entry in manifest["runs"].items()
     }
     tables = {
-        file.removesuffix(".csv"): pd.read_csv(io.BytesIO(read_bytes(file)))
+        file.removesuffix(".csv"): read_cells(file, read_bytes(file))
         for file in files
         if file.endswith(".csv")
     }
@@ -150,7 +151,7 @@ def _of_run(name: str, study: Study) -> Side:
     results = sorted(place.results.glob(f"{run}.*.parquet"))
     tables = {path.name.split(".")[-2]: pd.read_parquet(path) for path in results}
     drawn = [study.root / file for file in stamp["files"] if file.endswith(".csv")]
-    tables |= {path.stem: pd.read_csv(path) for path in drawn}
+    tables |= {path.stem: read_cells(str(path), path.read_bytes()) for path in drawn}
     svgs = [path.with_suffix(".svg") for path in drawn]
     pictures = {path.stem: _without_id(path.read_bytes()) for path in svgs}
     # one name on both sides, so that two runs are compared whatever they are called
