@@ -19,7 +19,8 @@ from ..files import written
 from ..study import provenance
 from ..study.study import Study
 from . import manifest
-from .manifest import MANIFEST, as_study
+from .manifest import MANIFEST
+from .stamps import as_study
 
 SUMS = "SHA256SUMS"
 #: The earliest date that a zip can hold: no date of the day in it.

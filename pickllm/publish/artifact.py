@@ -16,9 +16,9 @@ import pandas as pd
 from ..study import provenance
 from ..study.study import Study
 from .cells import TOLERANCE
-from .manifest import as_study, stamps
 from .pages import template
 from .receipts import unresolved
+from .stamps import as_study, stamps
 from .why import describe
 
 #: More values than this are given by number.

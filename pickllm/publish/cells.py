@@ -5,9 +5,10 @@ rows matched by their labels (every column that holds no estimate).
 """
 
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -173,14 +174,14 @@ def all_differences(
         if str(a) != str(b):
             found.append(Difference("table", f"{name}: column {column}", a, b))
     if not _in_step(one, other, labels):
-        one, other, lone = _matched(one, other, labels)
-        found += [Difference("row", f"{name}: {r.name}", r.one, r.other) for r in lone]
+        one, other, lone = _matched(name, one, other, labels)
+        found += lone
     for column in columns:
-        if column in constants:
-            continue
-        for cell in _column(one.loc[:, column], other.loc[:, column], tolerance):
-            where = f"{name}: {_row_name(one, labels, cell.row)}, {column}"
-            found.append(Difference(cell.kind, where, *cell[2:]))
+        if column not in constants:
+            places = partial(_place, name, one, labels, column)
+            x = one.loc[:, column]
+            y = other.loc[:, column]
+            found += _column(places, x, y, tolerance)
     return found
 
 
@@ -219,17 +220,9 @@ def _in_step(one: pd.DataFrame, other: pd.DataFrame, labels: Sequence[str]) -> b
     return any(one[label].equals(other[label]) for label in labels)
 
 
-class _Lone(NamedTuple):
-    """A row that only one of two tables has."""
-
-    name: str
-    one: str | None
-    other: str | None
-
-
 def _matched(
-    one: pd.DataFrame, other: pd.DataFrame, labels: Sequence[str]
-) -> tuple[pd.DataFrame, pd.DataFrame, list[_Lone]]:
+    name: str, one: pd.DataFrame, other: pd.DataFrame, labels: Sequence[str]
+) -> tuple[pd.DataFrame, pd.DataFrame, list[Difference]]:
     """Return the rows that both tables have, in one order, and those of one alone.
 
     Labels that leave rows alike are joined by further columns, from the left, where
@@ -248,14 +241,16 @@ def _matched(
     keys_other = _keys(other.loc[:, labels].astype(as_float))
     if keys_one.has_duplicates or keys_other.has_duplicates:
         n = min(len(one), len(other))
-        lone = [_Lone("rows", f"{len(one)} rows", f"{len(other)} rows")]
-        return one.head(n), other.head(n), lone
-    only_one = _names_without(one, labels, keys_one, keys_other)
-    only_other = _names_without(other, labels, keys_other, keys_one)
-    lone = [
-        *(_Lone(name, "there", None) for name in only_one),
-        *(_Lone(name, None, "there") for name in only_other),
-    ]
+        a = f"{len(one)} rows"
+        b = f"{len(other)} rows"
+        return one.head(n), other.head(n), [Difference("row", f"{name}: rows", a, b)]
+    lone = []
+    for row in np.flatnonzero(~keys_one.isin(keys_other)).tolist():
+        where = f"{name}: {_row_name(one, labels, row)}"
+        lone.append(Difference("row", where, "there", None))
+    for row in np.flatnonzero(~keys_other.isin(keys_one)).tolist():
+        where = f"{name}: {_row_name(other, labels, row)}"
+        lone.append(Difference("row", where, None, "there"))
     places = keys_other.get_indexer(keys_one)  # -1 where the other has no such row
     one = _rows(one, np.flatnonzero(places >= 0))
     other = _rows(other, places[places >= 0])
@@ -271,12 +266,10 @@ def _keys(labels: pd.DataFrame) -> pd.Index:
     return pd.Index([str(row) for row in rows], dtype=object)
 
 
-def _names_without(
-    frame: pd.DataFrame, labels: Sequence[str], keys: pd.Index, others: pd.Index
-) -> list[str]:
-    """Return the names of the rows whose keys the other table does not have."""
-    rows = np.flatnonzero(~keys.isin(others))
-    return [_row_name(frame, labels, int(row)) for row in rows]
+def _place(
+    name: str, frame: pd.DataFrame, labels: Sequence[str], column: str, row: int
+) -> str:
+    return f"{name}: {_row_name(frame, labels, row)}, {column}"
 
 
 def _row_name(frame: pd.DataFrame, labels: Sequence[str], row: int) -> str:
@@ -287,33 +280,27 @@ def _row_name(frame: pd.DataFrame, labels: Sequence[str], row: int) -> str:
     return f"row {row + 1} ({', '.join(short)})" if short else f"row {row + 1}"
 
 
-class _Cell(NamedTuple):
-    """A cell that differs, and how many smaller differences it stands for."""
-
-    kind: str
-    row: int
-    one: Any
-    other: Any
-    relative: float = np.inf
-    more: int = 0
-
-
-def _column(one: pd.Series, other: pd.Series, tolerance: float) -> list[_Cell]:
+def _column(
+    places: Callable[[int], str], one: pd.Series, other: pd.Series, tolerance: float
+) -> list[Difference]:
     """Return the differences of one column, the `LISTED` largest of them each."""
-    rows = unequal(one, other, tolerance)
+    rows = unequal(one, other, tolerance).tolist()
     if is_numeric_dtype(one) and is_numeric_dtype(other):
-        x = one.to_numpy(float)
-        y = other.to_numpy(float)
-        relative = _relative(x[rows], y[rows])
-        largest = np.argsort(-relative, kind="stable")[:LISTED]
-        pairs = zip(rows[largest].tolist(), relative[largest].tolist(), strict=True)
-        sizes = dict(pairs)
-        kept = [_Cell("number", row, x[row], y[row], sizes[row]) for row in sizes]
+        x = one.to_numpy(float)[rows]
+        y = other.to_numpy(float)[rows]
+        relative = _relative(x, y)
+        largest = np.argsort(-relative, kind="stable")[:LISTED].tolist()
+        kept = [
+            Difference("number", places(rows[i]), x[i], y[i], float(relative[i]))
+            for i in largest
+        ]
     else:
-        listed = rows[:LISTED].tolist()
-        kept = [_Cell("text", row, one.iloc[row], other.iloc[row]) for row in listed]
+        kept = [
+            Difference("text", places(row), one.iloc[row], other.iloc[row])
+            for row in rows[:LISTED]
+        ]
     if kept:
-        kept[-1] = kept[-1]._replace(more=len(rows) - len(kept))
+        kept[-1] = replace(kept[-1], more=len(rows) - len(kept))
     return kept
 
 

@@ -12,7 +12,9 @@ from ..files import PACKAGE
 from ..readers import read_yaml
 from ..study import provenance
 from ..study.study import Study
-from .manifest import MANIFEST, as_study, code_of_record, made_here, read
+from .manifest import MANIFEST, read
+from .record import code_of_record
+from .stamps import as_study, made_here
 from .wording import claim_rows
 
 #: Characters that BibTeX would take for commands.

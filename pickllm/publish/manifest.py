@@ -8,7 +8,6 @@ which machine and from which commit a run was made stands in the run's stamp, in
 
 import ast
 import json
-import os
 import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -19,67 +18,13 @@ from ..files import home, write_json
 from ..readers import read_json
 from ..study import provenance
 from ..study.study import Study
+from .stamps import as_study, parameters, run_id, stamps
 
 if TYPE_CHECKING:
     from ..core.trace import Trace
 
 MANIFEST = "manifest.json"
-#: Parameters that only say where results go: the same run in another folder is the same
-#: run.
-PLACES = ("result", "results", "figures", "run")
 PICTURES = ("svg", "pdf", "png")
-
-
-def as_study(study: Study | str | Path) -> Study:
-    """Return a study, or the one in a folder of the checkout."""
-    return study if isinstance(study, Study) else Study.here(study)
-
-
-# The stamps of runs
-
-
-def run_id(stamp: dict[str, Any]) -> str:
-    """Return a run's id: 12 hex digits of the hash of everything it depends on."""
-    return stamp["input"][:12]
-
-
-def parameters(stamp: dict[str, Any]) -> dict[str, Any]:
-    """Return all parameters that a run had, without where its results went.
-
-    The notebook's own defaults are among them.
-
-    Examples
-    --------
-    >>> given = {"rate": 0.2, "result": "r.json"}
-    >>> parameters({"defaults": {"seed": 0, "rate": 0.1}, "parameters": given})
-    {'seed': 0, 'rate': 0.2}
-    """
-    values = stamp["defaults"] | stamp["parameters"]
-    return {name: value for name, value in values.items() if name not in PLACES}
-
-
-def stamps(study: Study) -> dict[str, dict[str, Any]]:
-    """Return the stamps of a study by run's name; damaged ones are left out."""
-    found = {}
-    for path in sorted(study.results.glob("*.stamp")):
-        try:
-            stamp = json.loads(path.read_text("utf-8"))
-        except ValueError:
-            continue
-        if {"input", "code", "defaults"} <= set(stamp):
-            found[path.stem] = stamp
-    return found
-
-
-def studies(study: Study) -> list[Study]:
-    """Return the studies in a study's folder, itself among them, nearest first."""
-    inside = {
-        path.parent.parent.relative_to(study.path)
-        for path in study.path.rglob("*.stamp")
-        if path.parent.name == "results"
-    }
-    nearest_first = sorted(inside, key=lambda place: (len(place.parts), place))
-    return [Study(study.root, study.folder / place) for place in nearest_first]
 
 
 # Collecting
@@ -381,57 +326,3 @@ def upstream(manifest: dict[str, Any], name: str) -> list[str]:
             )
         chain += [n for n in manifest["runs"][run]["needs"] if n not in chain]
     return chain[1:]
-
-
-# What a manifest leaves out
-
-
-def made_here(study: Study, manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the stamps of those runs of a manifest that were made in this folder.
-
-    Parameters
-    ----------
-    study : Study
-        It and the studies in its folder are searched.
-    manifest : dict
-
-    Returns
-    -------
-    dict of str to dict
-        Run's name -> stamp, with commit, lock, machine, seconds and date.
-    """
-    found = {}
-    for other in reversed(studies(study)):  # the nearest speaks last
-        for stamp in stamps(other).values():
-            found[stamp["input"]] = stamp
-    return {
-        name: found[run["input"]]
-        for name, run in manifest["runs"].items()
-        if run["input"] in found
-    }
-
-
-def code_of_record(study: Study) -> dict[str, Any]:
-    """Return the commit of the code that the committed record was made with.
-
-    Read off git's history: the last commit of more than the record itself, before or
-    with the one that committed the manifest.
-
-    Returns
-    -------
-    dict
-        As `provenance.code` does; ``clean`` is None, since nobody can know it.
-    """
-    root = study.root
-    manifest = os.path.relpath(study.record / MANIFEST, root)
-    committed = None
-    if (root / ".git").exists():
-        committed = provenance.git(root, "log", "-1", "--format=%H", "--", manifest)
-    if not committed:
-        return provenance.code(root)
-    others = [f":(exclude){path}" for path in provenance.WRITTEN]
-    printed = provenance.git(
-        root, "log", "-1", "--format=%H %cI", committed.strip(), "--", ".", *others
-    )
-    commit, date = printed.split() if printed else (None, None)
-    return {"commit": commit, "date": date, "clean": None}

@@ -7,18 +7,9 @@ from typing import Any
 
 from ..errors import InputError
 from ..study.study import Study
-from .manifest import (
-    MANIFEST,
-    PICTURES,
-    as_study,
-    collect,
-    read,
-    run_id,
-    same,
-    upstream,
-    write,
-)
+from .manifest import MANIFEST, PICTURES, collect, read, same, upstream, write
 from .record import committed, listed
+from .stamps import as_study, run_id
 from .why import why
 
 __all__ = [

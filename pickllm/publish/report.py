@@ -23,9 +23,9 @@ from ..study.provenance import PACKAGES
 from ..study.runs import SIZES, all_figures
 from ..study.study import Study
 from . import artifact, latex, tables
-from .manifest import as_study, stamps
 from .manifest import write as write_manifest
 from .pages import html, template
+from .stamps import as_study, stamps
 from .wording import claim_rows
 
 if TYPE_CHECKING:

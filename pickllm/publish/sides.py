@@ -3,7 +3,6 @@
 import json
 import re
 import zipfile
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,8 @@ import pandas as pd
 from ..errors import InputError, nearest
 from ..study.study import Study
 from .cells import read_cells
-from .manifest import MANIFEST, as_study, parameters, read, run_id, stamps, studies
+from .manifest import MANIFEST, read
+from .stamps import as_study, parameters, run_id, stamps, studies
 
 #: Fewer digits of a run's id might mean several runs.
 FEWEST_DIGITS = 6
@@ -72,9 +72,7 @@ def open_side(name: str, study: Study | str | Path = "build") -> Side:
     if not path.is_dir():
         return _of_run(name, study)
     if (path / MANIFEST).exists():  # the record, or a study's figures
-        files = sorted(file.name for file in path.iterdir())
-        contents = read(path / MANIFEST)
-        return _of_figures(name, contents, files, lambda f: (path / f).read_bytes())
+        return _of_manifest(name, read(path / MANIFEST), _files(path))
     if (path / "results").is_dir():
         return _of_study(name, Study(study.root, path.resolve()))
     raise InputError(
@@ -88,34 +86,38 @@ def _of_study(name: str, study: Study) -> Side:
         run: {"run": run_id(stamp), "parameters": parameters(stamp)}
         for run, stamp in stamps(study).items()
     }
-    paths = sorted(study.figures.glob("*.csv"))
-    tables = {path.stem: read_cells(str(path), path.read_bytes()) for path in paths}
-    drawn = study.figures.glob("*.svg")
-    pictures = {path.stem: _without_id(path.read_bytes()) for path in drawn}
-    return Side(name, runs, tables, pictures)
+    return Side(name, runs, *_drawn(_files(study.figures)))
 
 
-def _of_figures(
-    name: str,
-    manifest: dict[str, Any],
-    files: Sequence[str],
-    read_bytes: Callable[[str], bytes],
-) -> Side:
+def _files(folder: Path) -> dict[str, bytes]:
+    """Return a folder's files by path; none where there is no folder."""
+    paths = sorted(path for path in folder.glob("*") if path.is_file())
+    return {str(path): path.read_bytes() for path in paths}
+
+
+def _drawn(
+    files: dict[str, bytes],
+) -> tuple[dict[str, pd.DataFrame], dict[str, bytes]]:
+    """Return the tables and the pictures among files, by name without ending."""
+    tables = {}
+    pictures = {}
+    for file, content in files.items():
+        path = Path(file)
+        if path.suffix == ".csv":
+            tables[path.stem] = read_cells(file, content)
+        elif path.suffix == ".svg":
+            # without the run's id, which is no part of what is drawn
+            no_id = re.sub(rb"pickllm( run [0-9a-f]{12})?", b"pickllm", content)
+            pictures[path.stem] = no_id
+    return tables, pictures
+
+
+def _of_manifest(name: str, manifest: dict[str, Any], files: dict[str, bytes]) -> Side:
     runs = {
         run: {"run": entry["run"], "parameters": entry["parameters"]}
         for run, entry in manifest["runs"].items()
     }
-    tables = {
-        file.removesuffix(".csv"): read_cells(file, read_bytes(file))
-        for file in files
-        if file.endswith(".csv")
-    }
-    pictures = {
-        file.removesuffix(".svg"): _without_id(read_bytes(file))
-        for file in files
-        if file.endswith(".svg")
-    }
-    return Side(name, runs, tables, pictures)
+    return Side(name, runs, *_drawn(files))
 
 
 def _of_archive(name: str, path: Path) -> Side:
@@ -129,9 +131,8 @@ def _of_archive(name: str, path: Path) -> Side:
                 " `make archive` wrote"
             )
         top = found[0].removesuffix(MANIFEST)
-        files = sorted(file.removeprefix(top) for file in held if file.startswith(top))
-        manifest = json.loads(archive.read(found[0]))
-        return _of_figures(name, manifest, files, lambda f: archive.read(top + f))
+        files = {f: archive.read(f) for f in held if f.startswith(top)}
+        return _of_manifest(name, json.loads(files[found[0]]), files)
 
 
 def _of_run(name: str, study: Study) -> Side:
@@ -150,15 +151,9 @@ def _of_run(name: str, study: Study) -> Side:
     place, run, stamp = known[wanted]
     results = sorted(place.results.glob(f"{run}.*.parquet"))
     tables = {path.name.split(".")[-2]: pd.read_parquet(path) for path in results}
-    drawn = [study.root / file for file in stamp["files"] if file.endswith(".csv")]
-    tables |= {path.stem: read_cells(str(path), path.read_bytes()) for path in drawn}
-    svgs = [path.with_suffix(".svg") for path in drawn]
-    pictures = {path.stem: _without_id(path.read_bytes()) for path in svgs}
+    made = {file: (study.root / file).read_bytes() for file in stamp["files"]}
+    drawn, pictures = _drawn(made)
     # one name on both sides, so that two runs are compared whatever they are called
     own = parameters(stamp) | {"notebook": stamp["notebook"]}
     runs = {"run": {"run": run_id(stamp), "parameters": own}}
-    return Side(name, runs, tables, pictures)
-
-
-def _without_id(svg: bytes) -> bytes:
-    return re.sub(rb"pickllm( run [0-9a-f]{12})?", b"pickllm", svg)
+    return Side(name, runs, tables | drawn, pictures)

@@ -16,7 +16,8 @@ from ..files import write_csv, written
 from ..study import provenance
 from ..study.study import Study
 from .latex import escape
-from .manifest import as_study, numbers, run_id, stamps
+from .manifest import numbers
+from .stamps import as_study, run_id, stamps
 from .wording import claim_rows, percent, percent_change, with_interval
 
 FORMATS = ("csv", "md", "tex")

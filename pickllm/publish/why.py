@@ -11,18 +11,9 @@ from typing import Any, NamedTuple
 from ..errors import InputError, nearest
 from ..study import provenance
 from ..study.study import Study
-from .manifest import (
-    MANIFEST,
-    as_study,
-    code_of_record,
-    collect,
-    made_here,
-    read,
-    run_id,
-    stamps,
-    studies,
-    upstream,
-)
+from .manifest import MANIFEST, collect, read, upstream
+from .record import code_of_record
+from .stamps import as_study, made_here, run_id, stamps, studies
 
 #: A label and a text, as `why` prints them.
 Line = tuple[str, str]
