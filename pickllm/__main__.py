@@ -922,7 +922,7 @@ def _archive(arguments):
     path, n = archive.write(planned, "build", arguments.output, arguments.dirty)
     print(
         f"{os.path.relpath(path)}: {n} files, {path.stat().st_size / 2**20:.1f} MiB."
-        " Unpacked, `python verify_archive.py` checks them"
+        " Unpacked, `sha256sum -c SHA256SUMS` checks them"
     )
 
 

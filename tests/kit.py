@@ -1,4 +1,4 @@
-"""A checkout small enough to know by heart: two notebooks, two runs, one figure, under git."""
+"""A small checkout, known by heart: two notebooks, two runs, one figure, under git."""
 
 import atexit
 import functools
@@ -9,12 +9,12 @@ import subprocess
 import tempfile
 
 import pandas as pd
-import pytest
 
 from pickllm.figures import drawing
 from pickllm.files import digest, home
-from pickllm.publish import archive, check, citation, diff, receipts, tables
+from pickllm.publish import manifest, tables
 from pickllm.study import provenance
+from pickllm.study.study import Study
 
 RUNS = {"sessions-balanced": ("sim", "1" * 64), "claims": ("draw", "2" * 64)}
 
@@ -113,99 +113,87 @@ def claims():
     )
 
 
-def stamp(folder, name, files, study="build", **parameters):
-    book, inputs = RUNS[name]
+#: What a machine and a moment say of a run.
+MADE = {
+    "seconds": 1.5,
+    "finished": "2026-01-01T00:00:00Z",
+    "machine": {
+        "python": "3.11",
+        "system": "Linux",
+        "cores": 2,
+        "memory_gb": None,
+        "versions": {"numpy": "2.0"},
+        "not_locked": [],
+    },
+}
+
+
+def stamp(folder, run, files, name, made, parameters):
+    """Write a run's stamp, as the runner does."""
+    book, inputs = RUNS[run]
     content = {
         "input": inputs,
-        "seconds": 1.5,
-        "parameters": parameters | {"result": f"{study}/results/{name}.json"},
+        "parameters": parameters | {"result": f"{name}/results/{run}.json"},
         "defaults": {"seed": 0, "result": "elsewhere.json"},
         "notebook": book,
         "notebook_sha256": provenance.sha256(folder / "notebooks" / f"{book}.ipynb"),
-        "needs": ["sessions-balanced"] if name == "claims" else [],
-        "finished": "2026-01-01T00:00:00Z",
+        "needs": ["sessions-balanced"] if run == "claims" else [],
         "code": provenance.code(folder),
         "lock": provenance.lock(folder),
-        "machine": {
-            "python": "3.11",
-            "system": "Linux",
-            "cores": 2,
-            "memory_gb": None,
-            "versions": {"numpy": "2.0"},
-            "not_locked": [],
-        },
-        "files": {f: digest(folder / f) for f in files},
+        "files": {file: digest(folder / file) for file in files},
+        **made,
     }
-    (folder / study / "results" / f"{name}.stamp").write_text(json.dumps(content))
+    study(folder, name).stamp(run).write_text(json.dumps(content))
 
 
-def build(folder, study="build", **parameters):
+def build(folder, name="build", **made):
     """Write the study's results and figure, as the notebooks would."""
-    (folder / study / "results").mkdir(parents=True, exist_ok=True)
-    (folder / study / "notebooks").mkdir(exist_ok=True)
+    made = MADE | made
+    place = study(folder, name)
+    place.results.mkdir(parents=True, exist_ok=True)
+    place.notebooks.mkdir(exist_ok=True)
     table = claims()
     drawn = drawing.save(
         drawing.claims(table.iloc[:2].assign(label=["cost", "speed"])),
         "claims",
         table,
-        folder / study / "figures",
+        place.figures,
         run="2" * 12,
     )
-    drawn = [f"{study}/figures/claims.{f.rsplit('.', 1)[1]}" for f in drawn]
-    table.to_parquet(folder / study / "results" / "claims.claims.parquet")
-    for name in RUNS:
-        (folder / study / "results" / f"{name}.json").write_text("{}")
-        (folder / study / "notebooks" / f"{name}.ipynb").write_text(notebook("1"))
+    table.to_parquet(place.results / "claims.claims.parquet")
+    for run in RUNS:
+        (place.results / f"{run}.json").write_text('{"notes": []}')
+        (place.notebooks / f"{run}.ipynb").write_text(notebook("1"))
+    simulated = [f"{name}/results/sessions-balanced.json"]
     own = {
         "trace": "bfcl-2024-08-11",
         "prices": "",
         "sessions": 1000,
         "queries": 500,
         "contexts": "simple, rest",
-    } | parameters
-    stamp(
-        folder,
-        "sessions-balanced",
-        [f"{study}/results/sessions-balanced.json"],
-        study,
-        **own,
-    )
-    stamp(
-        folder,
-        "claims",
-        [
-            f"{study}/results/claims.json",
-            f"{study}/results/claims.claims.parquet",
-            *drawn,
-        ],
-        study,
-    )
+    }
+    stamp(folder, "sessions-balanced", simulated, name, made, own)
+    judged = [
+        f"{name}/results/claims.json",
+        f"{name}/results/claims.claims.parquet",
+        *(f"{name}/figures/claims.{file.rsplit('.', 1)[1]}" for file in drawn),
+    ]
+    stamp(folder, "claims", judged, name, made, {})
+
+
+def study(folder, name="build"):
+    """A study of a checkout."""
+    return Study(folder, pathlib.Path(name))
 
 
 def adopt(folder, monkeypatch):
-    """Let the kit's modules take ``folder`` for their own checkout."""
-    for module in (
-        archive,
-        check,
-        citation,
-        diff,
-        drawing,
-        provenance,
-        receipts,
-        tables,
-    ):
-        monkeypatch.setattr(module, "root", lambda: folder)
-    monkeypatch.setattr(
-        receipts,
-        "home",
-        lambda name: folder / name if name == "notebooks" else home(name),
-    )
+    """Let the command line take ``folder`` for the kit's own checkout."""
+    monkeypatch.setattr("pickllm.study.study.root", lambda: folder)
     return folder
 
 
-def checkout(folder, monkeypatch):
-    """Everything in ``folder``, committed; the kit's modules take it for their own checkout."""
-    adopt(folder, monkeypatch)
+def checkout(folder):
+    """Everything in ``folder``, committed."""
     files = {
         "pickllm/a.py": "1\n",
         "data/d.csv": "x\n1\n",
@@ -228,13 +216,19 @@ def checkout(folder, monkeypatch):
     return folder
 
 
-def record(folder):
-    """Build the study and commit its record, as `make reproduce` and its user do."""
-    build(folder)
-    receipts.write("build", tables.write("build"))
+def reproduce(folder, name="build", **machine):
+    """Build the study and renew the record, as `make reproduce` does."""
+    build(folder, name, **machine)
+    made = study(folder, name)
+    manifest.write(made, tables.write(made))
     (folder / "figures").mkdir(exist_ok=True)
-    for path in (folder / "build" / "figures").iterdir():
+    for path in made.figures.iterdir():
         (folder / "figures" / path.name).write_bytes(path.read_bytes())
+
+
+def record(folder):
+    """Reproduce the study and commit its record."""
+    reproduce(folder)
     git(folder, "add", "figures")
     git(folder, "commit", "-qm", "record")
 
@@ -243,12 +237,11 @@ def record(folder):
 def _template():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="pickllm-test-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        record(checkout(folder, monkeypatch))
+    record(checkout(folder))
     return folder
 
 
 def recorded_checkout(folder, monkeypatch):
-    """A copy of a checkout with its record committed."""
+    """A copy of a checkout with its record committed, which the commands work in."""
     shutil.copytree(_template(), folder, dirs_exist_ok=True)
     return adopt(folder, monkeypatch)

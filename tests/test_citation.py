@@ -1,17 +1,17 @@
-"""Citing: BibTeX read back by a parser of braces, LaTeX numbers read back into the table that they came from."""
+"""Citing: BibTeX read back by counting braces, LaTeX numbers by the table they tell."""
 
 import re
 
 import pandas as pd
 import pytest
 import yaml
-from kit import claims, git, recorded_checkout
+from kit import claims, git, recorded_checkout, study
 
 from pickllm.__main__ import main
 from pickllm.analysis.claims import CLAIMS
 from pickllm.errors import InputError
 from pickllm.files import root
-from pickllm.publish import artifact, citation, receipts, tables
+from pickllm.publish import artifact, citation, latex, manifest, tables, wording
 from pickllm.study.runs import study_runs
 
 
@@ -20,8 +20,15 @@ def recorded(tmp_path, monkeypatch):
     return recorded_checkout(tmp_path, monkeypatch)
 
 
+def record(folder):
+    return manifest.read(folder / "figures" / "manifest.json")
+
+
 def balanced(text, start):
-    """The text within the brace at ``start``, and where it ends, by counting braces that no backslash escapes."""
+    """The text within the brace at ``start``, and where it ends.
+
+    Found by counting braces that no backslash escapes.
+    """
     depth = 0
     for i in range(start, len(text)):
         if text[i] in "{}" and text[i - 1] != "\\":
@@ -48,10 +55,8 @@ def parsed(text):
 
 
 def test_bibtex_holds_the_paper_the_kit_at_its_commit_and_the_data(recorded):
-    entries, cff = (
-        parsed(citation.bibtex()),
-        yaml.safe_load((root() / "CITATION.cff").read_text("utf-8")),
-    )
+    entries = parsed(citation.bibtex(study(recorded)))
+    cff = yaml.safe_load((root() / "CITATION.cff").read_text("utf-8"))
     assert {key: kind for key, (kind, _) in entries.items()} == {
         "pickllm": "misc",
         "pickllm-kit": "software",
@@ -71,7 +76,7 @@ def test_bibtex_holds_the_paper_the_kit_at_its_commit_and_the_data(recorded):
 
 def test_a_changed_checkout_is_not_cited_as_its_commit(recorded):
     (recorded / "pickllm" / "a.py").write_text("changed")
-    assert parsed(citation.bibtex())["pickllm-kit"][1]["note"].endswith(
+    assert parsed(citation.bibtex(study(recorded)))["pickllm-kit"][1]["note"].endswith(
         ", with changes since"
     )
 
@@ -128,10 +133,11 @@ def test_a_share_of_contexts_counts_contexts_and_an_untestable_claim_claims_no_n
 ):
     assert (
         "measured 100 % (95 % interval 68 % to 100 %; n = 2 contexts of 1,000 sessions"
-        " per learning rate), verdict: partly" in citation.sentence("speed-lri")
+        " per learning rate), verdict: partly"
+        in citation.sentence("speed-lri", study(recorded))
     )
     assert (
-        citation.sentence("reward-ratio")
+        citation.sentence("reward-ratio", study(recorded))
         .split("): ")[1]
         .startswith("verdict: not testable [")
     )
@@ -175,7 +181,7 @@ def commands(text):
         match = re.match(r"\\newcommand\{\\([A-Za-z]+)\}", line)
         assert match, line
         value, end = balanced(line, match.end())
-        assert line[end:].startswith(" % figures/"), "each with its source"
+        assert line[end:].startswith((" % figures/", " % results/")), "its source"
         assert match[1] not in found, "twice"
         found[match[1]] = value
     return found
@@ -186,7 +192,8 @@ def number(value):
 
 
 def test_each_command_holds_the_tables_number(recorded):
-    found = commands(tables.macros(claims(), receipts.read()))
+    commit = git(recorded, "rev-parse", "HEAD~1")
+    found = commands(latex.macros(claims(), record(recorded), commit))
     assert number(found["pickllmCostSixZeroLriMostExpensive"]) == -63.2
     assert number(found["pickllmCostSixZeroLriMostExpensiveLow"]) == -64.8
     assert number(found["pickllmCostSixZeroLriMostExpensiveStated"]) == -60
@@ -201,29 +208,23 @@ def test_each_command_holds_the_tables_number(recorded):
         found["pickllmSessions"],
         found["pickllmContexts"],
     ) == ("3", "1", "1000", "8")
-    assert found["pickllmCommit"] == git(recorded, "rev-parse", "HEAD~1")[:12]
+    assert found["pickllmCommit"] == commit[:12]
 
 
 def test_the_records_commands_are_distinct_and_agree_with_its_table():
     table = pd.read_csv(root() / "figures" / "claims.csv")
-    text = tables.macros(table, receipts.read(root() / "figures" / "manifest.json"))
-    found = commands(text)
-    assert text == tables.macros(
-        table, receipts.read(root() / "figures" / "manifest.json")
-    )
+    found = commands(latex.macros(table, record(root()), None))
     for row in table.dropna(subset="measured").to_dict("records"):
         scale = 100 if row["unit"] == "of contexts" else 1
         for column, ending in (("measured", ""), ("low", "Low"), ("high", "High")):
-            assert number(
-                found[tables.macro_name(row["id"]) + ending]
-            ) == pytest.approx(
+            assert number(found[latex.macro_name(row["id"]) + ending]) == pytest.approx(
                 scale * row[column], abs=0.5 if scale == 100 else 0.0500001
             ), row["id"]
 
 
 def test_no_two_claims_share_a_command():
-    assert len({tables.macro_name(c.id) for c in CLAIMS}) == len(CLAIMS)
-    assert all(re.fullmatch("[A-Za-z]+", tables.macro_name(c.id)) for c in CLAIMS)
+    assert len({latex.macro_name(c.id) for c in CLAIMS}) == len(CLAIMS)
+    assert all(re.fullmatch("[A-Za-z]+", latex.macro_name(c.id)) for c in CLAIMS)
 
 
 # Tables
@@ -232,10 +233,11 @@ def test_no_two_claims_share_a_command():
 def test_escaping_agrees_with_pandas_own():
     text = "50 % of {a_b} & c#d $1 ~ ^ \\ end"
     theirs = pd.DataFrame({"x": [text]}).to_latex(index=False, escape=True)
-    squeeze = lambda s: re.sub(
-        r"\s+", " ", s.replace("{} ", " ").replace(r"\space", "")
-    )
-    assert squeeze(tables.latex(text)) in squeeze(theirs)
+
+    def squeeze(text):
+        return re.sub(r"\s+", " ", text.replace("{} ", " ").replace(r"\space", ""))
+
+    assert squeeze(latex.escape(text)) in squeeze(theirs)
 
 
 def test_the_three_forms_of_a_table_hold_the_same_rows(recorded):
@@ -270,24 +272,24 @@ def test_the_three_forms_of_a_table_hold_the_same_rows(recorded):
 
 
 def test_a_number_without_an_interval_and_one_that_is_missing():
-    form = lambda v: f"{v:g}"
-    assert tables._with_interval(1.0, 0.5, 2.0, form) == "1 (0.5 to 2)"
-    assert tables._with_interval(1.0, None, None, form) == "1"
-    assert tables._with_interval(None, 1, 2, form) == ""
+    nothing = float("nan")
+    assert wording.with_interval(1.0, 0.5, 2.0, "{:g}".format) == "1 (0.5 to 2)"
+    assert wording.with_interval(1.0, nothing, nothing, "{:g}".format) == "1"
+    assert wording.with_interval(nothing, 1, 2, "{:g}".format) == ""
 
 
 def test_each_table_names_a_run_of_the_study():
     from pickllm.traces.sources import load_trace
 
     names = {r.name for r in study_runs(load_trace("bfcl-2024-08-11"))}
-    assert {run for _, run, _, _ in tables.TABLES.values()} <= names
+    assert {table.run for table in tables.TABLES.values()} <= names
 
 
 # The artifact sheet
 
 
 def test_the_sheet_counts_what_the_files_hold(recorded):
-    text = artifact.sheet("build", receipts.read(), claims())
+    text = artifact.sheet(study(recorded), record(recorded), claims())
     assert "2 runs of 2 notebooks" in text
     assert "1 figures and 1 tables, 1 of 1 figures traced" in text
     assert (
@@ -298,10 +300,10 @@ def test_the_sheet_counts_what_the_files_hold(recorded):
     assert "3 s of notebook time in all, the longest run 2 s" in text
     for badge in ("available", "functional", "reusable", "reproduced"):
         assert badge in text
-    assert artifact.ranges(receipts.read()["runs"])["context"] == "simple, rest"
+    assert artifact.ranges(record(recorded)["runs"])["context"] == "simple, rest"
 
 
 def test_a_missing_citation_file_is_one_clear_error(recorded):
     (recorded / "CITATION.cff").unlink()
-    with pytest.raises(InputError, match="no CITATION.cff in .*checkout"):
-        citation.bibtex()
+    with pytest.raises(InputError, match=r"no CITATION\.cff in .*checkout"):
+        citation.bibtex(study(recorded))

@@ -1,11 +1,11 @@
-"""Two studies side by side: what is planted is found, in size and order, and nothing else."""
+"""Two studies side by side: what is planted is found, in size and order, no more."""
 
 import json
 
 import numpy as np
 import pandas as pd
 import pytest
-from kit import build, recorded_checkout
+from kit import build, recorded_checkout, study
 from test_archive import planned
 
 from pickllm.__main__ import main
@@ -150,7 +150,7 @@ def test_long_columns_are_counted_in_full_and_listed_in_part():
 def test_a_study_is_the_same_as_itself_its_record_its_repetition_and_its_archive(
     two, capsys
 ):
-    path, _ = archive.write(planned(), output=two.parent / "a.zip")
+    path, _ = archive.write(planned(), study(two), two.parent / "a.zip")
     for other in (
         "build",
         "figures",
@@ -191,9 +191,8 @@ def test_planted_differences_are_found_and_exit_1(two, capsys):
 def test_a_pictures_run_id_alone_makes_no_difference(two):
     svg = two / "build/other/figures/claims.svg"
     svg.write_text(svg.read_text().replace("2" * 12, "3" * 12))
-    assert (
-        diff.differences(diff.open_side("build"), diff.open_side("build/other")) == []
-    )
+    sides = [diff.open_side(name, study(two)) for name in ("build", "build/other")]
+    assert diff.differences(*sides) == []
 
 
 def test_two_runs_by_name_by_id_and_by_folder(two, capsys):
@@ -223,3 +222,11 @@ def test_a_zip_of_something_else_is_refused(two, capsys):
         zipped.writestr("a.txt", "a")
     assert main(["diff", "build", str(two / "x.zip")]) == 2
     assert "holds no figures/manifest.json; give an archive" in capsys.readouterr().err
+
+
+def test_a_damaged_table_is_one_line_with_its_file_and_exit_2(two, capsys):
+    (two / "build/other/figures/claims.csv").write_text("")
+    assert main(["diff", "build", "build/other"]) == 2
+    err = capsys.readouterr().err
+    assert "build/other/figures/claims.csv is no table (No columns" in err
+    assert err.count("\n") == 1

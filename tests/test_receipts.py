@@ -1,25 +1,39 @@
-"""Receipts: what a manifest says of a figure, held against git, hashlib, the picture's own metadata and the notebook."""
+"""Receipts: what a manifest says, held against git, hashlib, picture and notebook."""
 
 import hashlib
 import json
 import re
+import shutil
 import subprocess
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from kit import build, checkout, git, notebook, record, recorded_checkout
+from kit import (
+    RUNS,
+    build,
+    checkout,
+    git,
+    notebook,
+    record,
+    recorded_checkout,
+    reproduce,
+    study,
+)
 
+import pickllm as pk
 from pickllm.__main__ import main
 from pickllm.errors import InputError
 from pickllm.figures import captions
 from pickllm.files import root
-from pickllm.publish import receipts
+from pickllm.publish import manifest, receipts, report, why
+from pickllm.publish.stamps import stamps
 from pickllm.study import provenance, runner
+from pickllm.study.runs import Run
 
 
 @pytest.fixture
-def kit(tmp_path, monkeypatch):
-    return checkout(tmp_path, monkeypatch)
+def kit(tmp_path):
+    return checkout(tmp_path)
 
 
 @pytest.fixture
@@ -31,12 +45,21 @@ def sha(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def manifest_of(folder):
+    return manifest.read(folder / "figures" / "manifest.json")
+
+
+def told(name, folder):
+    """What `why` says of a name, and whether it knows."""
+    return receipts.why(str(name), study(folder))
+
+
 # Where a run comes from
 
 
 def test_the_commit_is_the_codes_and_stays_it_when_the_record_is_committed(kit):
     head = git(kit, "rev-parse", "HEAD")
-    assert provenance.code() == {
+    assert provenance.code(kit) == {
         "commit": head,
         "date": git(kit, "log", "-1", "--format=%cI"),
         "clean": True,
@@ -45,14 +68,14 @@ def test_the_commit_is_the_codes_and_stays_it_when_the_record_is_committed(kit):
     (kit / "README.md").write_text("a new table\n")
     git(kit, "commit", "-qam", "readme")
     assert git(kit, "rev-parse", "HEAD") != head
-    assert provenance.code()["commit"] == head
-    assert provenance.code()["clean"]
+    assert provenance.code(kit)["commit"] == head
+    assert provenance.code(kit)["clean"]
     (kit / "pickllm" / "a.py").write_text("2\n")
-    assert provenance.code()["commit"] == head
-    assert not provenance.code()["clean"]
+    assert provenance.code(kit)["commit"] == head
+    assert not provenance.code(kit)["clean"]
     git(kit, "commit", "-qam", "code again")
-    assert provenance.code()["commit"] == git(kit, "rev-parse", "HEAD")
-    assert provenance.code()["clean"]
+    assert provenance.code(kit)["commit"] == git(kit, "rev-parse", "HEAD")
+    assert provenance.code(kit)["clean"]
 
 
 @pytest.mark.parametrize(
@@ -70,8 +93,8 @@ def test_the_commit_is_the_codes_and_stays_it_when_the_record_is_committed(kit):
 def test_only_what_can_change_a_result_makes_a_checkout_unclean(kit, path, counts):
     (kit / path).parent.mkdir(exist_ok=True)
     (kit / path).write_text("changed\n")
-    assert provenance.code()["clean"] is not counts
-    assert provenance.changed() == ([path] if counts else [])
+    assert provenance.code(kit)["clean"] is not counts
+    assert provenance.changed(kit) == ([path] if counts else [])
 
 
 def test_without_git_nothing_is_made_up_and_an_archive_speaks_for_itself(tmp_path):
@@ -105,8 +128,8 @@ def test_this_environments_lock_hash_is_sha256sums():
 
 
 def test_the_manifest_says_what_git_hashlib_and_the_notebook_say(recorded):
-    manifest = receipts.read()
-    (receipt,) = manifest["figures"].values()
+    held = manifest_of(recorded)
+    (receipt,) = held["figures"].values()
     assert receipt["numbers"]["sha256"] == sha(recorded / "figures" / "claims.csv")
     assert (
         receipt["numbers"]["rows"]
@@ -118,9 +141,7 @@ def test_the_manifest_says_what_git_hashlib_and_the_notebook_say(recorded):
     }
     assert receipt["cell"] == {"index": 1, "id": "c1"}
     assert receipt["run"] == "2" * 12
-    run = manifest["runs"]["sessions-balanced"]
-    assert run["code"]["commit"] == git(recorded, "rev-parse", "HEAD~1")
-    assert run["code"]["clean"] is True
+    run = held["runs"]["sessions-balanced"]
     assert run["parameters"] == {
         "seed": 0,
         "trace": "bfcl-2024-08-11",
@@ -130,10 +151,8 @@ def test_the_manifest_says_what_git_hashlib_and_the_notebook_say(recorded):
         "contexts": "simple, rest",
     }
     assert run["notebook_sha256"] == sha(recorded / "notebooks" / "sim.ipynb")
-    assert run["lock"]["sha256"] == sha(recorded / "requirements.lock")
-    import pickllm as pk
-
-    trace = manifest["traces"]["bfcl-2024-08-11"]
+    assert held["lock"]["sha256"] == sha(recorded / "requirements.lock")
+    trace = held["traces"]["bfcl-2024-08-11"]
     assert trace["sha256"] == pk.load_trace("bfcl-2024-08-11").fingerprint()
     assert trace["prices"]["as_of"] == ["2024-08-11"]
     assert trace["prices"]["usd_per_million"]["gpt-4-1106-preview"] == [10.0, 30.0]
@@ -142,36 +161,67 @@ def test_the_manifest_says_what_git_hashlib_and_the_notebook_say(recorded):
     )
 
 
-def test_two_runs_of_the_same_code_give_the_same_bytes_but_for_machine_and_time(
-    recorded,
-):
-    first = (recorded / "build" / "figures" / "manifest.json").read_text()
-    assert json.loads(first) == receipts.write("build", {}) | {
-        "tables": json.loads(first)["tables"]
-    }
-    build(recorded, "build/verify")
-    for path in (recorded / "build" / "verify" / "results").glob("*.stamp"):
-        content = json.loads(path.read_text())
-        path.write_text(
-            json.dumps(
-                content
-                | {
-                    "seconds": 99.0,
-                    "finished": "2027-01-01T00:00:00Z",
-                    "machine": content["machine"] | {"cores": 64},
-                }
-            )
-        )
-    a, b = json.loads(first), receipts.collect("build/verify")
-    assert a["machine"] != b["machine"]
-    a["tables"] = {}
-    assert json.dumps(receipts.constant(a)) == json.dumps(receipts.constant(b))
+ELSEWHERE = {
+    "seconds": 99.0,
+    "finished": "2027-02-03T04:05:06Z",
+    "machine": {
+        "python": "3.13",
+        "system": "Darwin",
+        "cores": 64,
+        "memory_gb": 128.0,
+        "versions": {"numpy": "2.1"},
+        "not_locked": ["numpy"],
+    },
+}
 
 
-def test_the_record_is_kept_when_only_machine_and_time_differ(recorded):
-    one, other = recorded / "figures" / "manifest.json", recorded / "other.json"
+def test_reproducing_elsewhere_and_later_leaves_git_unchanged(recorded, tmp_path):
+    (recorded / "docs.md").write_text("a commit that changes no input\n")
+    git(recorded, "add", "docs.md")
+    git(recorded, "commit", "-qm", "later")
+    clone = tmp_path / "clone"
+    git(recorded, "clone", "-q", str(recorded), str(clone))
+    reproduce(clone, **ELSEWHERE)
+    assert git(clone, "status", "--porcelain") == ""
+    made = stamps(study(clone)).values()
+    assert {stamp["machine"]["cores"] for stamp in made} == {64}
+
+
+def test_the_manifest_names_no_machine_no_moment_and_no_commit(recorded):
+    text = (recorded / "figures" / "manifest.json").read_text()
+    commits = git(recorded, "log", "--format=%H").split()
+    for word in (*commits, "2026-01-01", "Linux", "cores", "seconds", "finished"):
+        assert word not in text, word
+
+
+def test_the_report_writes_the_same_manifest_on_two_machines(recorded):
+    trace = pk.load_trace("bfcl-2024-08-11")
+    planned = [{"run": Run(name, name), "done": True} for name in RUNS]
+    written = []
+    for made in ({}, ELSEWHERE):
+        build(recorded, **made)
+        report.write(study(recorded), trace, "full", planned)
+        written.append((recorded / "build" / "figures" / "manifest.json").read_bytes())
+    assert written[0] == written[1]
+    assert manifest.same(
+        recorded / "build" / "figures" / "manifest.json",
+        recorded / "figures" / "manifest.json",
+    )
+
+
+def test_a_run_that_is_no_part_of_the_study_is_no_part_of_its_manifest(recorded):
+    stamp = study(recorded).stamp("sessions-balanced")
+    study(recorded).stamp("given-up").write_text(stamp.read_text())
+    assert "given-up" in manifest.collect(study(recorded))["runs"]
+    planned = manifest.collect(study(recorded), runs=RUNS)
+    assert set(planned["runs"]) == set(RUNS)
+
+
+def test_two_manifests_are_the_same_or_not(recorded):
+    one = recorded / "figures" / "manifest.json"
+    other = recorded / "other.json"
     content = json.loads(one.read_text())
-    other.write_text(json.dumps(content | {"machine": {}}))
+    other.write_text(json.dumps(content))
     assert receipts.same(one, other)
     content["figures"]["claims"]["run"] = "0" * 12
     other.write_text(json.dumps(content))
@@ -196,7 +246,7 @@ def test_the_record_is_kept_when_only_machine_and_time_differ(recorded):
 )
 def test_the_cell_that_draws_is_found_by_its_call(tmp_path, sources, cell):
     (tmp_path / "n.ipynb").write_text(notebook(*sources))
-    assert receipts.find_cell(tmp_path / "n.ipynb", "mine") == cell
+    assert manifest.find_cell(tmp_path / "n.ipynb", "mine") == cell
 
 
 # The run id in each file
@@ -225,24 +275,25 @@ def test_each_picture_carries_its_run_id_where_its_format_keeps_such_things(reco
         "build/report/tables/claims.md",
         "build/report/tables/claims.tex",
     ):
-        assert receipts.id_in(recorded / name) == "2" * 12, name
-    assert receipts.id_in(recorded / "README.md") is None
+        assert why.id_in(recorded / name) == "2" * 12, name
+    assert why.id_in(recorded / "README.md") is None
 
 
 # why
 
 
 def test_why_names_every_link_of_the_chain(recorded):
-    lines, known = receipts.why("claims")
-    text, manifest = "\n".join(lines), receipts.read()
+    lines, known = told("claims", recorded)
+    text = "\n".join(lines)
+    held = manifest_of(recorded)
     assert known
     assert lines[0] == "claims: the record's"
     for link in (
-        manifest["figures"]["claims"]["numbers"]["sha256"],
+        held["figures"]["claims"]["numbers"]["sha256"],
         "notebooks/draw.ipynb, cell 1",
         "sessions=1000",
         "seed=0",
-        manifest["traces"]["bfcl-2024-08-11"]["sha256"],
+        held["traces"]["bfcl-2024-08-11"]["sha256"],
         "of 2024-08-11",
         git(recorded, "rev-parse", "HEAD~1"),
         "clean: nothing changed",
@@ -253,49 +304,61 @@ def test_why_names_every_link_of_the_chain(recorded):
         assert link in text, link
 
 
-def test_why_needs_no_build_folder(recorded):
-    import shutil
-
-    before = receipts.why("claims")
+def test_why_in_a_clone_tells_the_chain_and_the_commit_from_git(recorded):
+    before = told("claims", recorded)[0]
     shutil.rmtree(recorded / "build")
-    assert receipts.why("claims") == before
-    assert receipts.why(str(recorded / "figures" / "claims.pdf"))[0][0].endswith(
-        "the record's, byte for byte"
-    )
+    after = told("claims", recorded)[0]
+    differing = [line for line in after if line not in before]
+    commit = git(recorded, "rev-parse", "HEAD~1")
+    assert len(differing) == 2
+    assert f"commit     {commit} of" in differing[0]
+    assert "the code beside the record" in differing[0]
+    assert "not known here" in differing[1]
+    copy = told(recorded / "figures" / "claims.pdf", recorded)[0]
+    assert copy[0].endswith("the record's, byte for byte")
+
+
+def test_why_tells_who_made_the_runs_only_of_the_same_inputs(recorded):
+    stamp = study(recorded).stamp("sessions-balanced")
+    stamp.write_text(stamp.read_text().replace("1" * 64, "9" * 64))
+    assert "in 1 of 2 runs" in told("claims", recorded)[0][-1]
+    stamp = study(recorded).stamp("claims")
+    stamp.write_text(stamp.read_text().replace("2" * 64, "9" * 64))
+    assert "not known here" in told("claims", recorded)[0][-1]
 
 
 def test_why_tells_the_records_a_redrawn_an_explorations_and_an_unknown_file_apart(
     recorded, tmp_path
 ):
     figure = recorded / "figures" / "claims.svg"
-    assert receipts.why(str(figure))[0][0] == f"{figure}: the record's, byte for byte"
+    assert told(figure, recorded)[0][0] == f"{figure}: the record's, byte for byte"
     changed = recorded / "elsewhere" / "claims.svg"
     changed.parent.mkdir()
     changed.write_bytes(figure.read_bytes() + b"\n")
-    assert "its bytes are not the record's" in receipts.why(str(changed))[0][0]
+    assert "its bytes are not the record's" in told(changed, recorded)[0][0]
     build(recorded, "build/explore")
     stamp = recorded / "build" / "explore" / "results" / "claims.stamp"
     stamp.write_text(stamp.read_text().replace("2" * 64, "3" * 64))
     other = recorded / "claims.svg"
     other.write_bytes(figure.read_bytes().replace(b"2" * 12, b"3" * 12))
-    lines, known = receipts.why(str(other))
+    lines, known = told(other, recorded)
     assert known
     assert "not the record's but an exploration's" in lines[0]
     assert "build/explore" in lines[0]
     assert any("3" * 12 in line for line in lines)
     assert not any("OTHER" in line for line in lines)
     other.write_bytes(figure.read_bytes().replace(b"2" * 12, b"4" * 12))
-    lines, known = receipts.why(str(other))
+    lines, known = told(other, recorded)
     assert not known
     assert "unknown: carries run id 444444444444" in lines[0]
-    lines, known = receipts.why(str(recorded / "README.md"))
+    lines, known = told(recorded / "README.md", recorded)
     assert not known
     assert "carries no run id" in lines[0]
 
 
 def test_why_a_changed_csv_is_said_to_hold_other_numbers(recorded):
     (recorded / "figures" / "claims.csv").write_text("x\n1\n")
-    assert any("holds OTHER numbers" in line for line in receipts.why("claims")[0])
+    assert any("holds OTHER numbers" in line for line in told("claims", recorded)[0])
 
 
 def test_why_an_unknown_name_and_a_missing_record_are_one_line_and_exit_2(
@@ -309,7 +372,7 @@ def test_why_an_unknown_name_and_a_missing_record_are_one_line_and_exit_2(
     )
     (recorded / "figures" / "manifest.json").write_text("{")
     assert main(["why", "claims"]) == 2
-    assert "is not JSON" in capsys.readouterr().err
+    assert "as JSON (" in capsys.readouterr().err
     (recorded / "figures" / "manifest.json").unlink()
     assert main(["why", "claims"]) == 2
     assert "run `make reproduce`" in capsys.readouterr().err
@@ -327,10 +390,10 @@ def edit(folder, change):
 
 
 def test_a_true_record_is_found_true_also_when_head_has_moved_on(recorded):
-    assert receipts.check() == [("claims", None)]
+    assert receipts.check(study(recorded)) == [("claims", None)]
     (recorded / "pickllm" / "a.py").write_text("3\n")
     git(recorded, "commit", "-qam", "later")
-    assert receipts.check() == [("claims", None)]
+    assert receipts.check(study(recorded)) == [("claims", None)]
 
 
 BREAKS = {
@@ -350,14 +413,13 @@ BREAKS = {
     "no date of its prices": (
         lambda m: m["traces"]["bfcl-2024-08-11"]["prices"].update(as_of=[])
     ),
-    "no commit": lambda m: m["runs"]["sessions-balanced"]["code"].update(commit=None),
 }
 
 
 @pytest.mark.parametrize("expected", BREAKS)
 def test_each_broken_link_is_told(recorded, expected):
     edit(recorded, BREAKS[expected])
-    ((name, problem),) = receipts.check()
+    ((name, problem),) = receipts.check(study(recorded))
     assert name == "claims"
     assert expected in problem
 
@@ -370,7 +432,7 @@ def test_a_picture_swapped_a_figure_added_and_a_receipt_left_over_are_told(recor
     (recorded / "figures" / "claims.png").write_bytes(b"another")
     git(recorded, "add", "figures")
     git(recorded, "commit", "-qm", "figures")
-    found = dict(receipts.check())
+    found = dict(receipts.check(study(recorded)))
     assert "claims.png is not the file of the receipt" in found["claims"]
     assert found["new"] == "no receipt"
     git(
@@ -380,31 +442,30 @@ def test_a_picture_swapped_a_figure_added_and_a_receipt_left_over_are_told(recor
         *[f"figures/claims.{e}" for e in ("csv", "svg", "pdf", "png")],
     )
     git(recorded, "commit", "-qm", "fewer")
-    assert ("claims", "a receipt without a figure") in receipts.check()
+    assert ("claims", "a receipt without a figure") in receipts.check(study(recorded))
 
 
 def test_without_git_the_folder_is_checked_and_without_a_manifest_every_figure_fails(
     recorded,
 ):
-    import shutil
-
     shutil.rmtree(recorded / ".git")
-    assert receipts.check() == [("claims", None)]
+    assert receipts.check(study(recorded)) == [("claims", None)]
     (recorded / "figures" / "manifest.json").unlink()
-    ((name, problem),) = receipts.check()
+    ((name, problem),) = receipts.check(study(recorded))
     assert name == "claims"
     assert "no figures/manifest.json" in problem
 
 
 def test_other_inputs_than_the_records_are_noted(recorded):
     build(recorded, "build/verify")
-    receipts.write("build/verify")
-    assert receipts.outdated("build/verify") == []
+    fresh = study(recorded, "build/verify")
+    receipts.write(fresh)
+    assert receipts.outdated(fresh) == []
     path = recorded / "build" / "verify" / "figures" / "manifest.json"
     path.write_text(
         path.read_text().replace('"run": "222222222222"', '"run": "333333333333"')
     )
-    assert receipts.outdated("build/verify") == ["claims"]
+    assert receipts.outdated(fresh) == ["claims"]
 
 
 # The record, and the study's stamps
@@ -432,13 +493,11 @@ def test_a_run_without_its_provenance_is_not_done(recorded, monkeypatch):
 
 
 def test_an_upstream_run_that_is_missing_is_an_error_with_the_next_move(recorded):
-    manifest = receipts.read()
-    assert receipts.upstream(manifest, "claims") == ["sessions-balanced"]
-    del manifest["runs"]["sessions-balanced"]
+    held = manifest_of(recorded)
+    assert manifest.upstream(held, "claims") == ["sessions-balanced"]
+    del held["runs"]["sessions-balanced"]
     with pytest.raises(
         InputError,
-        match=(
-            "run 'sessions-balanced', which 'claims' was computed from.*make reproduce"
-        ),
+        match=r"run 'sessions-balanced', which 'claims' was .*make reproduce",
     ):
-        receipts.upstream(manifest, "claims")
+        manifest.upstream(held, "claims")

@@ -1,0 +1,1 @@
+"""Publish: the report, tables for a paper, receipts, citations and the archive."""

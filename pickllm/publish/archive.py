@@ -1,42 +1,52 @@
-"""One zip for a repository such as Zenodo: the code, the lock, the data, the record, and the study behind it.
+"""One zip for a repository such as Zenodo: code, lock, data, record, and the study.
 
-The files of git's HEAD stand where they stand in a checkout, and the study's results, executed notebooks and
-report in ``build``, so that ``make reproduce`` in the unpacked archive finds every run done. ``SHA256SUMS``
-lists all; ``verify_archive.py`` checks them. The same commit and study give the same bytes.
+The files of git's HEAD stand where they stand in a checkout, and the study's results,
+executed notebooks and report in ``build``, so that ``make reproduce`` in the unpacked
+archive finds every run done. ``sha256sum -c SHA256SUMS`` checks them all. The same
+commit and study give the same bytes.
 """
 
 import hashlib
 import json
-import os
-import pathlib
 import stat
 import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any, NamedTuple
 
 from ..errors import InputError
-from ..files import PACKAGE, root, written
+from ..files import written
 from ..study import provenance
-from . import receipts
-from .verify_archive import SUMS
+from ..study.study import Study
+from . import manifest
+from .manifest import MANIFEST
+from .stamps import as_study
 
-_EPOCH = (
-    1980,
-    1,
-    1,
-    0,
-    0,
-    0,
-)  # the earliest that a zip can hold: no date of the day in it
+SUMS = "SHA256SUMS"
+#: The earliest date that a zip can hold: no date of the day in it.
+EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def write(planned, folder="build", output=None, dirty=False):
+class Content(NamedTuple):
+    """A file's bytes, and whether it can be executed."""
+
+    data: bytes
+    executable: bool = False
+
+
+def write(
+    planned: Sequence[dict[str, Any]],
+    study: Study | str | Path = "build",
+    output: str | Path | None = None,
+    dirty: bool = False,
+) -> tuple[Path, int]:
     """Write the archive of a study that is done and whose record is committed.
 
     Parameters
     ----------
-    planned : list of dict
-        From `study.plan`.
-    folder : path
-        The study's folder.
+    planned : sequence of dict
+        From `runner.plan`.
+    study : Study, or path of its folder
     output : path, optional
         By default ``build/pickllm-<version>-<commit>.zip``.
     dirty : bool
@@ -56,68 +66,73 @@ def write(planned, folder="build", output=None, dirty=False):
     """
     from .. import __version__
 
-    changed = _state(dirty)
-    _require_record(planned, folder)
-    code = provenance.code()
-    name = f"pickllm-{__version__}-{provenance.short(code['commit'])}{'-dirty' if changed else ''}"
+    study = as_study(study)
+    changed = _changed(study, dirty)
+    _require_record(planned, study)
+    code = provenance.code(study.root)
+    name = f"pickllm-{__version__}-{provenance.short(code['commit'])}"
+    if changed:
+        name += "-dirty"
     statement = {
         "format": 1,
         "kit": __version__,
         "code": code | {"clean": not changed},
         "changed": changed,
-        "study": pathlib.Path(folder).as_posix(),
+        "study": study.folder.as_posix(),
     }
-    content = _tracked() | _study(planned, folder)
-    content["verify_archive.py"] = (
-        (PACKAGE / "publish" / "verify_archive.py").read_bytes(),
-        False,
-    )
-    content[provenance.ARCHIVE] = (
-        (json.dumps(statement, indent=1) + "\n").encode(),
-        False,
-    )
-    sums = "".join(
-        f"{hashlib.sha256(data).hexdigest()}  {path}\n"
-        for path, (data, _) in sorted(content.items())
-    )
-    content[SUMS] = (sums.encode(), False)
-    path = pathlib.Path(output) if output else root() / "build" / f"{name}.zip"
+    contents = _tracked(study) | _made(planned, study)
+    said = json.dumps(statement, indent=1) + "\n"
+    contents[provenance.ARCHIVE] = Content(said.encode())
+    contents[SUMS] = Content(_sums(contents).encode())
+    path = Path(output) if output else study.root / "build" / f"{name}.zip"
     with written(path, "wb") as file:
-        pack(file, name, content)
-    return path, len(content)
+        pack(file, name, contents)
+    return path, len(contents)
 
 
-def pack(file, name, content):
-    """Write files into a zip under one folder, sorted, with fixed times, so that the same content gives the same bytes.
+def _sums(contents: dict[str, Content]) -> str:
+    """Return the hash of each file, in the form that ``sha256sum -c`` reads."""
+    lines = []
+    for path, content in sorted(contents.items()):
+        lines.append(f"{hashlib.sha256(content.data).hexdigest()}  {path}\n")
+    return "".join(lines)
+
+
+def pack(file: IO[bytes], name: str, contents: dict[str, Content]) -> None:
+    """Write files into a zip, sorted and with fixed times.
+
+    So the same content gives the same bytes.
 
     Parameters
     ----------
     file : binary file
     name : str
         The folder at the zip's top.
-    content : dict of str to (bytes, bool)
-        Path -> what it holds, and whether it can be executed.
+    contents : dict of str to Content
+        By path.
     """
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
-        for path, (data, executable) in sorted(content.items()):
-            info = zipfile.ZipInfo(f"{name}/{path}", _EPOCH)
+        for path, content in sorted(contents.items()):
+            mode = 0o755 if content.executable else 0o644
+            info = zipfile.ZipInfo(f"{name}/{path}", EPOCH)
             info.create_system = 3  # POSIX, on every system
-            info.external_attr = (stat.S_IFREG | (0o755 if executable else 0o644)) << 16
+            info.external_attr = (stat.S_IFREG | mode) << 16
             info.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(info, data)
+            archive.writestr(info, content.data)
 
 
-def _state(dirty):
-    changed = provenance.changed(ignoring=())
+def _changed(study: Study, dirty: bool) -> list[str]:
+    """Return the files that are not as committed; refuse them unless `dirty`."""
+    changed = provenance.changed(study.root, ignoring=())
     if changed is None:
         raise InputError(
-            f"{root()} is no git checkout; an archive is made from one, so that its"
+            f"{study.root} is no git checkout; an archive is made from one, so that its"
             " code has a commit"
         )
     if changed and not dirty:
-        shown = ", ".join(changed[:3]) + (
-            f" and {len(changed) - 3} more" if len(changed) > 3 else ""
-        )
+        shown = ", ".join(changed[:3])
+        if len(changed) > 3:
+            shown += f" and {len(changed) - 3} more"
         raise InputError(
             f"not committed: {shown}; commit first, or mark the archive as such with"
             " --dirty"
@@ -125,53 +140,46 @@ def _state(dirty):
     return changed
 
 
-def _require_record(planned, folder):
-    """The study is done with this very code, and its record is the one in ``figures``."""
-    waiting = [p["run"].name for p in planned if not p["done"]]
+def _require_record(planned: Sequence[dict[str, Any]], study: Study) -> None:
+    """Refuse a study that is not done with this very code, or not the record's."""
+    remedy = "run `make reproduce`, commit figures/, then again"
+    waiting = [plan["run"].name for plan in planned if not plan["done"]]
     if waiting:
-        missing = (
+        raise InputError(
             f"{len(waiting)} of {len(planned)} runs are not done with this code (the"
-            f" first: {waiting[0]})"
+            f" first: {waiting[0]}); {remedy}"
         )
+    record = study.record / MANIFEST
+    if not manifest.same(study.figures / MANIFEST, record):
+        shown = record.relative_to(study.root).as_posix()
         raise InputError(
-            f"{missing}; run `make reproduce`, commit figures/, then again"
-        )
-    fresh, record = (
-        root() / folder / "figures" / receipts.MANIFEST,
-        root() / "figures" / receipts.MANIFEST,
-    )
-    if not receipts.same(fresh, record):
-        shown = os.path.relpath(record, root())
-        raise InputError(
-            f"{shown} is not the record of the study in {folder}; run `make reproduce`,"
-            " commit figures/, then again"
+            f"{shown} is not the record of the study in {study.folder.as_posix()};"
+            f" {remedy}"
         )
 
 
-def _tracked():
-    """Every file that git knows, as it lies in the checkout."""
-    listed = provenance.git(root(), "ls-files", "--stage", "-z") or ""
-    content = {}
+def _tracked(study: Study) -> dict[str, Content]:
+    """Return every file that git knows, as it lies in the checkout."""
+    listed = str(provenance.git(study.root, "ls-files", "--stage", "-z") or "")
+    contents = {}
     for line in filter(None, listed.split("\0")):
-        mode, path = line.partition(" ")[0], line.partition("\t")[2]
-        if (root() / path).is_file():  # neither a submodule nor deleted
-            content[path] = ((root() / path).read_bytes(), mode == "100755")
-    return content
+        mode = line.partition(" ")[0]
+        name = line.partition("\t")[2]
+        path = study.root / name
+        if path.is_file():  # neither a submodule nor deleted
+            contents[name] = Content(path.read_bytes(), mode == "100755")
+    return contents
 
 
-def _study(planned, folder):
-    """Results, stamps, executed notebooks, figures and report of the runs of a study."""
-    base, content = root() / folder, {}
-    names = {p["run"].name for p in planned}
-    found = [p for p in (base / "results").iterdir() if p.name.split(".")[0] in names]
-    found += [base / "notebooks" / f"{name}.ipynb" for name in names]
-    found += [
-        p
-        for part in ("figures", "report")
-        for p in (base / part).rglob("*")
-        if p.is_file()
-    ]
-    for path in found:
-        if not path.name.startswith("."):
-            content[path.relative_to(root()).as_posix()] = (path.read_bytes(), False)
-    return content
+def _made(planned: Sequence[dict[str, Any]], study: Study) -> dict[str, Content]:
+    """Return results, stamps, notebooks, figures and report of a study's runs."""
+    names = {plan["run"].name for plan in planned}
+    paths = [p for p in study.results.iterdir() if p.name.split(".")[0] in names]
+    paths += [study.notebooks / f"{name}.ipynb" for name in names]
+    for folder in (study.figures, study.report):
+        paths += [path for path in folder.rglob("*") if path.is_file()]
+    return {
+        path.relative_to(study.root).as_posix(): Content(path.read_bytes())
+        for path in paths
+        if not path.name.startswith(".")
+    }

@@ -1,30 +1,53 @@
-"""The artifact sheet: what reviewers of an artifact ask, answered from the receipts and the results.
+"""The artifact sheet: what reviewers of an artifact ask, answered from a study's files.
 
-The first half follows the badges of the ACM (Artifact Review and Badging, version 1.1), the second the
-questions of the Machine Learning Reproducibility Challenge. Every number is read off a file of the study;
-badges are given by reviewers, the sheet only states the evidence.
+The first half follows the badges of the ACM (Artifact Review and Badging, version 1.1),
+the second the questions of the Machine Learning Reproducibility Challenge. Every number
+is read off a file of the study; badges are given by reviewers, the sheet only states
+the evidence.
 """
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from ..files import root
 from ..study import provenance
-from . import receipts
+from ..study.study import Study
+from .cells import TOLERANCE
+from .pages import template
+from .receipts import unresolved
+from .stamps import as_study, stamps
+from .why import describe
 
-#: More values than this are given by number; names of lists of a parameter's values.
-_LONG = 8
-_ONE = {"learning_rates": "learning_rate", "contexts": "context"}
+#: More values than this are given by number.
+LONG = 8
+#: Parameters that list values of another.
+LISTS = {"learning_rates": "learning_rate", "contexts": "context"}
+VERDICTS = ("reproduced", "partly", "not reproduced", "not testable")
+STATES = {
+    True: "clean",
+    False: "with changes since",
+    None: "not known whether clean",
+}
+SOURCES = {
+    "abstract": "the abstract",
+    "secondary": "summaries by others",
+    "ours": "ourselves",
+}
 
 
-def sheet(folder, manifest, claims):
+def sheet(
+    study: Study | str | Path, manifest: dict[str, Any], claims: pd.DataFrame
+) -> str:
     """Return the sheet of one study, as Markdown.
 
     Parameters
     ----------
-    folder : path
-        The study's folder.
+    study : Study, or path of its folder
     manifest : dict
-        Its receipts.
+        Its manifest.
     claims : pandas.DataFrame
         Its table of claims.
 
@@ -32,120 +55,57 @@ def sheet(folder, manifest, claims):
     -------
     str
     """
-    runs, figures, tables = manifest["runs"], manifest["figures"], manifest["tables"]
-    code = manifest["runs"][figures["claims"]["made_by"]]["code"]
-    resolved = sum(receipts.unresolved(manifest, r) is None for r in figures.values())
-    verdicts = {
-        v: int((claims.verdict == v).sum())
-        for v in ("reproduced", "partly", "not reproduced", "not testable")
-    }
-    counted = ", ".join(f"{n} {v}" for v, n in verdicts.items())
-    notebooks = {r["notebook"] for r in runs.values()}
-    clean = {
-        True: "clean",
-        False: "with changes since",
-        None: "not known whether clean",
-    }[code["clean"]]
-    lines = [
-        "### In the form of the ACM badges",
-        "",
-        "| badge | evidence |",
-        "|---|---|",
-        (
-            f"| Artifacts available | kit {manifest['kit']}, Apache 2.0, commit"
-            f" {provenance.short(code['commit'])} ({clean}); `make archive` writes the"
-            " zip for a repository, which gives it its DOI |"
-        ),
-        (
-            f"| Artifacts evaluated: functional | {len(runs)} runs of {len(notebooks)}"
-            f" notebooks, each of which ended by writing its result; {len(figures)}"
-            f" figures and {len(tables)} tables, {resolved} of {len(figures)} figures"
-            " traced to trace, prices and commit (`pickllm why`); no key, no GPU, no"
-            " network after the installation |"
-        ),
-        (
-            "| Artifacts evaluated: reusable | own trace, prices, pool, reward and"
-            " learner without a change of the core; every choice of ours is listed in"
-            " READINGS.md with the place where it stands |"
-        ),
-        (
-            f"| Results reproduced | of {len(claims)} claims: {counted}; `make verify`"
-            " repeats every figure's numbers within a relative tolerance of"
-            f" {_tolerance():g} |"
-        ),
-        "",
-        "### In the form of the ML Reproducibility Challenge",
-        "",
-        f"**Scope.** {len(claims)} statements: "
-        + ", ".join(f"{n} from {source}" for source, n in _sources(claims).items())
-        + ".",
-        "",
-        f"**Data.** {_data(manifest)}",
-        "",
-        "**Ranges.** "
-        + "; ".join(f"{name}: {values}" for name, values in ranges(runs).items())
-        + ".",
-        "",
-        (
-            f"**Intervals.** 95 %, over sessions ({_sizes(runs)}); Wilson's for shares,"
-            " Student's for means, the paired delta method for relative changes,"
-            " Kaplan and Meier's for the share locked, binomial order statistics for"
-            " medians; many tests at once are corrected by Holm."
-        ),
-        "",
-        f"**Compute and run time.** {_compute(manifest)}",
-        "",
-        (
-            f"**Results.** {counted}; the table of claims gives each with its interval"
-            " and reason."
-        ),
-        "",
-        "**What was easy.** " + _easy(runs),
-        "",
-        "**What was hard.** " + " ".join(_hard(folder, claims, verdicts)),
-        "",
-        (
-            "**Contact with the authors.** None; the paper's body and code were not at"
-            " hand."
-        ),
-    ]
-    return "\n".join(lines) + "\n"
+    study = as_study(study)
+    runs = manifest["runs"]
+    made = {name: stamp for name, stamp in stamps(study).items() if name in runs}
+    figures = manifest["figures"]
+    code = made[figures["claims"]["made_by"]]["code"]
+    counts = {verdict: int((claims.verdict == verdict).sum()) for verdict in VERDICTS}
+    seconds = {name: stamp["seconds"] for name, stamp in made.items()}
+    longest = max(seconds, key=lambda name: seconds[name])
+    return template("artifact.md.j2").render(
+        kit=manifest["kit"],
+        commit=provenance.short(code["commit"]),
+        state=STATES[code["clean"]],
+        runs=len(runs),
+        notebooks=len({run["notebook"] for run in runs.values()}),
+        figures=len(figures),
+        tables=len(manifest["tables"]),
+        traced=sum(unresolved(manifest, r) is None for r in figures.values()),
+        claims=len(claims),
+        verdicts=", ".join(f"{count} {verdict}" for verdict, count in counts.items()),
+        tolerance=f"{TOLERANCE:g}",
+        sources=_sources(claims),
+        traces=[_trace(name, trace) for name, trace in manifest["traces"].items()],
+        ranges=[f"{name}: {values}" for name, values in ranges(runs).items()],
+        sizes=_sizes(runs),
+        machines=_machines(made),
+        seconds=sum(seconds.values()),
+        longest=longest,
+        longest_seconds=seconds[longest],
+        replayed=sum(_replays(run) for run in runs.values()),
+        obstacles=list(_obstacles(study, claims, counts["not testable"])),
+    )
 
 
-def _tolerance():
-    from .check import TOLERANCE
-
-    return TOLERANCE
-
-
-def _sources(claims):
-    said = {
-        "abstract": "the abstract",
-        "secondary": "summaries by others",
-        "ours": "ourselves",
-    }
-    names = claims.source.str.partition(":")[0].map(said)
-    return names.value_counts(sort=False).to_dict()
+def _sources(claims: pd.DataFrame) -> list[str]:
+    names = claims.source.str.partition(":")[0].map(SOURCES)
+    counts = names.value_counts(sort=False)
+    return [f"{count} from {source}" for source, count in counts.items()]
 
 
-def _data(manifest):
-    said = []
-    for name, t in manifest["traces"].items():
-        dated = (
-            f"prices of {', '.join(t['prices']['as_of'])}"
-            if t["prices"]
-            else "its own costs"
-        )
-        size = (
-            f"{t['queries']:,} queries in {len(t['contexts'])} contexts,"
-            f" {len(t['models'])} LLMs"
-        )
-        said.append(f"{name}: {size}, {dated}, SHA-256 {t['sha256'][:12]}")
-    return "; ".join(said) + "."
+def _trace(name: str, trace: dict[str, Any]) -> str:
+    prices = "its own costs"
+    if trace["prices"]:
+        prices = f"prices of {', '.join(trace['prices']['as_of'])}"
+    return (
+        f"{name}: {trace['queries']:,} queries in {len(trace['contexts'])} contexts,"
+        f" {len(trace['models'])} LLMs, {prices}, SHA-256 {trace['sha256'][:12]}"
+    )
 
 
-def ranges(runs):
-    """Every value that each parameter took in any run, as text.
+def ranges(runs: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """Return every value that each parameter took in any run, as text.
 
     Parameters
     ----------
@@ -158,114 +118,91 @@ def ranges(runs):
 
     Examples
     --------
-    >>> ranges({"a": {"parameters": {"rate": "0.1, 0.2", "seed": 0}}, "b": {"parameters": {"rate": "0.1", "seed": 0}}})
-    {'rate': '0.1, 0.2', 'seed': '0'}
-    >>> ranges({"a": {"parameters": {"context": "all"}}, "b": {"parameters": {"context": "simple, rest"}}})
-    {'context': 'simple, rest'}
+    >>> one = {"parameters": {"rate": "0.1, 0.2", "context": "all"}}
+    >>> other = {"parameters": {"rate": "0.1", "context": "simple, rest"}}
+    >>> ranges({"a": one, "b": other})
+    {'rate': '0.1, 0.2', 'context': 'simple, rest'}
     """
-    found = {}
+    found: dict[str, list[str]] = {}
     for run in runs.values():
         for name, value in run["parameters"].items():
-            values = found.setdefault(_ONE.get(name, name), [])
-            values += [
-                v
-                for v in (str(value).split(", ") if value != "" else [])
-                if v not in values
-            ]
+            values = found.setdefault(str(LISTS.get(name, name)), [])
+            for part in str(value).split(", "):
+                if part and part not in values:
+                    values.append(part)
     return {name: _few(values) for name, values in found.items() if values}
 
 
-def _few(values):
-    values = [v for v in values if v != "all"] or values
-    try:
+def _few(values: list[str]) -> str:
+    """Return values in one line: sorted if numbers, only the ends if many."""
+    values = [value for value in values if value != "all"] or values
+    with suppress(ValueError):  # words keep the order in which the runs name them
         values = sorted(values, key=float)
-    except ValueError:  # words keep the order in which the runs name them
-        pass
-    return (
-        ", ".join(values)
-        if len(values) <= _LONG
-        else f"{len(values)} values, from {values[0]} to {values[-1]}"
-    )
+    if len(values) <= LONG:
+        return ", ".join(values)
+    return f"{len(values)} values, from {values[0]} to {values[-1]}"
 
 
-def _sizes(runs):
-    sizes = {
-        (r["parameters"]["sessions"], r["parameters"]["queries"])
-        for r in runs.values()
-        if {"sessions", "queries"} <= set(r["parameters"])
-    }
-    return "; ".join(
-        f"{s:,} sessions of {q:,} queries per setting" for s, q in sorted(sizes)
-    )
+def _replays(run: dict[str, Any]) -> bool:
+    return {"sessions", "queries"} <= set(run["parameters"])
 
 
-def _compute(manifest):
-    varying = manifest[receipts.VARYING]
-    seconds = [r["seconds"] for r in varying["runs"].values()]
-    longest = max(varying["runs"], key=lambda n: varying["runs"][n]["seconds"])
-    machines = "; ".join(
-        f"Python {m['python']} on {m['system']}, {m['cores']} cores"
-        + (f", {m['memory_gb']:g} GiB" if m.get("memory_gb") else "")
-        for m in varying["machines"]
-    )
-    return (
-        f"{machines}; no GPU. {sum(seconds):.0f} s of notebook time in all, the longest"
-        f" run {max(seconds):.0f} s ({longest})."
-    )
-
-
-def _easy(runs):
-    simulated = [
-        r for r in runs.values() if {"sessions", "queries"} <= set(r["parameters"])
+def _sizes(runs: dict[str, dict[str, Any]]) -> list[str]:
+    replayed = [run["parameters"] for run in runs.values() if _replays(run)]
+    sizes = {(values["sessions"], values["queries"]) for values in replayed}
+    return [
+        f"{sessions:,} sessions of {queries:,} queries per setting"
+        for sessions, queries in sorted(sizes)
     ]
-    return (
-        f"Replaying: {len(simulated)} of {len(runs)} runs replay sessions, from"
-        " recorded outcomes, so that no answer is paid for twice and every learner"
-        " meets the same draws."
-    )
 
 
-def _hard(folder, claims, verdicts):
-    """Yield what stood in the way, counted: open points, statements that cannot be tested, fragile and fixed routers."""
-    readings = root() / "READINGS.md"
-    text = readings.read_text("utf-8") if readings.exists() else ""
-    rows = [
-        line
-        for line in (
-            text.partition("## Open points")[2].partition("\n## ")[0].splitlines()
-        )
-        if line.startswith("| ")
-    ]
-    if len(rows) > 1:
+def _machines(made: dict[str, dict[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(describe(stamp["machine"]) for stamp in made.values()))
+
+
+def _obstacles(study: Study, claims: pd.DataFrame, untestable: int) -> Iterator[str]:
+    """Yield what stood in the way, counted.
+
+    Open points, statements that cannot be tested, fragile and fixed routers.
+    """
+    points = _open_points(study)
+    if points:
         yield (
-            f"The paper's body was not at hand: {len(rows) - 1} points had to be read,"
-            " each a choice of ours in READINGS.md."
+            f"The paper's body was not at hand: {points} points had to be read, each a"
+            " choice of ours in READINGS.md."
         )
     unnamed = int(claims.statement.str.contains("baseline not named").sum())
     yield (
-        f"{verdicts['not testable']} statements cannot be decided by outcomes;"
-        f" {unnamed} rows of claims name no baseline, so that each is tried."
+        f"{untestable} statements cannot be decided by outcomes; {unnamed} rows of"
+        " claims name no baseline, so that each is tried."
     )
     lowered = int(claims.reason.str.startswith("not with the").sum())
     yield (
         f"{lowered} verdicts were lowered to 'partly' because they do not hold with the"
         " pool in reverse order."
     )
-    locking = _results(folder, "figures-convergence.locking")
-    if locking is not None:
-        low, high = locking.on_best.min(), locking.on_best.max()
+    locking = study.results / "figures-convergence.locking.parquet"
+    if locking.exists():
+        on_best = pd.read_parquet(locking).on_best
         yield (
-            f"{100 * low:.0f} % to {100 * high:.0f} % of sessions lock on the best LLM,"
-            " over learners, contexts and learning rates."
+            f"{100 * on_best.min():.0f} % to {100 * on_best.max():.0f} % of sessions"
+            " lock on the best LLM, over learners, contexts and learning rates."
         )
-    disguises = _results(folder, "figures-sessions.disguises")
-    if disguises is not None:
+    disguises = study.results / "figures-sessions.disguises.parquet"
+    if disguises.exists():
+        warnings = pd.read_parquet(disguises).warning
         yield (
-            f"In {int(disguises.warning.sum())} of {len(disguises)} settings a router"
-            " is one LLM in disguise and does not beat it."
+            f"In {int(warnings.sum())} of {len(warnings)} settings a router is one LLM"
+            " in disguise and does not beat it."
         )
 
 
-def _results(folder, name):
-    path = root() / folder / "results" / f"{name}.parquet"
-    return pd.read_parquet(path) if path.exists() else None
+def _open_points(study: Study) -> int:
+    """Return how many rows the table of open points in READINGS.md has."""
+    path = study.root / "READINGS.md"
+    if not path.exists():
+        return 0
+    section = path.read_text("utf-8").partition("## Open points")[2]
+    lines = section.partition("\n## ")[0].splitlines()
+    table = [line for line in lines if line.startswith("| ")]
+    return max(0, len(table) - 1)  # its first row is the header

@@ -1,90 +1,104 @@
-"""Citing: BibTeX for the paper, the kit and the data, and one claim as a sentence with its interval, n and run."""
+"""Citing: BibTeX for paper, kit and data, and a claim as a sentence with its run."""
+
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from .. import experiments
-from ..analysis import claims as _claims
+from ..analysis import claims as declared
 from ..errors import InputError, nearest
-from ..files import PACKAGE, root
+from ..files import PACKAGE
+from ..readers import read_yaml
 from ..study import provenance
-from . import receipts
+from ..study.study import Study
+from .manifest import MANIFEST, read
+from .record import code_of_record
+from .stamps import as_study, made_here
+from .wording import claim_rows
 
-#: What the order of the file's references stands for.
-_ARXIV = "arXiv "
+#: Characters that BibTeX would take for commands.
+SPECIAL = "&%$#_"
 
 
-def citation_file():
-    """Return the kit's CITATION.cff as plain data.
+def citation_file(study: Study | str | Path = "build") -> dict[str, Any]:
+    """Return the kit's CITATION.cff as plain data: the wheel's, else the checkout's.
 
     Raises
     ------
     InputError
         There is none.
     """
-    import yaml
-
-    for path in (root() / "CITATION.cff", PACKAGE / "CITATION.cff"):
+    root = as_study(study).root
+    remedy = "run this in a checkout of the kit"
+    for path in (PACKAGE / "CITATION.cff", root / "CITATION.cff"):
         if path.exists():
-            return yaml.safe_load(path.read_text("utf-8"))
-    raise InputError(f"no CITATION.cff in {root()}; run this in a checkout of the kit")
+            return read_yaml(path, "citation file", remedy)
+    raise InputError(f"no CITATION.cff in {root}; {remedy}")
 
 
-def bibtex():
-    """Three BibTeX entries: the paper, this kit at its version and commit, and the data.
+def bibtex(study: Study | str | Path = "build") -> str:
+    """Return three BibTeX entries: the paper, this kit at its commit, and the data.
+
+    Parameters
+    ----------
+    study : Study, or path of its folder
+        In the checkout whose commit is cited.
 
     Returns
     -------
     str
     """
-    cff = citation_file()
-    paper = next(r for r in cff["references"] if r["type"] != "dataset")
-    data = next(r for r in cff["references"] if r["type"] == "dataset")
-    code = provenance.code()
-    eprint = paper["notes"].removeprefix(_ARXIV)
-    state = {True: "", False: ", with changes since", None: ""}[code["clean"]]
-    return "\n\n".join(
-        [
-            entry(
-                "misc",
-                "pickllm",
-                {
-                    "author": _authors(paper),
-                    "title": f"{{{paper['title']}}}",
-                    "year": paper["year"],
-                    "eprint": eprint,
-                    "archiveprefix": "arXiv",
-                    "url": paper["url"],
-                },
-            ),
-            entry(
-                "software",
-                "pickllm-kit",
-                {
-                    "author": _authors(cff),
-                    "title": f"{{{cff['title']}}}",
-                    "year": (code["date"] or "")[:4],
-                    "version": cff["version"],
-                    "note": f"commit {code['commit']}{state}" if code["commit"] else "",
-                    "license": cff["license"],
-                },
-            ),
-            entry(
-                "misc",
-                "pickllm-data",
-                {
-                    "author": _authors(data),
-                    "title": f"{{{data['title']}}}",
-                    "year": data["year"],
-                    "url": data["url"],
-                    "note": f"commit {data['commit']}",
-                },
-            ),
-        ]
-    )
+    study = as_study(study)
+    kit = citation_file(study)
+    paper = next(r for r in kit["references"] if r["type"] != "dataset")
+    data = next(r for r in kit["references"] if r["type"] == "dataset")
+    code = provenance.code(study.root)
+    state = ", with changes since" if code["clean"] is False else ""
+    entries = [
+        entry(
+            "misc",
+            "pickllm",
+            {
+                "author": _authors(paper),
+                "title": f"{{{paper['title']}}}",
+                "year": paper["year"],
+                "eprint": paper["notes"].removeprefix("arXiv "),
+                "archiveprefix": "arXiv",
+                "url": paper["url"],
+            },
+        ),
+        entry(
+            "software",
+            "pickllm-kit",
+            {
+                "author": _authors(kit),
+                "title": f"{{{kit['title']}}}",
+                "year": (code["date"] or "")[:4],
+                "version": kit["version"],
+                "note": f"commit {code['commit']}{state}" if code["commit"] else "",
+                "license": kit["license"],
+            },
+        ),
+        entry(
+            "misc",
+            "pickllm-data",
+            {
+                "author": _authors(data),
+                "title": f"{{{data['title']}}}",
+                "year": data["year"],
+                "url": data["url"],
+                "note": f"commit {data['commit']}",
+            },
+        ),
+    ]
+    return "\n\n".join(entries)
 
 
-def entry(kind, key, fields):
-    r"""One BibTeX entry; empty fields are left out, braces kept, special characters escaped.
+def entry(kind: str, key: str, fields: dict[str, Any]) -> str:
+    r"""Return one BibTeX entry.
+
+    Empty fields are left out, braces kept, special characters escaped.
 
     Examples
     --------
@@ -94,41 +108,42 @@ def entry(kind, key, fields):
       year = {2024},
     }
     """
-    special = {c: f"\\{c}" for c in "&%$#_"}
-    text = lambda name, value: (
-        str(value) if name == "url" else "".join(special.get(c, c) for c in str(value))
-    )
-    lines = [
-        f"  {name} = {{{text(name, value)}}},"
-        for name, value in fields.items()
-        if value not in ("", None)
-    ]
-    return "\n".join([f"@{kind}{{{key},", *lines, "}"])
+    lines = [f"@{kind}{{{key},"]
+    for name, value in fields.items():
+        if value in ("", None):
+            continue
+        text = str(value)
+        if name != "url":
+            for character in SPECIAL:
+                text = text.replace(character, f"\\{character}")
+        lines.append(f"  {name} = {{{text}}},")
+    return "\n".join([*lines, "}"])
 
 
-def _authors(item):
-    """People by family and given names; groups in braces, so that BibTeX does not take them apart."""
-    return " and ".join(
-        (
-            f"{{{a['name']}}}"
-            if "name" in a
-            else ", ".join(
-                a[part] for part in ("family-names", "given-names") if part in a
-            )
-        )
-        for a in item["authors"]
-    )
+def _authors(item: dict[str, Any]) -> str:
+    """Return people by family and given names, and groups in braces.
+
+    So BibTeX does not take a group's name apart.
+    """
+    names = []
+    for author in item["authors"]:
+        if "name" in author:
+            names.append(f"{{{author['name']}}}")
+        else:
+            parts = [author.get("family-names"), author.get("given-names")]
+            names.append(", ".join(part for part in parts if part))
+    return " and ".join(names)
 
 
-def sentence(claim, record="figures"):
-    """One claim of the record, ready to quote.
+def sentence(claim: str, study: Study | str | Path = "build") -> str:
+    """Return one claim of the record, ready to quote.
 
     Parameters
     ----------
     claim : str
         Its id.
-    record : path
-        Folder of ``claims.csv`` and of the manifest, from the checkout's top.
+    study : Study, or path of its folder
+        Its record has the claim; it knows the commit where the run was made in it.
 
     Returns
     -------
@@ -136,44 +151,42 @@ def sentence(claim, record="figures"):
 
     Raises
     ------
-    InputError
+    InputError, MissingFileError
         No such claim, or no record.
     """
-    from .report import claim_rows
-
-    manifest = receipts.read(root() / record / receipts.MANIFEST)
-    table = pd.read_csv(root() / record / "claims.csv")
+    study = as_study(study)
+    manifest = read(study.record / MANIFEST)
+    table = pd.read_csv(study.record / "claims.csv")
     if claim not in set(table.id):
-        raise InputError(f"unknown claim {claim!r}; {nearest(claim, table.id)}")
-    (c,) = claim_rows(table[table.id == claim])
+        raise InputError(f"unknown claim {claim!r}; {nearest(claim, list(table.id))}")
+    (row,) = claim_rows(table.loc[table.id == claim])
     receipt = manifest["figures"]["claims"]
-    commit = provenance.short(manifest["runs"][receipt["made_by"]]["code"]["commit"])
-    source = (
-        "declared by the kit"
-        if c["source"] == "ours"
-        else "the paper's abstract"
-        if c["source"] == _claims.ABSTRACT
-        else c["source"]
-    )
-    stated = f", stated {c['stated']}" if c["stated"] else ""
-    measured = (
-        f"measured {c['value']} (95 % interval {c['interval']}; n ="
-        f" {sample(claim, manifest)}), "
-        if c["value"]
-        else ""
-    )
-    text = (
-        f'Claim "{c["statement"]}" ({source}{stated}): {measured}verdict:'
-        f" {c['verdict']}"
-    )
+    made = made_here(study, manifest).get(receipt["made_by"])
+    code = made["code"] if made else code_of_record(study)
+    measured = ""
+    if row["value"]:
+        measured = (
+            f"measured {row['value']} (95 % interval {row['interval']}; n ="
+            f" {sample(claim, manifest)}), "
+        )
+    stated = f", stated {row['stated']}" if row["stated"] else ""
     return (
-        f"{text} [pickllm {manifest['kit']}, commit {commit}, run {receipt['run']},"
-        f" claim {claim}]."
+        f'Claim "{row["statement"]}" ({_source(row["source"])}{stated}): {measured}'
+        f"verdict: {row['verdict']} [pickllm {manifest['kit']}, commit"
+        f" {provenance.short(code['commit'])}, run {receipt['run']}, claim {claim}]."
     )
 
 
-def sample(claim, manifest):
-    """On how many sessions, or contexts, a claim's interval rests.
+def _source(source: str) -> str:
+    if source == "ours":
+        return "declared by the kit"
+    if source == declared.ABSTRACT:
+        return "the paper's abstract"
+    return source
+
+
+def sample(claim: str, manifest: dict[str, Any]) -> str:
+    """Return on how many sessions, or contexts, a claim's interval rests.
 
     Parameters
     ----------
@@ -185,17 +198,15 @@ def sample(claim, manifest):
     -------
     str
     """
-    (measure,) = {c.measure for c in _claims.CLAIMS if c.id == claim} or {""}
-    parameters = manifest["runs"][f"sessions-{experiments.MAIN_WEIGHTS}"]["parameters"]
-    contexts = parameters["contexts"]
-    n = len(
-        manifest["traces"][parameters["trace"]]["contexts"]
-        if contexts == "all"
-        else contexts.split(",")
-    )
-    if measure == "speed":
-        return f"{n} contexts of {parameters['sessions']:,} sessions per learning rate"
+    main = manifest["runs"][f"sessions-{experiments.MAIN_WEIGHTS}"]["parameters"]
+    contexts = main["contexts"].split(",")
+    if contexts == ["all"]:
+        contexts = manifest["traces"][main["trace"]]["contexts"]
+    n = len(contexts)
+    measures = {c.id: c.measure for c in declared.CLAIMS}
+    if measures.get(claim) == "speed":
+        return f"{n} contexts of {main['sessions']:,} sessions per learning rate"
     return (
-        f"{parameters['sessions']:,} sessions of {parameters['queries']:,} queries in"
-        f" each of {n} contexts"
+        f"{main['sessions']:,} sessions of {main['queries']:,} queries in each of"
+        f" {n} contexts"
     )

@@ -1,0 +1,99 @@
+"""How numbers read in the report, in tables for a paper, and in sentences."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
+
+def percent(value: float) -> str:
+    """Return a share in percent.
+
+    Examples
+    --------
+    >>> percent(0.1234)
+    '12.3 %'
+    """
+    return f"{100 * value:.1f} %"
+
+
+def percent_change(value: float) -> str:
+    """Return a relative change in percent, with its sign.
+
+    Examples
+    --------
+    >>> percent_change(0.1234)
+    '+12.3 %'
+    """
+    return f"{100 * value:+.1f} %"
+
+
+def with_interval(
+    value: float, low: float, high: float, form: Callable[[float], str]
+) -> str:
+    """Return a number with its interval.
+
+    Parameters
+    ----------
+    value, low, high : float
+        Missing where not a number.
+    form : callable
+        Number -> text.
+
+    Returns
+    -------
+    str
+        Empty without a value, and without the interval where there is none.
+
+    Examples
+    --------
+    >>> with_interval(0.5, 0.4, 0.6, percent)
+    '50.0 % (40.0 % to 60.0 %)'
+    """
+    if pd.isna(value):
+        return ""
+    if pd.isna(low) or pd.isna(high):
+        return form(value)
+    return f"{form(value)} ({form(low)} to {form(high)})"
+
+
+def claim_rows(claims: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the claims as a reader sees them.
+
+    Parameters
+    ----------
+    claims : pandas.DataFrame
+        The table of claims.
+
+    Returns
+    -------
+    list of dict
+        Each row's cells, and as text ``stated``, ``value`` and ``interval``.
+    """
+    rows = []
+    for claim in claims.to_dict("records"):
+        unit = claim["unit"]
+        stated = value = interval = ""
+        if not pd.isna(claim["paper_value"]):
+            stated = f"{claim['paper_value']:+g}{_ending(unit)}"
+        if not pd.isna(claim["measured"]):
+            value = f"{_number(claim['measured'], unit)}{_ending(unit)}"
+            low = _number(claim["low"], unit)
+            interval = f"{low} to {_number(claim['high'], unit)}"
+        rows.append(claim | {"stated": stated, "value": value, "interval": interval})
+    return rows
+
+
+def _number(value: float, unit: str) -> str:
+    if unit == "of contexts":
+        return f"{100 * value:.0f} %"
+    if unit in ("%", "points"):
+        return f"{value:+.1f}"
+    return f"{value:.1f}"
+
+
+def _ending(unit: str) -> str:
+    """Return what follows a number; a share of contexts has its sign in each."""
+    if unit == "of contexts":
+        return ""
+    return " %" if unit == "% of sessions" else f" {unit}"
