@@ -1,17 +1,12 @@
-# One rule per arrow of the flow. `make reproduce` needs only git, make and python3 (3.11 or newer).
-#
-#   make reproduce                      the whole study, offline, from the bundled statistics
-#   make reproduce TRACE=mine.csv PRICES=prices.csv
-#   make verify                         run it afresh and compare every number with the committed ones
-#   make archive                        one zip for a repository such as Zenodo
-#   make test | smoke | report | lab | bench | clean
+# One rule per arrow of the flow; `make help` lists them.
+# `make reproduce` needs only git, make and python3 (3.11 or newer).
 
 PYTHON ?= python3
 TRACE  ?= bfcl-2024-08-11
 PRICES ?=
 JOBS   ?= 2
 
-# The active conda environment made from environment.yml, else a virtual environment of our own.
+# The active conda environment made from environment.yml, else a virtual environment.
 ifeq ($(CONDA_DEFAULT_ENV),pickllm)
   BIN   := $(CONDA_PREFIX)/bin
   STAMP := $(CONDA_PREFIX)/.pickllm-installed
@@ -20,55 +15,84 @@ else
   STAMP := .venv/.pickllm-installed
 endif
 
-.PHONY: env reproduce smoke verify archive report test lab bench data lock clean
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+
+.PHONY: help env reproduce smoke verify archive report lab bench
+.PHONY: test lint format hooks data lock clean
 .DEFAULT_GOAL := reproduce
 
-env: $(STAMP)
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+
+env: $(STAMP) ## the locked environment, which every other rule asks for
 
 .venv/.pickllm-installed: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "pickllm needs Python 3.11 or newer, $(PYTHON) is $$($(PYTHON) --version 2>&1); set PYTHON=/path/to/python3.11" >&2; exit 2; }
-	@test -x .venv/bin/pip || { rm -rf .venv; $(PYTHON) -m venv .venv; } || { echo "$(PYTHON) -m venv failed; install your system's package for it (Debian: python3-venv)" >&2; exit 2; }
-	.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "pickllm needs Python 3.11 or newer, $(PYTHON) is $$($(PYTHON) --version 2>&1);" \
+	    "set PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@test -x .venv/bin/pip || { rm -rf .venv; $(PYTHON) -m venv .venv; } || { \
+	  echo "$(PYTHON) -m venv failed; install your system's package for it" \
+	    "(Debian: python3-venv)" >&2; exit 2; }
+	$(PIP) --require-hashes -r requirements.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(CONDA_PREFIX)/.pickllm-installed: environment.yml pyproject.toml
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-reproduce: $(STAMP)
-	@$(BIN)/python -m pickllm run study --trace "$(TRACE)" --prices "$(PRICES)" --jobs $(JOBS)
+STUDY = @$(BIN)/python -m pickllm run study --jobs $(JOBS) \
+  --trace "$(TRACE)" --prices "$(PRICES)"
 
-smoke: $(STAMP)
-	@$(BIN)/python -m pickllm run study --trace "$(TRACE)" --prices "$(PRICES)" --jobs $(JOBS) --size smoke --force
+reproduce: $(STAMP) ## the whole study, offline (TRACE=mine.csv PRICES=prices.csv)
+	$(STUDY)
 
-verify: $(STAMP)
+smoke: $(STAMP) ## the whole study at its smallest size
+	$(STUDY) --size smoke --force
+
+verify: $(STAMP) ## run it afresh and compare every number with the committed ones
 	@$(BIN)/python -m pickllm verify --jobs $(JOBS)
 
-archive: $(STAMP)
+archive: $(STAMP) ## one zip for a repository such as Zenodo
 	@$(BIN)/python -m pickllm archive
 
-report: reproduce
+report: reproduce ## the same as reproduce; the report is build/report/index.html
 
-test: $(STAMP)
+test: $(STAMP) ## the tests, on JOBS=2 processes
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
-lab: $(STAMP)
+lint: $(STAMP) ## style, imports, spelling and types; changes nothing
+	$(BIN)/ruff check --output-format concise
+	$(BIN)/ruff format --check
+	$(BIN)/deptry .
+	$(BIN)/codespell *.md *.toml *.yml Makefile benchmarks data notebooks pickllm tests
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+format: $(STAMP) ## let ruff mend what it can
+	$(BIN)/ruff check --fix --exit-zero
+	$(BIN)/ruff format
+
+hooks: $(STAMP) ## lint before each commit (pre-commit)
+	$(BIN)/pre-commit install
+
+lab: $(STAMP) ## JupyterLab on a start page
 	$(BIN)/jupyter lab notebooks/start.ipynb
 
-bench: $(STAMP)
+bench: $(STAMP) ## speed beside C and others; writes the README's table of bounds
 	$(BIN)/python -m pickllm bench
 
-# The shipped statistics, from the measured rows (downloads them once; PICKLLM_MIRROR may name a mirror).
-data: $(STAMP)
+# Downloads the rows once; PICKLLM_MIRROR may name a mirror.
+data: $(STAMP) ## the shipped statistics, from the measured rows
 	$(BIN)/python -m pickllm fetch bfcl-2024-08-11
-	$(BIN)/python -m pickllm summarise bfcl-2024-08-11-rows --output data/bfcl-2024-08-11.summary.json
-	$(BIN)/python -m pickllm summarise bfcl-2024-08-11-second-rows --output data/bfcl-2024-08-11-second.summary.json
+	for pool in bfcl-2024-08-11 bfcl-2024-08-11-second; do \
+	  $(BIN)/python -m pickllm summarise $$pool-rows \
+	    --output data/$$pool.summary.json || exit; \
+	done
 
-# The lock for every platform and Python version, from pyproject.toml (needs uv).
-lock:
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --all-extras pyproject.toml \
-	  --output-file requirements.lock --custom-compile-command "make lock"
+lock: ## requirements.lock for every platform and Python, from pyproject.toml (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --all-extras pyproject.toml --output-file requirements.lock \
+	  --custom-compile-command "make lock"
 
-clean:
+clean: ## remove build/
 	rm -rf build

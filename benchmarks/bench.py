@@ -1,7 +1,11 @@
-"""`make bench`: everything in one run; tables and a figure in build/bench, and the bounds in the README (see `pickllm bench`)."""
+"""`make bench`: everything in one run (see `pickllm bench`).
+
+Tables and a figure go to ``build/bench``, the bounds into the README.
+"""
 
 import os
 import platform
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -11,11 +15,14 @@ from pickllm.files import root, write_csv, written
 from . import engine, scaling, study
 
 FOLDER = root() / "build" / "bench"
-BEGIN, END = "<!-- bounds: written by `make bench` -->", "<!-- end of bounds -->"
-OURS = "compiled, choices and 100 checkpoints"
+BEGIN = "<!-- bounds: written by `make bench` -->"
+END = "<!-- end of bounds -->"
+
+#: What is bounded, the bound, what was measured, and whether it keeps the bound.
+Bound = tuple[str, str, str, str]
 
 
-def main(chosen=(), repetitions=5):
+def main(chosen: Sequence[str] = (), repetitions: int = 5) -> None:
     """Measure what is asked for, draw, and write the README's table when all of it was.
 
     Parameters
@@ -25,129 +32,96 @@ def main(chosen=(), repetitions=5):
     repetitions : int
         Interleaved rounds, at least 5 for the record.
     """
-    parts = {
-        "engine": _engine,
-        "scaling": _scaling,
-        "starts": _starts,
-        "live": _live,
-        "memory": _memory,
-        "study": _study,
-    }
     for name in chosen:
-        if name not in parts:
-            raise InputError(f"bench: unknown part {name!r}; {nearest(name, parts)}")
+        if name not in PARTS:
+            raise InputError(f"bench: unknown part {name!r}; {nearest(name, PARTS)}")
     if repetitions < 1:
         raise InputError(
             f"bench: repetitions must be at least 1, got {repetitions}; 5 for the"
             " record"
         )
-    chosen = chosen or list(parts)
+    chosen = chosen or list(PARTS)
     bounds = []
     for name in chosen:
         print(f"{name} ...", flush=True)
-        bounds += parts[name](repetitions)
+        bounds += PARTS[name](repetitions)
     table = pd.DataFrame(bounds, columns=["what", "bound", "measured", "met"])
     print(table.to_string(index=False))
     if (FOLDER / "engine.csv").exists() and (FOLDER / "scaling.csv").exists():
         draw(pd.read_csv(FOLDER / "engine.csv"), pd.read_csv(FOLDER / "scaling.csv"))
-    if set(chosen) == set(parts):
+    if set(chosen) == set(PARTS):
         write_csv(FOLDER / "bounds.csv", table)
         update_readme(table)
 
 
-def _keep(name, frame):
+def _keep(name: str, frame: pd.DataFrame) -> pd.DataFrame:
     write_csv(FOLDER / f"{name}.csv", frame)
     print(frame.to_string(index=False))
     return frame
 
 
-def _bound(what, measured, limit, unit, digits=2, at_least=False):
-    met = measured >= limit if at_least else measured <= limit
-    return (
-        what,
-        f"{'>=' if at_least else '<='} {limit:g}{unit}",
-        f"{measured:.{digits}f}{unit}",
-        "yes" if met else "no",
-    )
+def _at_most(
+    what: str, measured: float, limit: float, unit: str, digits: int = 2
+) -> Bound:
+    met = "yes" if measured <= limit else "no"
+    return what, f"<= {limit:g}{unit}", f"{measured:.{digits}f}{unit}", met
 
 
-def _engine(repetitions):
-    frame = _keep(
-        "engine", engine.measure(3 * repetitions)
-    )  # short ones: a neighbour who takes a core for a while must not be most of them
+def _at_least(what: str, ratio: float, limit: float, digits: int = 0) -> Bound:
+    met = "yes" if ratio >= limit else "no"
+    return what, f">= {limit:g}x", f"{ratio:.{digits}f}x", met
+
+
+def _engine(repetitions: int) -> list[Bound]:
+    # A round is short: whoever takes a core for a while must not be most of them.
+    frame = _keep("engine", engine.measure(3 * repetitions))
     rows = []
-    for learner, name, loop in (
+    for learner, name, loop_bound in (
         ("automaton", "L<sub>R-I</sub>", 1000),
         ("qlearning", "Q-learning", 300),
     ):
         ns = frame[frame.learner == learner].set_index("engine").ns
-        if "C, choices and 100 checkpoints" in ns:
-            rows.append(
-                _bound(
-                    f"{name}: compiled loop, time over C of the same semantics",
-                    ns[OURS] / ns["C, choices and 100 checkpoints"],
-                    2.0,
-                    "x",
-                )
-            )
+        ours = ns[engine.OURS]
+        if engine.IN_C in ns:
+            what = f"{name}: compiled loop, time over C of the same semantics"
+            rows.append(_at_most(what, ours / ns[engine.IN_C], 2, "x"))
         if "river, epsilon-greedy" in ns:
-            rows.append(
-                _bound(
-                    f"{name}: speed over river",
-                    ns["river, epsilon-greedy"] / ns[OURS],
-                    250,
-                    "x",
-                    0,
-                    at_least=True,
-                )
-            )
-        rows.append(
-            _bound(
-                f"{name}: speed over a notebook's loop",
-                ns["notebook loop"] / ns[OURS],
-                loop,
-                "x",
-                0,
-                at_least=True,
-            )
-        )
-        rows.append(
-            _bound(
-                f"{name}: two threads over one",
-                ns[OURS] / ns[f"{OURS}, two threads"],
-                1.8,
-                "x",
-                at_least=True,
-            )
-        )
+            river = ns["river, epsilon-greedy"] / ours
+            rows.append(_at_least(f"{name}: speed over river", river, 250))
+        loop = ns["notebook loop"] / ours
+        what = f"{name}: speed over a notebook's loop"
+        rows.append(_at_least(what, loop, loop_bound))
+        threads = ours / ns[engine.TWO_THREADS]
+        rows.append(_at_least(f"{name}: two threads over one", threads, 1.8, 2))
     return rows
 
 
-def _scaling(repetitions):
+def _scaling(repetitions: int) -> list[Bound]:
     _keep("scaling", scaling.measure(repetitions))
     return []
 
 
-def _starts(repetitions):
-    frame = _keep("starts", scaling.starts(repetitions)).set_index("start")["median"]
-    return [_bound("`import pickllm`", frame["import pickllm"], 0.3, " s", 3)]
+def _starts(repetitions: int) -> list[Bound]:
+    frame = _keep("starts", scaling.starts(repetitions))
+    medians = dict(zip(frame["start"], frame["median"], strict=True))
+    return [_at_most("`import pickllm`", medians["import pickllm"], 0.3, " s", 3)]
 
 
-def _live(repetitions):
+def _live(repetitions: int) -> list[Bound]:
     frame = _keep("live", scaling.live(repetitions))
-    return [_bound("`Router.pick` + `update`", frame.microseconds.max(), 20, " us", 1)]
+    slowest = max(frame["microseconds"])
+    return [_at_most("`Router.pick` + `update`", slowest, 20, " us", 1)]
 
 
-def _memory(repetitions):
+def _memory(_: int) -> list[Bound]:
     mib, seconds = scaling.memory()
-    _keep(
-        "memory",
-        pd.DataFrame({"decisions": [10**9], "mib": [mib], "seconds": [seconds]}),
-    )
-    return [_bound("reduced sweep of 10^9 decisions, peak memory", mib, 500, " MiB", 0)]
+    columns = {"decisions": [10**9], "mib": [mib], "seconds": [seconds]}
+    _keep("memory", pd.DataFrame(columns))
+    what = "reduced sweep of 10^9 decisions, peak memory"
+    return [_at_most(what, mib, 500, " MiB", 0)]
 
 
-def _study(repetitions):
+def _study(_: int) -> list[Bound]:
     frame = _keep("study", study.measure()).set_index("what")
     _keep("stages", study.stages())
     limits = {
@@ -156,30 +130,29 @@ def _study(repetitions):
         "make smoke": 30,
         "make test": 240,
     }
-    rows = [
-        _bound(
-            f"`{what.split(',')[0]}`{what[what.find(',') :] if ',' in what else ''}",
-            frame.seconds[what],
-            limit,
-            " s",
-            0 if limit > 5 else 1,
-        )
-        for what, limit in limits.items()
-    ]
-    return [
-        *rows,
-        _bound(
-            "`make reproduce`, peak memory of all processes",
-            frame.mib["make reproduce, cold caches"],
-            1536,
-            " MiB",
-            0,
-        ),
-    ]
+    rows = []
+    for what, limit in limits.items():
+        command, comma, rest = what.partition(",")
+        digits = 0 if limit > 5 else 1
+        label = f"`{command}`{comma}{rest}"
+        rows.append(_at_most(label, frame.seconds[what], limit, " s", digits))
+    peak = frame.mib["make reproduce, cold caches"]
+    what = "`make reproduce`, peak memory of all processes"
+    return [*rows, _at_most(what, peak, 1536, " MiB", 0)]
 
 
-def draw(engines, sizes):
-    """Nanoseconds a decision: by engine, and against the number of LLMs, queries, sessions and threads."""
+PARTS = {
+    "engine": _engine,
+    "scaling": _scaling,
+    "starts": _starts,
+    "live": _live,
+    "memory": _memory,
+    "study": _study,
+}
+
+
+def draw(engines: pd.DataFrame, sizes: pd.DataFrame) -> None:
+    """Draw nanoseconds a decision: by engine, and against each size."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -192,12 +165,10 @@ def draw(engines, sizes):
     )
     sns.barplot(engines, x="ns", y="engine", hue="learner", ax=axes[0], palette="gray")
     axes[0].set(xscale="log", xlabel="ns per decision", ylabel="")
-    for axis, varied in zip(
-        axes[1:], ("LLMs", "queries", "sessions", "threads"), strict=True
-    ):
-        part = sizes[sizes.varied == varied]
+    varied = ("LLMs", "queries", "sessions", "threads")
+    for axis, size in zip(axes[1:], varied, strict=True):
         sns.lineplot(
-            part,
+            sizes.loc[sizes.varied == size],
             x="value",
             y="ns",
             hue="learner",
@@ -207,33 +178,25 @@ def draw(engines, sizes):
             palette="gray",
             legend=False,
         )
-        axis.set(
-            xlabel=varied,
-            ylabel="ns per decision",
-            yscale="log",
-            **({} if varied == "threads" else {"xscale": "log"}),
-        )
+        axis.set(xlabel=size, ylabel="ns per decision", yscale="log")
+        axis.set_xscale("linear" if size == "threads" else "log")
     with written(FOLDER / "bench.png", "wb") as file:
         figure.savefig(file, dpi=150, format="png")
 
 
-def update_readme(table):
+def update_readme(table: pd.DataFrame) -> None:
     """Replace the table between the README's markers."""
     path = root() / "README.md"
-    text = path.read_text("utf-8")
-    machine = (
-        f"{os.cpu_count()} cores, {platform.machine()}, Python"
-        f" {platform.python_version()}"
-    )
+    before, rest = path.read_text("utf-8").split(BEGIN)
+    after = rest.split(END)[1]
+    python = f"Python {platform.python_version()}"
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, {python}"
     lines = [
+        f"On {machine}; ratios from one run.",
+        "",
         "| what | bound | measured | met |",
         "|---|---:|---:|---|",
         *(f"| {' | '.join(row)} |" for row in table.itertuples(index=False)),
     ]
-    head, rest = text.split(BEGIN)
     with written(path) as file:
-        file.write(
-            f"{head}{BEGIN}\nOn {machine}; ratios from one run.\n\n"
-            + "\n".join(lines)
-            + f"\n{END}{rest.split(END)[1]}"
-        )
+        file.write("\n".join([before + BEGIN, *lines, END + after]))

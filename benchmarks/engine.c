@@ -1,4 +1,4 @@
-/* The loop of pickllm/sessions.py in C, for the paper's two learners and four LLMs: what a careful programmer
+/* The loop of pickllm/core/sessions.py in C, for the paper's two learners and four LLMs: what a careful programmer
    gets out of the machine, with explicit vectors of eight sessions, four of them in lockstep.
    Same draws, choices, locks and checkpoints as the package, to the last bit (benchmarks/engine.py compares).
 

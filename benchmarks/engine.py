@@ -1,10 +1,17 @@
-"""The engines for both learners beside C, peers and a notebook's loop: nanoseconds a decision, four LLMs, one thread."""
+"""Nanoseconds a decision: our engines beside C, peers and a notebook's loop.
+
+Four LLMs, and one thread where a name does not say two.
+"""
 
 import ctypes
 import pathlib
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,186 +22,234 @@ from pickllm.core.sessions import bound, outcome_table
 from pickllm.engine import kernels, streams
 
 from . import peers
-from .timing import interleaved, summary
+from .timing import Call, interleaved, spread
 
-SESSIONS, QUERIES, MARKS = 2048, 1000, 100
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SESSIONS = 2048
+QUERIES = 1000
+#: Fewer for those that would take minutes.
+NUMPY_SESSIONS = 256
+LOOP_QUERIES = 3000
+#: Queries after which probabilities are recorded: a hundred times, or at both ends.
+MARKS = np.linspace(0, QUERIES, 100).round().astype(np.int64)
+ENDS = np.array([0, QUERIES])
 LEARNERS = {
     "automaton": pk.LinearRewardInaction(0.1),
     "qlearning": pk.QLearning(0.1, epsilon=0.1),
+}
+LOOPS = {
+    "automaton": peers.notebook_automaton,
+    "qlearning": peers.notebook_qlearning,
+}
+PEERS = {
+    "river, epsilon-greedy": peers.river_greedy,
+    "MABWiser, epsilon-greedy": peers.mabwiser_greedy,
+}
+OURS = "compiled, choices and 100 checkpoints"
+TWO_THREADS = f"{OURS}, two threads"
+IN_C = "C, choices and 100 checkpoints"
+
+#: Name -> decisions that a call takes, and the call.
+Candidates = dict[str, tuple[int, Call]]
+
+
+#: A learner's constants, in the order of engine.c.
+CONSTANTS = {
+    "rate": ctypes.c_double,
+    "start": ctypes.c_double,
+    "explore": ctypes.c_double,
+    "exploit": ctypes.c_double,
+    "limit": ctypes.c_double,
+    "patience": ctypes.c_int64,
 }
 
 
 class Setting(ctypes.Structure):
     """As engine.c declares it."""
 
-    _fields_ = [
-        (name, ctypes.c_double)
-        for name in ("rate", "start", "explore", "exploit", "limit")
-    ] + [("patience", ctypes.c_int64)]
+    _fields_ = tuple(CONSTANTS.items())
 
 
-def compiled_c():
-    """engine.c as a library, or None where there is no C compiler."""
+@dataclass(frozen=True)
+class Problem:
+    """One learner on one context, as the compiled loop takes it."""
+
+    trace: pk.Trace
+    reward: pk.Reward
+    learner: Any
+    unit: "NDArray[np.float64]"
+    numbers: Any
+
+    @classmethod
+    def of(cls, trace: pk.Trace, learner: Any) -> "Problem":
+        """Bind a learner and the default reward to a trace."""
+        reward, learner, rule = bound(trace, pk.Reward(), learner)
+        unit = reward.unit(trace.accuracy, trace.cost_usd, trace.latency_ms)
+        numbers = setting(learner, rule, len(trace.models))
+        return cls(trace, reward, learner, unit, numbers)
+
+
+def compiled_c() -> ctypes.CDLL | None:
+    """Return engine.c as a library, or None where there is no C compiler."""
     compiler = shutil.which("gcc") or shutil.which("cc")
     if not compiler:
         return None
     target = pathlib.Path(tempfile.mkdtemp()) / "engine.so"
     source = pathlib.Path(__file__).with_name("engine.c")
     options = ["-O3", "-march=native", "-ffp-contract=off", "-shared", "-fPIC"]
-    wide = (
-        []
-        if subprocess.run(
-            [compiler, "-mprefer-vector-width=512", "-E", "-x", "c", "/dev/null"],
-            capture_output=True,
-        ).returncode
-        else ["-mprefer-vector-width=512"]
+    wide = "-mprefer-vector-width=512"
+    known = subprocess.run(
+        [compiler, wide, "-E", "-x", "c", "/dev/null"], capture_output=True
     )
-    subprocess.run(
-        [compiler, *options, *wide, str(source), "-o", str(target), "-lm"], check=True
-    )
+    if known.returncode == 0:
+        options.append(wide)
+    command = [compiler, *options, str(source), "-o", str(target), "-lm"]
+    subprocess.run(command, check=True)
     return ctypes.CDLL(str(target))
 
 
-def in_c(library, learner, unit, sessions, queries, seed, marks):
-    """Sessions by engine.c: choices, queries, probabilities, locked_at, locked_model."""
-    rewards = np.ascontiguousarray(unit)
-    keys = [
-        streams.keys(seed, np.arange(sessions), purpose)
-        for purpose in (streams.QUERY, streams.CHOICE)
-    ]
-    numbers = setting(learner, learner.lock_rule, 4)
-    c_setting = Setting(
-        numbers.rate,
-        numbers.start,
-        numbers.explore,
-        numbers.exploit,
-        numbers.limit,
-        numbers.patience,
-    )
-    asked, chosen = (
-        np.empty((sessions, queries), np.int32),
-        np.empty((sessions, queries), np.int16),
-    )
-    recorded, locks = (
-        np.empty((sessions, len(marks), 4)),
-        np.empty((2, sessions), np.int64),
-    )
-    pointer = lambda array: array.ctypes.data_as(ctypes.c_void_p)
+def _pointer(array: "NDArray[Any]") -> ctypes.c_void_p:
+    return array.ctypes.data_as(ctypes.c_void_p)
+
+
+def in_c(
+    library: ctypes.CDLL,
+    problem: Problem,
+    sessions: int,
+    queries: int,
+    seed: int,
+    marks: "NDArray[np.int64]",
+) -> tuple["NDArray[Any]", ...]:
+    """Run sessions by engine.c.
+
+    Returns
+    -------
+    tuple of ndarray
+        As `kernels.replay`: choices and queries, (sessions, queries), probabilities,
+        (sessions, marks, models), `locked_at` and `locked_model`, (sessions,).
+    """
+    n_queries, n_models = problem.unit.shape
+    rewards = np.ascontiguousarray(problem.unit)
+    who = np.arange(sessions)
+    query_keys = streams.keys(seed, who, streams.QUERY)
+    choice_keys = streams.keys(seed, who, streams.CHOICE)
+    asked = np.empty((sessions, queries), np.int32)
+    chosen = np.empty((sessions, queries), np.int16)
+    recorded = np.empty((sessions, len(marks), n_models))
+    locked_at = np.empty(sessions, np.int64)
+    locked_model = np.empty(sessions, np.int64)
+    numbers = problem.numbers
+    constants = Setting(*(getattr(numbers, name) for name in CONSTANTS))
     run = library.qlearning if numbers.values else library.automaton
-    size = ctypes.c_int64
     run(
-        size(sessions),
-        size(queries),
-        size(len(unit)),
-        pointer(rewards),
-        pointer(keys[0]),
-        pointer(keys[1]),
-        ctypes.byref(c_setting),
-        size(len(marks)),
-        pointer(marks),
-        pointer(locks[0]),
-        pointer(locks[1]),
-        pointer(asked),
-        pointer(chosen),
-        pointer(recorded),
+        ctypes.c_int64(sessions),
+        ctypes.c_int64(queries),
+        ctypes.c_int64(n_queries),
+        _pointer(rewards),
+        _pointer(query_keys),
+        _pointer(choice_keys),
+        ctypes.byref(constants),
+        ctypes.c_int64(len(marks)),
+        _pointer(marks),
+        _pointer(locked_at),
+        _pointer(locked_model),
+        _pointer(asked),
+        _pointer(chosen),
+        _pointer(recorded),
     )
-    return chosen, asked, recorded, *locks
+    return chosen, asked, recorded, locked_at, locked_model
 
 
-def measure(repetitions=5):
-    """One row an engine and learner: median, smallest and largest ns a decision, and the ratio to ours with records.
+def check_c(library: ctypes.CDLL, problem: Problem) -> None:
+    """Compare the C program with ours.
 
     Raises
     ------
     AssertionError
-        The C program and ours differ in a bit: then their times mean nothing.
+        They differ in a bit: then their times mean nothing.
+    """
+    marks = MARKS[:30]
+    theirs = in_c(library, problem, 99, 300, 3, marks)
+    ours = kernels.replay(
+        problem.unit, problem.numbers, slice(0, 99), 300, 3, "bootstrap", marks
+    )
+    for their_array, our_array in zip(theirs, ours, strict=True):
+        np.testing.assert_array_equal(their_array, our_array)
+
+
+def _ours(problem: Problem) -> Candidates:
+    outcomes = outcome_table(problem.trace, problem.reward)
+    block = slice(0, SESSIONS)
+    inputs = (problem.numbers, block, QUERIES, 0, "bootstrap")
+    replay = partial(kernels.replay, problem.unit, *inputs)
+    size = SESSIONS * QUERIES
+    in_numpy = partial(
+        pk.replay,
+        problem.trace,
+        problem.reward,
+        problem.learner,
+        sessions=NUMPY_SESSIONS,
+        queries=QUERIES,
+        engine="numpy",
+    )
+    return {
+        OURS: (size, partial(replay, MARKS)),
+        "compiled, choices alone": (size, partial(replay, ENDS)),
+        "compiled, sums alone": (
+            size,
+            partial(kernels.reduce, problem.unit, outcomes, *inputs, ENDS),
+        ),
+        TWO_THREADS: (size, partial(replay, MARKS, 2)),
+        "NumPy across sessions": (NUMPY_SESSIONS * QUERIES, in_numpy),
+    }
+
+
+def _others(unit: "NDArray[np.float64]", loop: Callable[..., object]) -> Candidates:
+    found: Candidates = {
+        "notebook loop": (LOOP_QUERIES, partial(loop, unit, LOOP_QUERIES))
+    }
+    for name, function in PEERS.items():
+        try:
+            function(unit, 10)
+        except ImportError:
+            print(f"{name}: not installed, left out (pip install pickllm[bench])")
+        else:
+            found[name] = (LOOP_QUERIES, partial(function, unit, LOOP_QUERIES))
+    return found
+
+
+def measure(repetitions: int = 5) -> pd.DataFrame:
+    """Time every engine with both learners.
+
+    Returns
+    -------
+    DataFrame
+        ``learner, engine, ns, ns_min, ns_max, ratio``: median, smallest and largest
+        nanoseconds a decision, and the median's ratio to our loop with records.
+
+    Raises
+    ------
+    AssertionError
+        The C program and ours differ in a bit.
     """
     trace = pk.load_trace("bfcl-2024-08-11").select(context="simple")
-    library, rows = compiled_c(), []
+    library = compiled_c()
+    rows = []
     for name, learner in LEARNERS.items():
-        reward, learner, rule = bound(trace, pk.Reward(), learner)
-        unit = reward.unit(trace.accuracy, trace.cost_usd, trace.latency_ms)
-        outcomes = outcome_table(trace, reward)
-        numbers = setting(learner, rule, 4)
-        marks, two = (
-            np.linspace(0, QUERIES, n).round().astype(np.int64) for n in (MARKS, 2)
-        )
-        block, size = slice(0, SESSIONS), SESSIONS * QUERIES
-        ours = lambda m, n_jobs=1: kernels.replay(
-            unit, numbers, block, QUERIES, 0, "bootstrap", m, n_jobs
-        )
-        candidates = {
-            "compiled, choices and 100 checkpoints": (size, lambda: ours(marks)),
-            "compiled, choices alone": (size, lambda: ours(two)),
-            "compiled, sums alone": (
-                size,
-                lambda: kernels.reduce(
-                    unit, outcomes, numbers, block, QUERIES, 0, "bootstrap", two
-                ),
-            ),
-            "compiled, choices and 100 checkpoints, two threads": (
-                size,
-                lambda: ours(marks, 2),
-            ),
-            "NumPy across sessions": (
-                256 * QUERIES,
-                lambda: pk.replay(
-                    trace,
-                    reward,
-                    learner,
-                    sessions=256,
-                    queries=QUERIES,
-                    engine="numpy",
-                ),
-            ),
-        }
+        problem = Problem.of(trace, learner)
+        candidates = _ours(problem) | _others(problem.unit, LOOPS[name])
         if library:
-            for a, b in zip(
-                in_c(library, learner, unit, 99, 300, 3, marks[:30]),
-                kernels.replay(
-                    unit, numbers, slice(0, 99), 300, 3, "bootstrap", marks[:30]
-                ),
-                strict=True,
-            ):
-                np.testing.assert_array_equal(a, b)
-            candidates["C, choices and 100 checkpoints"] = (
-                size,
-                lambda: in_c(library, learner, unit, SESSIONS, QUERIES, 0, marks),
-            )
-        n = 3000
-        loop = (
-            peers.notebook_automaton
-            if name == "automaton"
-            else peers.notebook_qlearning
-        )
-        candidates["notebook loop"] = n, lambda: loop(unit, n)
-        for peer, function in (
-            ("river, epsilon-greedy", peers.river_greedy),
-            ("MABWiser, epsilon-greedy", peers.mabwiser_greedy),
-        ):
-            try:
-                function(unit, 10)
-                candidates[peer] = n, lambda function=function: function(unit, n)
-            except ImportError:
-                print(f"{peer}: not installed, left out (pip install pickllm[bench])")
-        seconds = interleaved(
-            {key: call for key, (_, call) in candidates.items()}, repetitions
-        )
-        for key, (decisions, _) in candidates.items():
-            median, low, high = (1e9 * s / decisions for s in summary(seconds[key]))
-            rows.append(
-                {
-                    "learner": name,
-                    "engine": key,
-                    "ns": median,
-                    "ns_min": low,
-                    "ns_max": high,
-                }
-            )
-    frame = pd.DataFrame(rows)
-    base = (
-        frame[frame.engine == "compiled, choices and 100 checkpoints"]
-        .set_index("learner")
-        .ns
-    )
+            check_c(library, problem)
+            call = partial(in_c, library, problem, SESSIONS, QUERIES, 0, MARKS)
+            candidates[IN_C] = (SESSIONS * QUERIES, call)
+        calls = {engine: call for engine, (_, call) in candidates.items()}
+        seconds = interleaved(calls, repetitions)
+        for engine, (decisions, _) in candidates.items():
+            times = spread(seconds[engine], 1e9 / decisions)
+            rows.append((name, engine, *times))
+    columns = ["learner", "engine", "ns", "ns_min", "ns_max"]
+    frame = pd.DataFrame(rows, columns=columns)
+    base = frame[frame.engine == OURS].set_index("learner").ns
     return frame.assign(ratio=frame.ns / frame.learner.map(base))

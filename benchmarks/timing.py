@@ -1,23 +1,26 @@
-"""Timing: every candidate once a round, so that what slows the machine for a while slows them all."""
+"""Timing in rounds, so that what slows the machine slows every candidate."""
 
 import statistics
 import time
+from collections.abc import Callable, Mapping
+
+Call = Callable[[], object]
 
 
-def interleaved(candidates, repetitions=5):
-    """Seconds of each call, a round at a time; the first round warms up and is thrown away.
+def interleaved(
+    candidates: Mapping[str, Call], repetitions: int = 5
+) -> dict[str, list[float]]:
+    """Return the seconds of each call, a round at a time.
+
+    The first round warms up and is thrown away.
 
     Parameters
     ----------
-    candidates : dict of str to callable
+    candidates : mapping of str to callable
     repetitions : int
         Rounds that count.
-
-    Returns
-    -------
-    dict of str to list of float
     """
-    seconds = {name: [] for name in candidates}
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(repetitions + 1):
         for name, call in candidates.items():
             start = time.perf_counter()
@@ -26,6 +29,7 @@ def interleaved(candidates, repetitions=5):
     return {name: values[1:] for name, values in seconds.items()}
 
 
-def summary(values):
-    """Median, smallest and largest."""
-    return statistics.median(values), min(values), max(values)
+def spread(seconds: list[float], scale: float) -> tuple[float, float, float]:
+    """Return the median, the smallest and the largest time, each times `scale`."""
+    ordered = sorted(scale * value for value in seconds)
+    return statistics.median(ordered), ordered[0], ordered[-1]

@@ -15,11 +15,10 @@ settings.load_profile("kit")
 
 @pytest.fixture(scope="session")
 def rows_folder():
-    """The folder of the leaderboard's files: a mirror, a copy beside the checkout, or the cache."""
-    mirror, beside = (
-        os.environ.get("PICKLLM_MIRROR"),
-        pathlib.Path(__file__).resolve().parents[2] / "shared" / "data" / "bfcl-result",
-    )
+    """The leaderboard's files: a mirror, a copy beside the checkout, or the cache."""
+    mirror = os.environ.get("PICKLLM_MIRROR")
+    around = pathlib.Path(__file__).resolve().parents[2]
+    beside = around / "shared" / "data" / "bfcl-result"
     for folder in (mirror, beside):
         if folder and (pathlib.Path(folder) / leaderboard.DAY).is_dir():
             return pathlib.Path(folder).resolve()

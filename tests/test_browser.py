@@ -1,4 +1,4 @@
-"""JupyterLab in a real browser: the start page opens, and moving a control of the panel changes the picture."""
+"""JupyterLab in a real browser: the start page, and a control that moves a picture."""
 
 import os
 import re
@@ -12,10 +12,8 @@ import pytest
 from pickllm.files import root
 
 pytestmark = pytest.mark.xdist_group("browser")
-CHROMIUM, DRIVER = (
-    shutil.which("chromium") or shutil.which("google-chrome"),
-    shutil.which("chromedriver"),
-)
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
 needs_browser = pytest.mark.skipif(
     not (CHROMIUM and DRIVER),
     reason="no Chromium with chromedriver here (Debian: chromium, chromium-driver)",
@@ -46,22 +44,21 @@ def lab(tmp_path_factory):
         "--ServerApp.log_level=INFO",
         "--LabApp.expose_app_in_browser=True",
     ]
-    log = open(place / "log", "w")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "jupyter", "lab", *options],
-        cwd=place,
-        env=environment,
-        stdout=log,
-        stderr=log,
-    )
-    found = None
-    while not found and process.poll() is None:
-        time.sleep(0.2)
-        found = re.search(r"http://127\.0\.0\.1:\d+/lab", (place / "log").read_text())
-    yield found[0]
-    process.terminate()
-    process.wait()
-    log.close()
+    command = [sys.executable, "-m", "jupyter", "lab", *options]
+    with (place / "log").open("w") as log:
+        process = subprocess.Popen(
+            command, cwd=place, env=environment, stdout=log, stderr=log
+        )
+        try:
+            yield wait_for(lambda: address(place / "log"))
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def address(log):
+    found = re.search(r"http://127\.0\.0\.1:\d+/lab", log.read_text())
+    return found and found[0]
 
 
 @pytest.fixture
@@ -98,18 +95,57 @@ def wait_for(what, seconds=60):
     raise AssertionError(f"waited {seconds} s in vain")
 
 
-@needs_browser
-def test_the_start_page_links_every_notebook_of_the_study(lab, browser):
+def elements(browser, selector):
     from selenium.webdriver.common.by import By
 
+    return browser.find_elements(By.CSS_SELECTOR, selector)
+
+
+def element(browser, selector):
+    """The one that matches, which must be there."""
+    (found,) = elements(browser, selector)[:1]
+    return found
+
+
+def picture(browser):
+    return element(browser, ".widget-image").get_attribute("src")
+
+
+def idle(browser):
+    shown = element(browser, ".jp-Notebook-ExecutionIndicator")
+    return "Idle" in shown.get_attribute("innerHTML") or elements(
+        browser, "[data-status='idle']"
+    )
+
+
+def run_the_cells(browser):
+    """By the menu's own command: a click may meet a page that still moves."""
+    browser.execute_script(
+        "window.jupyterapp.commands.execute('notebook:run-all-cells')"
+    )
+    return wait_for(lambda: picture(browser), 30)
+
+
+def move(browser, label):
+    """Forty steps of the slider that says `label`."""
+    from selenium.webdriver.common.keys import Keys
+
+    (slider,) = [s for s in elements(browser, ".widget-slider") if label in s.text]
+    browser.execute_script(
+        "arguments[0].scrollIntoView({block: 'center'});"
+        " arguments[0].querySelector('.noUi-handle').focus()",
+        slider,
+    )
+    browser.switch_to.active_element.send_keys(Keys.ARROW_RIGHT * 40)
+    return True
+
+
+@needs_browser
+def test_the_start_page_links_every_notebook_of_the_study(lab, browser):
     browser.get(f"{lab}/tree/notebooks/start.ipynb")
+    table = ".jp-RenderedMarkdown table a"
     links = wait_for(
-        lambda: [
-            a.get_attribute("href")
-            for a in browser.find_elements(
-                By.CSS_SELECTOR, ".jp-RenderedMarkdown table a"
-            )
-        ]
+        lambda: [a.get_attribute("href") for a in elements(browser, table)]
     )
     assert len(links) >= 8
     screenshot(browser, "start")
@@ -117,68 +153,18 @@ def test_the_start_page_links_every_notebook_of_the_study(lab, browser):
 
 @needs_browser
 def test_a_slider_moves_the_picture(lab, browser):
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.common.keys import Keys
-
     browser.get(f"{lab}/tree/notebooks/explore.ipynb")
-    wait_for(
-        lambda: browser.find_elements(By.CSS_SELECTOR, ".jp-Notebook .jp-CodeCell")
-    )
-    wait_for(
-        lambda: (
-            "Idle"
-            in browser.find_element(
-                By.CSS_SELECTOR, ".jp-Notebook-ExecutionIndicator"
-            ).get_attribute("innerHTML")
-            or browser.find_elements(By.CSS_SELECTOR, "[data-status='idle']")
-        )
-    )
-
-    def run_the_cells():  # by the menu's own command: a click may meet a page that still moves
-        browser.execute_script(
-            "window.jupyterapp.commands.execute('notebook:run-all-cells')"
-        )
-        return wait_for(picture, 30)
-
-    def picture():
-        return browser.find_element(By.CSS_SELECTOR, ".widget-image").get_attribute(
-            "src"
-        )
-
-    before = wait_for(run_the_cells, 120)
-    wait_for(
-        lambda: (
-            browser.find_element(By.CSS_SELECTOR, ".widget-image").size["height"] > 100
-        )
-    )
+    wait_for(lambda: elements(browser, ".jp-Notebook .jp-CodeCell"))
+    wait_for(lambda: idle(browser))
+    before = wait_for(lambda: run_the_cells(browser), 120)
+    wait_for(lambda: element(browser, ".widget-image").size["height"] > 100)
     screenshot(browser, "explore")
-
-    def move():
-        (slider,) = [
-            s
-            for s in browser.find_elements(By.CSS_SELECTOR, ".widget-slider")
-            if "w cost" in s.text
-        ]
-        browser.execute_script(
-            "arguments[0].scrollIntoView({block: 'center'});"
-            " arguments[0].querySelector('.noUi-handle').focus()",
-            slider,
-        )
-        browser.switch_to.active_element.send_keys(Keys.ARROW_RIGHT * 40)
-        return True
-
-    wait_for(move)
-    wait_for(lambda: picture() != before)
-    left, box = (
-        browser.find_element(By.CSS_SELECTOR, css).rect
-        for css in (
-            ".widget-hbox .widget-vbox",
-            ".widget-hbox .widget-vbox .widget-slider",
-        )
-    )
-    assert (
-        box["x"] + box["width"] <= left["x"] + left["width"] + 1
-    )  # no control is cut off
+    wait_for(lambda: move(browser, "w cost"))
+    wait_for(lambda: picture(browser) != before)
+    column = element(browser, ".widget-hbox .widget-vbox").rect
+    box = element(browser, ".widget-hbox .widget-vbox .widget-slider").rect
+    ends = column["x"] + column["width"]
+    assert box["x"] + box["width"] <= ends + 1, "a control is cut off"
     screenshot(browser, "explore-moved")
 
 
