@@ -20,8 +20,9 @@ from huggingface_hub import constants
 
 import pickllm as pk
 from pickllm.__main__ import main
-from pickllm.live import recording
-from pickllm.live.endpoints import CallFailed, Endpoint, ask
+from pickllm.live import recording, session
+from pickllm.live.attempts import CallFailed, ask
+from pickllm.live.endpoints import Endpoint
 from pickllm.live.log import Log
 
 PRICE = {"usd_per_million_input_tokens": 1.0, "usd_per_million_output_tokens": 2.0}
@@ -267,7 +268,7 @@ def test_every_query_goes_to_every_llm_once_and_the_log_says_all(here):
             1.0 if record["model"] == "a" else 0.5,
         )
         assert (record["response"] == record["reference"]) == right
-    frame = recording.answers("log.jsonl")
+    frame = recording.read_answers("log.jsonl")
     assert {
         "query_id",
         "context",
@@ -411,7 +412,7 @@ def test_another_setting_or_prompt_is_another_call():
             == 2
         )
     with pytest.raises(pk.InputError, match="two settings of LLM 'a'"):
-        recording.answers("log.jsonl")
+        recording.read_answers("log.jsonl")
 
 
 def test_repeats_give_the_median_latency_and_warm_up_gives_no_outcome():
@@ -424,7 +425,7 @@ def test_repeats_give_the_median_latency_and_warm_up_gives_no_outcome():
     assert len(lines("log.warm-up.jsonl")) == 2
     assert len(lines()) == 6
     assert count.spent_usd == pytest.approx(8 * 30e-6)
-    frame, calls = recording.answers("log.jsonl"), recording.read_log("log.jsonl")
+    frame, calls = recording.read_answers("log.jsonl"), recording.read_log("log.jsonl")
     assert frame.repeats.tolist() == [3, 3]
     for row in frame.itertuples():
         assert row.latency_ms == np.median(
@@ -437,7 +438,7 @@ def test_a_repeat_that_failed_leaves_the_answer_to_the_next():
         recording.record(
             queries(1), models(a=stub), "log.jsonl", repeats=3, concurrency=1
         )
-    (row,) = recording.answers("log.jsonl").to_dict("records")
+    (row,) = recording.read_answers("log.jsonl").to_dict("records")
     assert row["response"] == "000"
     assert row["repeats"] == 2
     assert pd.isna(row["error"])
@@ -1002,7 +1003,7 @@ def test_clients_take_part_in_a_live_session():
         serving(model="bad", quality=0.0, script=[500]) as bad,
     ):
         models(good=good, bad=bad)
-        clients = recording.clients("models.yaml")
+        clients = session.clients("models.yaml")
         text, cost = clients["good"]("please say 7")
         assert text == "7"
         assert cost == pytest.approx(30e-6)
@@ -1021,7 +1022,7 @@ def test_clients_take_part_in_a_live_session():
 def test_a_client_without_usage_estimates_and_says_so_once():
     with serving(script=["no usage"] * 2) as stub:
         models(a=stub)
-        client = recording.clients("models.yaml")["a"]
+        client = session.clients("models.yaml")["a"]
         with pytest.warns(UserWarning, match="LLM 'a' does not say how many tokens"):
             _, cost = client("please say 1234")
         assert cost == pytest.approx((15 / 4 * 1 + 4 / 4 * 2) / 1e6)
@@ -1033,4 +1034,4 @@ def test_a_client_needs_a_price():
     with pytest.raises(
         pk.InputError, match="LLM 'a' has no price, and a session learns from costs"
     ):
-        recording.clients("models.yaml")
+        session.clients("models.yaml")
