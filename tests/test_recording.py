@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections import Counter
 
 import numpy as np
@@ -763,6 +764,47 @@ def test_the_key_is_in_no_file_and_on_no_screen(here, capsys):
     assert not any(KEY in p.read_text("utf-8") for p in here.rglob("*") if p.is_file())
 
 
+def everything_told(error):
+    """What a terminal or a notebook may show of an error and those beneath it."""
+    told = [*traceback.format_exception(error)]
+    while error is not None:
+        told += [repr(error), *map(str, error.args), repr(vars(error))]
+        error = error.__cause__ or error.__context__
+    return "\n".join(told)
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+@pytest.mark.parametrize("status", [400, 401, 429, 500])
+def test_no_error_beneath_a_failed_call_holds_the_key(status, stream, caplog):
+    caplog.set_level("DEBUG")
+    with serving(script=[status]) as stub, pytest.raises(CallFailed) as caught:
+        ask(Endpoint("a", "m", base_url=stub.base_url, stream=stream), "say 1", KEY)
+    assert KEY in stub.requests[0]["headers"]["authorization"]
+    assert "your header was Bearer ***" in str(caught.value)
+    assert KEY not in everything_told(caught.value)
+    assert KEY not in caplog.text
+
+
+def test_no_error_beneath_a_failed_session_holds_the_key():
+    with serving(script=[400, 401]) as stub:
+        one = {"model": "m", "base_url": stub.base_url, "key_env": "MY_KEY", **PRICE}
+        models(a=one, b=one)
+        router = pk.Router(["a", "b"], pk.UniformRandom(), pk.Reward())
+        live = pk.LiveSession(
+            router, session.clients("models.yaml"), lambda text, reference: 1.0
+        )
+        with pytest.raises(pk.InputError, match="every LLM failed") as caught:
+            live.ask("say 1")
+    assert KEY not in everything_told(caught.value)
+    assert isinstance(caught.value.__cause__, CallFailed)
+
+
+def test_a_reply_that_repeats_the_key_is_without_it():
+    with serving() as stub:
+        reply = ask(Endpoint("a", "m", base_url=stub.base_url), f"say {KEY}", KEY)
+    assert reply.response == "***"
+
+
 def test_an_answer_that_repeats_the_key_is_kept_without_it():
     with serving() as stub:
         pathlib.Path("queries.csv").write_text(f"query_id,text\n1,say {KEY}\n")
@@ -876,6 +918,7 @@ SOUND = "a: {model: m, base_url: 'http://127.0.0.1:9/v1'}"
             "column 'response' has a name that the log uses",
         ),
         ("query_id,prompt\n", "has no rows"),
+        ("query_id,prompt\n1,x,\n2,y,\n", "queries.csv, line 2: 3 fields under 2"),
         ("", "cannot be read as csv"),
         (None, "no queries file queries.csv"),
     ],
@@ -927,6 +970,7 @@ def test_a_wrong_queries_file_is_one_line(capsys, table, message):
             "base_url must be an address",
         ),
         ("a: {model: m, base_url: 'x/v1'}", "base_url must be an address"),
+        ("a: {model: m, base_url: 'http://[x/v1'}", "base_url must be an address"),
         ("a: 3", "must hold `key: value` lines"),
         (SOUND + "\n" + SOUND, "'a' stands twice, in line 2 again"),
         ("a: {model: m", "not YAML"),

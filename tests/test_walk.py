@@ -15,6 +15,7 @@ import pickllm as pk
 from pickllm.files import root
 
 N = 160
+KEY = "sk-of-my-own"
 
 
 @pytest.fixture
@@ -39,44 +40,62 @@ def checkout(tmp_path):
     return tmp_path
 
 
-@pytest.mark.xdist_group("notebooks")
-def test_from_queries_to_a_shared_dataset(checkout):
+def run(checkout, *arguments, **further):
+    """Run a command of the kit in the checkout."""
     places = {
         "HF_HOME": str(checkout / "hf"),
         "HF_TOKEN": "hf_ada_writes",
         "HF_HUB_DISABLE_XET": "1",
         "PYTHONPATH": str(checkout),
-        "MY_KEY": "sk-of-my-own",
+        "MY_KEY": KEY,
     }
+    return subprocess.run(
+        [sys.executable, "-m", "pickllm", *arguments],
+        cwd=checkout,
+        env=os.environ | places | further,
+        capture_output=True,
+        text=True,
+    )
 
-    def pickllm(*arguments, **further):
-        done = subprocess.run(
-            [sys.executable, "-m", "pickllm", *arguments],
-            cwd=checkout,
-            env=os.environ | places | further,
-            capture_output=True,
-            text=True,
-        )
+
+def write_models(checkout, **stubs):
+    """Write a models file of stubs, each with its price."""
+    said = {
+        name: {
+            "model": name,
+            "base_url": stub.base_url,
+            "key_env": "MY_KEY",
+            "max_tokens": 50,
+            "usd_per_million_input_tokens": usd,
+            "usd_per_million_output_tokens": usd,
+        }
+        for name, (stub, usd) in stubs.items()
+    }
+    (checkout / "models.yaml").write_text(yaml.safe_dump(said))
+
+
+def files_of(checkout):
+    """What every file holds, but the kit's own code."""
+    return [
+        path.read_bytes()
+        for path in checkout.rglob("*")
+        if path.is_file() and "pickllm/" not in str(path)
+    ]
+
+
+@pytest.mark.xdist_group("notebooks")
+def test_from_queries_to_a_shared_dataset(checkout):
+    def pickllm(*arguments, hub="http://127.0.0.1:9"):
+        done = run(checkout, *arguments, HF_ENDPOINT=hub)
         assert done.returncode == 0, done.stderr[-2000:]
         return done.stdout
 
     with (
         serving(model="g", quality=0.95, seconds=0.002) as good,
         serving(model="b", quality=0.3, seconds=0.02) as bad,
-        stand_in.running() as (_, address),
+        stand_in.running() as (_, hub),
     ):
-        said = {
-            name: {
-                "model": name,
-                "base_url": stub.base_url,
-                "key_env": "MY_KEY",
-                "max_tokens": 50,
-                "usd_per_million_input_tokens": usd,
-                "usd_per_million_output_tokens": usd,
-            }
-            for name, stub, usd in (("bad", bad, 20.0), ("good", good, 1.0))
-        }
-        (checkout / "models.yaml").write_text(yaml.safe_dump(said))
+        write_models(checkout, bad=(bad, 20.0), good=(good, 1.0))
         assert f"{2 * N} calls" in pickllm(
             "record", "queries.csv", "--models", "models.yaml", "--dry-run"
         )
@@ -122,9 +141,9 @@ def test_from_queries_to_a_shared_dataset(checkout):
             "ada/mine",
             "--prices",
             "queries.prices.csv",
-            HF_ENDPOINT=address,
+            hub=hub,
         ).splitlines()[-1]
-        checked = pickllm("check", pushed, HF_ENDPOINT=address)
+        checked = pickllm("check", pushed, hub=hub)
 
     rows = pk.load_trace(
         checkout / "mine.csv", checkout / "queries.prices.csv"
@@ -143,9 +162,32 @@ def test_from_queries_to_a_shared_dataset(checkout):
     assert pd.read_parquet(session).locked.iloc[-1] == "good"
     assert str(N) in checked
     assert len(pushed.rpartition("@")[2]) == 40
-    everything = [
-        p.read_bytes()
-        for p in checkout.rglob("*")
-        if p.is_file() and "pickllm/" not in str(p)
-    ]
-    assert not any(b"sk-of-my-own" in data for data in everything)
+    assert not any(KEY.encode() in data for data in files_of(checkout))
+
+
+@pytest.mark.xdist_group("notebooks")
+def test_a_key_that_endpoints_repeat_is_in_no_file_and_on_no_terminal(checkout):
+    with (
+        serving(model="g", script=[401] * N) as good,  # each says the header it got
+        serving(model="b", script=[500] * N) as bad,
+    ):
+        write_models(checkout, bad=(bad, 20.0), good=(good, 1.0))
+        record = run(
+            checkout,
+            "record",
+            "queries.csv",
+            "--models",
+            "models.yaml",
+            "--attempts",
+            "1",
+        )
+        live = run(checkout, "run", "live", "--force")
+    assert all(KEY in request["headers"]["authorization"] for request in good.requests)
+    masked = "your header was Bearer ***"
+    for done, told in ((record, masked), (live, "every LLM failed")):
+        assert done.returncode == 2
+        assert told in done.stdout + done.stderr
+        assert KEY not in done.stdout + done.stderr
+    files = files_of(checkout)
+    assert any(b'"cells"' in data and masked.encode() in data for data in files)
+    assert not any(KEY.encode() in data for data in files)
