@@ -918,8 +918,12 @@ SOUND = "a: {model: m, base_url: 'http://127.0.0.1:9/v1'}"
             "column 'response' has a name that the log uses",
         ),
         ("query_id,prompt\n", "has no rows"),
-        ("query_id,prompt\n1,x,\n2,y,\n", "queries.csv, line 2: 3 fields under 2"),
-        ("", "cannot be read as csv"),
+        (
+            "query_id,prompt,reference\n1,What is 2+2?,4,\n2,What is 3+3?,6,\n",
+            "pickllm: queries.csv, line 2: 4 fields under 3 columns; take the extra",
+        ),
+        ("query_id,prompt,prompt\n1,x,y\n", "column 'prompt' stands twice"),
+        ("", "not a CSV table, it is empty"),
         (None, "no queries file queries.csv"),
     ],
 )
