@@ -1,4 +1,4 @@
-"""Recording live endpoints: real HTTP on loopback, every fault, and nothing lost or paid twice."""
+"""Recording over real HTTP on loopback: every fault, nothing lost or paid twice."""
 
 import asyncio
 import hashlib
@@ -79,12 +79,10 @@ def lines(path="log.jsonl"):
 def one_line(capsys, *arguments):
     assert main(list(arguments)) == 2
     out, error = capsys.readouterr()
-    assert (
-        error.startswith("pickllm: ")
-        and error.count("\n") == 1
-        and "Traceback" not in error
-        and KEY not in out + error
-    ), error
+    assert error.startswith("pickllm: "), error
+    assert error.count("\n") == 1, error
+    assert "Traceback" not in error
+    assert KEY not in out + error
     return error
 
 
@@ -201,7 +199,7 @@ def test_a_stream_that_ends_badly_is_no_answer(fault, kind):
 def test_nobody_there():
     with serving() as stub:
         pass
-    with pytest.raises(CallFailed, match="no connection: .*refused") as caught:
+    with pytest.raises(CallFailed, match=r"no connection: .*refused") as caught:
         ask(Endpoint("a", "m", base_url=stub.base_url), "x")
     assert caught.value.transient
     assert not caught.value.billed
@@ -228,7 +226,7 @@ def test_an_error_that_a_caller_is_handling_is_not_the_calls():
         try:
             ask(endpoint, "please say 12")
         except CallFailed:
-            with pytest.raises(CallFailed, match="^cut"):
+            with pytest.raises(CallFailed, match=r"^cut"):
                 ask(endpoint, "please say 12")
 
 
@@ -532,9 +530,9 @@ def test_a_dry_run_calls_nobody_and_needs_no_key(capsys, monkeypatch):
         == 0
     )
     out = capsys.readouterr().out
-    n = len(
-        "please say 000"
-    )  # 21 calls: a byte a token and 256 of template at worst, a quarter and half an answer expected
+    # 21 calls: at worst a token a byte and 256 of the template, and the whole answer;
+    # expected are a token for four bytes, and half the answer
+    n = len("please say 000")
     assert (
         f"a: 21 calls, expected {21 * (n / 4 + 2 * 50) / 1e6:.4f} USD, at worst"
         f" {21 * (n + 256 + 2 * 100) / 1e6:.4f} USD" in out
@@ -877,7 +875,7 @@ def test_an_endpoint_that_refuses_ends_its_own_calls_and_no_others(capsys):
             )
             == 2
         )
-        out, error = capsys.readouterr()
+        error = capsys.readouterr().err
         assert error.splitlines()[-1].startswith(
             "pickllm: LLM 'gone' was given up: http://127.0.0.1"
         )

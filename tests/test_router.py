@@ -32,7 +32,7 @@ def trace():
 
 
 def follow(router, trace, queries):
-    """Route the given queries with the trace's outcomes as feedback; the models picked."""
+    """Route queries with the trace's outcomes as feedback; gives the LLMs picked."""
     picked = []
     for q in queries:
         model = router.pick()
@@ -206,7 +206,7 @@ def test_live_session_names_the_error_when_every_llm_fails():
         lambda t, r: 1.0,
     )
     with pytest.raises(
-        pk.InputError, match="every LLM failed.*ConnectionError: refused"
+        pk.InputError, match=r"every LLM failed.*ConnectionError: refused"
     ):
         live.ask("x")
 

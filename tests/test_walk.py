@@ -1,4 +1,4 @@
-"""The README's walk as a new user goes it: record, score, check, reproduce, route live, share, load."""
+"""The README's walk as a new user goes it, from queries to a shared dataset."""
 
 import os
 import shutil
@@ -16,6 +16,14 @@ from pickllm.files import root
 
 N = 160
 KEY = "sk-of-my-own"
+LIVE = (
+    *("-p", "latency_floor_ms=2"),
+    *("-p", "latency_ceiling_ms=1000"),
+    *("-p", "learning_rate=0.3"),
+    *("-p", "every=80"),
+    *("-p", "result=live/live.json"),
+    *("-p", "figures=live"),
+)
 
 
 @pytest.fixture
@@ -96,53 +104,19 @@ def test_from_queries_to_a_shared_dataset(checkout):
         stand_in.running() as (_, hub),
     ):
         write_models(checkout, bad=(bad, 20.0), good=(good, 1.0))
-        assert f"{2 * N} calls" in pickllm(
-            "record", "queries.csv", "--models", "models.yaml", "--dry-run"
-        )
+        record = ("record", "queries.csv", "--models", "models.yaml")
+        assert f"{2 * N} calls" in pickllm(*record, "--dry-run")
         assert not good.requests
-        assert f"{2 * N} calls answered" in pickllm(
-            "record", "queries.csv", "--models", "models.yaml", "--budget", "5"
-        )
-        assert "mine.csv" in pickllm(
-            "score", "queries.jsonl", "--scorer", "exact_match", "--output", "mine.csv"
-        )
+        assert f"{2 * N} calls answered" in pickllm(*record, "--budget", "5")
+        score = ("score", "queries.jsonl", "--scorer", "exact_match")
+        assert "mine.csv" in pickllm(*score, "--output", "mine.csv")
         pickllm("check", "mine.csv", "--prices", "queries.prices.csv")
-        pickllm(
-            "run",
-            "study",
-            "--trace",
-            "mine.csv",
-            "--prices",
-            "queries.prices.csv",
-            "--size",
-            "smoke",
-            "--jobs",
-            "2",
-        )
-        live = [
-            "queries=queries.csv",
-            "models=models.yaml",
-            "latency_floor_ms=2",
-            "latency_ceiling_ms=1000",
-            "learning_rate=0.3",
-            "every=80",
-            "result=live/live.json",
-            "figures=live",
-        ]
-        pickllm(
-            "run",
-            "live",
-            "--force",
-            *(part for value in live for part in ("-p", value)),
-        )
-        pushed = pickllm(
-            "push",
-            "mine.csv",
-            "ada/mine",
-            "--prices",
-            "queries.prices.csv",
-            hub=hub,
-        ).splitlines()[-1]
+        trace = ("--trace", "mine.csv", "--prices", "queries.prices.csv")
+        pickllm("run", "study", *trace, "--size", "smoke", "--jobs", "2")
+        pickllm("run", "live", "--force", *LIVE)
+        prices = ("--prices", "queries.prices.csv")
+        pushed = pickllm("push", "mine.csv", "ada/mine", *prices, hub=hub)
+        pushed = pushed.splitlines()[-1]
         checked = pickllm("check", pushed, hub=hub)
 
     rows = pk.load_trace(
@@ -172,15 +146,8 @@ def test_a_key_that_endpoints_repeat_is_in_no_file_and_on_no_terminal(checkout):
         serving(model="b", script=[500] * N) as bad,
     ):
         write_models(checkout, bad=(bad, 20.0), good=(good, 1.0))
-        record = run(
-            checkout,
-            "record",
-            "queries.csv",
-            "--models",
-            "models.yaml",
-            "--attempts",
-            "1",
-        )
+        once = ("--models", "models.yaml", "--attempts", "1")
+        record = run(checkout, "record", "queries.csv", *once)
         live = run(checkout, "run", "live", "--force")
     assert all(KEY in request["headers"]["authorization"] for request in good.requests)
     masked = "your header was Bearer ***"
