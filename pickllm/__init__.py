@@ -53,7 +53,7 @@ HOMES = {
     "schedule": "beyond.scenarios",
     "sweep": "sweeps.run",
     "Router": "live.router",
-    "LiveSession": "live.router",
+    "LiveSession": "live.session",
     "InputError": "errors",
     "UnpinnedWarning": "errors",
 }

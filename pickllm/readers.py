@@ -159,6 +159,8 @@ def read_table(
         if path.suffix == ".parquet":
             return pd.read_parquet(path).reset_index(drop=True)
         return _read_csv(path, what, remedy, texts)
+    except InputError:
+        raise
     except (OSError, ValueError) as error:  # pandas and pyarrow raise both
         reason = str(error).strip().splitlines()[0]
         raise InputError(

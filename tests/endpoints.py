@@ -1,4 +1,4 @@
-"""A small OpenAI-compatible server on loopback, with declared speed, quality and price of usage, and faults by script."""
+"""A small OpenAI-compatible server on loopback, with faults by script."""
 
 import hashlib
 import json
@@ -9,12 +9,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 def right_answer(prompt):
-    """What the prompts of these tests ask for: ``"... = 12"`` after the words ``say 12``."""
+    """What the prompts of these tests ask for: 12 after ``please say 12``."""
     return prompt.split()[-1]
 
 
 def is_right(model, prompt, quality):
-    """Whether the stub answers rightly: the same for the same model and prompt, right in a share `quality` of prompts."""
+    """Whether the stub answers rightly: of all prompts, a share `quality` of them."""
     draw = (
         int.from_bytes(hashlib.sha256(f"{model}|{prompt}".encode()).digest()[:8], "big")
         / 2**64
@@ -232,7 +232,7 @@ class _Server(ThreadingHTTPServer):
 
 @contextmanager
 def serving(stub=None, **behaviour):
-    """Serve a stub on a free port of this machine; gives the stub, with its ``base_url``."""
+    """Serve a stub on a free port of this machine; it has its ``base_url`` then."""
     stub = stub or Stub(**behaviour)
     server = _Server(("127.0.0.1", 0), _Handler)
     server.stub, server.ended = stub, threading.Event()

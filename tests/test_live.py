@@ -1,4 +1,4 @@
-"""The notebook of a live session, run as a user runs it, against endpoints on loopback."""
+"""The notebook of a live session, as a user runs it, on endpoints on loopback."""
 
 import json
 import pathlib
@@ -18,7 +18,7 @@ N = 120
 
 @pytest.fixture
 def asked(tmp_path, monkeypatch):
-    """A queries file and a models file for two endpoints: one good, fast and cheap, one bad, slow and dear."""
+    """Two files for two endpoints: one good, fast, cheap, one bad, slow, dear."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(home("notebooks").parent))
     rows = [(f"q{i}", f"please say {i}", str(i)) for i in range(N)]

@@ -1,4 +1,4 @@
-"""Measures of agreement against published accuracies, other libraries called directly, and laws."""
+"""Measures of agreement: published accuracies, other libraries, and laws."""
 
 import json
 import pathlib

@@ -1,4 +1,4 @@
-"""Recording live endpoints: real HTTP on loopback, every fault, and nothing lost or paid twice."""
+"""Recording over real HTTP on loopback: every fault, nothing lost or paid twice."""
 
 import asyncio
 import hashlib
@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections import Counter
 
 import numpy as np
@@ -20,8 +21,9 @@ from huggingface_hub import constants
 
 import pickllm as pk
 from pickllm.__main__ import main
-from pickllm.live import recording
-from pickllm.live.endpoints import CallFailed, Endpoint, ask
+from pickllm.live import recording, session
+from pickllm.live.attempts import CallFailed, ask
+from pickllm.live.endpoints import Endpoint
 from pickllm.live.log import Log
 
 PRICE = {"usd_per_million_input_tokens": 1.0, "usd_per_million_output_tokens": 2.0}
@@ -77,12 +79,10 @@ def lines(path="log.jsonl"):
 def one_line(capsys, *arguments):
     assert main(list(arguments)) == 2
     out, error = capsys.readouterr()
-    assert (
-        error.startswith("pickllm: ")
-        and error.count("\n") == 1
-        and "Traceback" not in error
-        and KEY not in out + error
-    ), error
+    assert error.startswith("pickllm: "), error
+    assert error.count("\n") == 1, error
+    assert "Traceback" not in error
+    assert KEY not in out + error
     return error
 
 
@@ -199,7 +199,7 @@ def test_a_stream_that_ends_badly_is_no_answer(fault, kind):
 def test_nobody_there():
     with serving() as stub:
         pass
-    with pytest.raises(CallFailed, match="no connection: .*refused") as caught:
+    with pytest.raises(CallFailed, match=r"no connection: .*refused") as caught:
         ask(Endpoint("a", "m", base_url=stub.base_url), "x")
     assert caught.value.transient
     assert not caught.value.billed
@@ -226,7 +226,7 @@ def test_an_error_that_a_caller_is_handling_is_not_the_calls():
         try:
             ask(endpoint, "please say 12")
         except CallFailed:
-            with pytest.raises(CallFailed, match="^cut"):
+            with pytest.raises(CallFailed, match=r"^cut"):
                 ask(endpoint, "please say 12")
 
 
@@ -267,7 +267,7 @@ def test_every_query_goes_to_every_llm_once_and_the_log_says_all(here):
             1.0 if record["model"] == "a" else 0.5,
         )
         assert (record["response"] == record["reference"]) == right
-    frame = recording.answers("log.jsonl")
+    frame = recording.read_answers("log.jsonl")
     assert {
         "query_id",
         "context",
@@ -411,7 +411,7 @@ def test_another_setting_or_prompt_is_another_call():
             == 2
         )
     with pytest.raises(pk.InputError, match="two settings of LLM 'a'"):
-        recording.answers("log.jsonl")
+        recording.read_answers("log.jsonl")
 
 
 def test_repeats_give_the_median_latency_and_warm_up_gives_no_outcome():
@@ -424,7 +424,7 @@ def test_repeats_give_the_median_latency_and_warm_up_gives_no_outcome():
     assert len(lines("log.warm-up.jsonl")) == 2
     assert len(lines()) == 6
     assert count.spent_usd == pytest.approx(8 * 30e-6)
-    frame, calls = recording.answers("log.jsonl"), recording.read_log("log.jsonl")
+    frame, calls = recording.read_answers("log.jsonl"), recording.read_log("log.jsonl")
     assert frame.repeats.tolist() == [3, 3]
     for row in frame.itertuples():
         assert row.latency_ms == np.median(
@@ -437,7 +437,7 @@ def test_a_repeat_that_failed_leaves_the_answer_to_the_next():
         recording.record(
             queries(1), models(a=stub), "log.jsonl", repeats=3, concurrency=1
         )
-    (row,) = recording.answers("log.jsonl").to_dict("records")
+    (row,) = recording.read_answers("log.jsonl").to_dict("records")
     assert row["response"] == "000"
     assert row["repeats"] == 2
     assert pd.isna(row["error"])
@@ -530,9 +530,9 @@ def test_a_dry_run_calls_nobody_and_needs_no_key(capsys, monkeypatch):
         == 0
     )
     out = capsys.readouterr().out
-    n = len(
-        "please say 000"
-    )  # 21 calls: a byte a token and 256 of template at worst, a quarter and half an answer expected
+    # 21 calls: at worst a token a byte and 256 of the template, and the whole answer;
+    # expected are a token for four bytes, and half the answer
+    n = len("please say 000")
     assert (
         f"a: 21 calls, expected {21 * (n / 4 + 2 * 50) / 1e6:.4f} USD, at worst"
         f" {21 * (n + 256 + 2 * 100) / 1e6:.4f} USD" in out
@@ -762,6 +762,47 @@ def test_the_key_is_in_no_file_and_on_no_screen(here, capsys):
     assert not any(KEY in p.read_text("utf-8") for p in here.rglob("*") if p.is_file())
 
 
+def everything_told(error):
+    """What a terminal or a notebook may show of an error and those beneath it."""
+    told = [*traceback.format_exception(error)]
+    while error is not None:
+        told += [repr(error), *map(str, error.args), repr(vars(error))]
+        error = error.__cause__ or error.__context__
+    return "\n".join(told)
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+@pytest.mark.parametrize("status", [400, 401, 429, 500])
+def test_no_error_beneath_a_failed_call_holds_the_key(status, stream, caplog):
+    caplog.set_level("DEBUG")
+    with serving(script=[status]) as stub, pytest.raises(CallFailed) as caught:
+        ask(Endpoint("a", "m", base_url=stub.base_url, stream=stream), "say 1", KEY)
+    assert KEY in stub.requests[0]["headers"]["authorization"]
+    assert "your header was Bearer ***" in str(caught.value)
+    assert KEY not in everything_told(caught.value)
+    assert KEY not in caplog.text
+
+
+def test_no_error_beneath_a_failed_session_holds_the_key():
+    with serving(script=[400, 401]) as stub:
+        one = {"model": "m", "base_url": stub.base_url, "key_env": "MY_KEY", **PRICE}
+        models(a=one, b=one)
+        router = pk.Router(["a", "b"], pk.UniformRandom(), pk.Reward())
+        live = pk.LiveSession(
+            router, session.clients("models.yaml"), lambda text, reference: 1.0
+        )
+        with pytest.raises(pk.InputError, match="every LLM failed") as caught:
+            live.ask("say 1")
+    assert KEY not in everything_told(caught.value)
+    assert isinstance(caught.value.__cause__, CallFailed)
+
+
+def test_a_reply_that_repeats_the_key_is_without_it():
+    with serving() as stub:
+        reply = ask(Endpoint("a", "m", base_url=stub.base_url), f"say {KEY}", KEY)
+    assert reply.response == "***"
+
+
 def test_an_answer_that_repeats_the_key_is_kept_without_it():
     with serving() as stub:
         pathlib.Path("queries.csv").write_text(f"query_id,text\n1,say {KEY}\n")
@@ -834,7 +875,7 @@ def test_an_endpoint_that_refuses_ends_its_own_calls_and_no_others(capsys):
             )
             == 2
         )
-        out, error = capsys.readouterr()
+        error = capsys.readouterr().err
         assert error.splitlines()[-1].startswith(
             "pickllm: LLM 'gone' was given up: http://127.0.0.1"
         )
@@ -875,7 +916,12 @@ SOUND = "a: {model: m, base_url: 'http://127.0.0.1:9/v1'}"
             "column 'response' has a name that the log uses",
         ),
         ("query_id,prompt\n", "has no rows"),
-        ("", "cannot be read as csv"),
+        (
+            "query_id,prompt,reference\n1,What is 2+2?,4,\n2,What is 3+3?,6,\n",
+            "pickllm: queries.csv, line 2: 4 fields under 3 columns; take the extra",
+        ),
+        ("query_id,prompt,prompt\n1,x,y\n", "column 'prompt' stands twice"),
+        ("", "not a CSV table, it is empty"),
         (None, "no queries file queries.csv"),
     ],
 )
@@ -926,6 +972,7 @@ def test_a_wrong_queries_file_is_one_line(capsys, table, message):
             "base_url must be an address",
         ),
         ("a: {model: m, base_url: 'x/v1'}", "base_url must be an address"),
+        ("a: {model: m, base_url: 'http://[x/v1'}", "base_url must be an address"),
         ("a: 3", "must hold `key: value` lines"),
         (SOUND + "\n" + SOUND, "'a' stands twice, in line 2 again"),
         ("a: {model: m", "not YAML"),
@@ -1002,7 +1049,7 @@ def test_clients_take_part_in_a_live_session():
         serving(model="bad", quality=0.0, script=[500]) as bad,
     ):
         models(good=good, bad=bad)
-        clients = recording.clients("models.yaml")
+        clients = session.clients("models.yaml")
         text, cost = clients["good"]("please say 7")
         assert text == "7"
         assert cost == pytest.approx(30e-6)
@@ -1021,7 +1068,7 @@ def test_clients_take_part_in_a_live_session():
 def test_a_client_without_usage_estimates_and_says_so_once():
     with serving(script=["no usage"] * 2) as stub:
         models(a=stub)
-        client = recording.clients("models.yaml")["a"]
+        client = session.clients("models.yaml")["a"]
         with pytest.warns(UserWarning, match="LLM 'a' does not say how many tokens"):
             _, cost = client("please say 1234")
         assert cost == pytest.approx((15 / 4 * 1 + 4 / 4 * 2) / 1e6)
@@ -1033,4 +1080,4 @@ def test_a_client_needs_a_price():
     with pytest.raises(
         pk.InputError, match="LLM 'a' has no price, and a session learns from costs"
     ):
-        recording.clients("models.yaml")
+        session.clients("models.yaml")

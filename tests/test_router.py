@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import pickllm as pk
 from pickllm.core.replay import choose
 from pickllm.live.router import _chosen
+from pickllm.live.saved import state_from_json, state_to_json
 
 LEARNERS = [
     pk.LinearRewardInaction(0.2),
@@ -31,7 +32,7 @@ def trace():
 
 
 def follow(router, trace, queries):
-    """Route the given queries with the trace's outcomes as feedback; the models picked."""
+    """Route queries with the trace's outcomes as feedback; gives the LLMs picked."""
     picked = []
     for q in queries:
         model = router.pick()
@@ -205,7 +206,7 @@ def test_live_session_names_the_error_when_every_llm_fails():
         lambda t, r: 1.0,
     )
     with pytest.raises(
-        pk.InputError, match="every LLM failed.*ConnectionError: refused"
+        pk.InputError, match=r"every LLM failed.*ConnectionError: refused"
     ):
         live.ask("x")
 
@@ -307,3 +308,144 @@ def test_a_state_of_other_llms_is_refused(tmp_path):
     pk.Router(["a", "b"], pk.QLearning(0.1), pk.Reward()).save(tmp_path / "s.json")
     with pytest.raises(pk.InputError, match="other LLMs"):
         pk.Router.load(tmp_path / "s.json", models=["a", "x"])
+
+
+# What the package wrote when its modules stood in one folder, each after 12 queries
+
+FORMAT_1 = {
+    "format": 1,
+    "models": ["a", "b", "c"],
+    "reward": {
+        "form": "ratio",
+        "w_accuracy": 1.0,
+        "w_cost": 0.1,
+        "w_latency": 1.0,
+        "t_scaling": 3.0,
+        "bounds": None,
+    },
+    "limits": {
+        "max_cost_usd": 0.019,
+        "latency_floor_ms": 200.0,
+        "latency_ceiling_ms": 10000.0,
+    },
+    "seed": 7,
+    "session": 2,
+    "picks": 12,
+    "updates": 12,
+    "locked": None,
+    "withdrawn": [],
+}
+Q_LEARNING = {
+    "learner": {
+        "class": "pickllm.learners:QLearning",
+        "parameters": {"learning_rate": 0.3, "epsilon": 0.2, "initial_value": 0.0},
+    },
+    "lock_rule": {
+        "class": "pickllm.locking:GreedyUnchanged",
+        "parameters": {"queries": 100},
+    },
+    "state": {
+        "array": [[0.047481549862799996, 0.6478226869617234, 0.14523921787782418]],
+        "dtype": "<f8",
+        "shape": [1, 3],
+    },
+    "watch": {"array": [[1, 3]], "dtype": "<i8", "shape": [1, 2]},
+}
+PURSUIT = {
+    "learner": {
+        "class": "pickllm.automata:Pursuit",
+        "parameters": {"learning_rate": 0.05, "trials": 5},
+    },
+    "lock_rule": {
+        "class": "pickllm.locking:MaxProbability",
+        "parameters": {"threshold": 0.99},
+    },
+    "state": {
+        "tuple": [
+            {"array": [[1 / 3, 1 / 3, 1 / 3]], "dtype": "<f8", "shape": [1, 3]},
+            {
+                "array": [[0.63309773768, 1.706597560431, 0.9496403641239999]],
+                "dtype": "<f8",
+                "shape": [1, 3],
+            },
+            {"array": [[4.0, 2.0, 6.0]], "dtype": "<f8", "shape": [1, 3]},
+        ],
+        "class": "pickllm.automata:Pursued",
+    },
+    "watch": {"array": [0.0], "dtype": "<f8", "shape": [1]},
+}
+
+
+@pytest.mark.parametrize(
+    ("saved", "picks", "chance_of_b"),
+    [
+        (Q_LEARNING, "bbbbabbbbbbcbabbbabcbbabcbbbbcbbabbbbbbbcbabbbbb", 0.8666666667),
+        (PURSUIT, "abbaabbaabaccabababcbbabcbbaacbbabcbbbbbbbabbbbb", 0.9265445932),
+    ],
+    ids=["an array", "a tuple"],
+)
+def test_a_state_of_format_1_goes_on_as_it_went_on_then(
+    tmp_path, saved, picks, chance_of_b
+):
+    path = tmp_path / "state.json"
+    path.write_text(json.dumps(FORMAT_1 | saved))
+    router = pk.Router.load(path, models=["a", "b", "c"])
+    picked = []
+    for query in range(12, 60):
+        picked.append(router.pick())
+        router.update(
+            picked[-1],
+            accuracy=float(picked[-1] == "b"),
+            cost_usd=2e-4,
+            latency_ms=600.0 + query,
+        )
+    assert "".join(picked) == picks
+    assert router.probabilities["b"] == pytest.approx(chance_of_b, abs=1e-10)
+    router.save(path)
+    assert json.loads(path.read_text())["format"] == 2
+    assert pk.Router.load(path).probabilities == router.probabilities
+
+
+def test_a_state_comes_back_in_the_learners_form():
+    state = (np.array([[1, 2]]), (np.array([0.5]), None))
+    told = json.loads(json.dumps(state_to_json(state)))
+    first, (second, nothing) = state_from_json(told, like=state)
+    np.testing.assert_array_equal(first, state[0])
+    assert first.dtype == state[0].dtype
+    np.testing.assert_array_equal(second, [0.5])
+    assert nothing is None
+
+
+# What a live session does not tell
+
+
+@pytest.mark.parametrize(
+    ("learner", "says"),
+    [
+        (pk.Oracle(), "Oracle chooses by the rewards of all LLMs on each query"),
+        (pk.Cheapest(), "Cheapest needs cost_usd of every answer"),
+        (pk.MostExpensive(), "MostExpensive needs cost_usd of every answer"),
+        (pk.BestSingle(), "BestSingle needs accuracy of every answer"),
+        (pk.PerContext(pk.QLearning()), "PerContext sees queries"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_learner_that_needs_a_trace_is_refused(learner, says):
+    with pytest.raises(pk.InputError, match=f"Router: {says}.*; ") as caught:
+        pk.Router(["a", "b"], learner, pk.Reward())
+    assert "\n" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_a_learner_that_binds_to_the_names_alone_is_live():
+    class Second(pk.QLearning):
+        def bind(self, trace, reward):
+            assert not hasattr(trace, "accuracy")
+            return pk.Always(trace.models[1]).bind(trace, reward)
+
+    router = pk.Router(["a", "b"], Second(), pk.Reward())
+    assert {router.pick() for _ in range(20)} == {"b"}
+    router.update("b", accuracy=1.0, cost_usd=0.0, latency_ms=500.0)
+    assert router.probabilities == {"a": 0.0, "b": 1.0}
+    with pytest.raises(pk.InputError, match="Always: unknown model 'c'"):
+        pk.Router(["a", "b"], pk.Always("c"), pk.Reward())

@@ -1,4 +1,4 @@
-"""Scorers over rows: every refusal with its row, failures, foreign modules, and the way to a trace."""
+"""Scorers over rows: refusals with their row, failures, foreign modules, a trace."""
 
 import numpy as np
 import pandas as pd
@@ -184,12 +184,18 @@ def test_a_module_of_the_library_agrees_with_the_function_and_computes_a_mean():
     assert found == {"token_f1": 0.5, "scores": [1.0, 0.0]}
 
 
+def test_a_module_that_fails_without_a_word_is_one_line(tmp_path):
+    (tmp_path / "mute.py").write_text("raise RuntimeError\n")
+    with pytest.raises(InputError, match=r"cannot be loaded \(\w+: .*\); check"):
+        scoring.scorer(str(tmp_path / "mute.py"), field="x")
+
+
 # A judge
 
 
 @pytest.fixture
 def judge(tmp_path):
-    """A models file of an LLM that grades 10 where the answer stands in the question, else 1."""
+    """A models file of an LLM that grades 10 where the answer is four, else 1."""
     with serving(model="j") as stub:
         stub.answer = lambda prompt: (
             "Grade: 10/10" if "Answer:\nfour" in prompt else "1"
@@ -301,6 +307,35 @@ def test_a_log_without_texts_has_nothing_to_score(tmp_path):
     ].accuracy.tolist() == [1]
     with pytest.raises(InputError, match="no texts, only their hashes"):
         scoring.read_responses(tmp_path / "n.jsonl")
+
+
+def test_an_extra_comma_in_each_row_of_responses_is_named_with_its_line(tmp_path):
+    path = tmp_path / "r.csv"
+    header = "query_id,context,model,response,reference"
+    path.write_text(f"{header}\nq1,sums,a,4,4,\nq2,sums,a,5,4,\n")
+    with pytest.raises(
+        InputError, match=r"r.csv, line 2: 6 fields under 5 columns; take the extra"
+    ):
+        scoring.read_responses(path)
+
+
+def test_a_response_in_a_csv_is_the_text_that_stands_there(tmp_path):
+    path = tmp_path / "r.csv"
+    header = "query_id,context,model,response,reference,error"
+    path.write_text(f"{header}\nq1,sums,a,007,007,\nq2,sums,a,,4,429\n")
+    frame, failed = scoring.score(scoring.read_responses(path), "exact_match")
+    assert frame.response[0] == "007"
+    assert frame.accuracy.tolist() == [1, 0]
+    assert failed == 1
+
+
+def test_a_line_of_responses_ends_where_its_json_ends(tmp_path):
+    path = tmp_path / "r.jsonl"
+    path.write_text('{"response": "one\u2028line"}\n{"response": "x"}\n', "utf-8")
+    assert scoring.read_responses(path).response.tolist() == ["one\u2028line", "x"]
+    path.write_text('{"response": "x"}\n[1]\n', "utf-8")
+    with pytest.raises(InputError, match=r"line 2: not a JSON object .got list."):
+        scoring.read_responses(path)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,17 @@
-"""The log of calls: append-only, a line for each finished call, on disk before the next is begun."""
+"""The log of calls: append-only, a line for each finished call."""
 
 import json
 import os
-import pathlib
 import threading
 import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from ..errors import InputError, MissingFileError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: What a line says of a call, besides the further columns of the queries file.
 FIELDS = (
@@ -39,14 +44,24 @@ FIELDS = (
     "settings",
     "charged_usd",
 )
-_NAMED = {"query_id", "model", "repeat", "settings", "prompt_sha256"}
+#: The fields that make two records those of one call.
+IDENTITY = ("query_id", "model", "repeat", "settings", "prompt_sha256")
+
+
+class Piece(NamedTuple):
+    """A piece of a log's bytes that is no record: one that was cut in mid-write."""
+
+    line: int
+    start: int
+    end: int
 
 
 class Log:
-    """An append-only file of finished calls, one JSON object a line, each on disk before `append` returns.
+    """An append-only file of finished calls, one JSON object a line.
 
-    Opening it takes it for this process alone. A line that was cut in mid-write is set aside in a file
-    beside it, so that its call is made again.
+    Each is on disk before `append` returns. Opening it takes it for this process alone.
+    A line that was cut in mid-write is set aside in a file beside it, so that its call
+    is made again.
 
     Parameters
     ----------
@@ -65,8 +80,9 @@ class Log:
         Another recording writes the file, it is no log, or it cannot be written.
     """
 
-    def __init__(self, path):
-        self.path, self.set_aside = pathlib.Path(path), []
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.set_aside: list[str] = []
         self._guard = threading.Lock()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,13 +93,13 @@ class Log:
         except OSError as error:
             raise self._unwritable(error) from error
         try:
-            self._take()
+            self._lock()
             self.records = self._repair()
         except BaseException:
             self.close()
             raise
 
-    def _take(self):
+    def _lock(self) -> None:
         try:
             import fcntl
         except ImportError:  # Windows has no such lock
@@ -96,76 +112,76 @@ class Log:
                 " name another --output"
             ) from None
 
-    def _repair(self):
+    def _repair(self) -> list[dict[str, Any]]:
+        """Return the records, and leave nothing else in the file."""
         data = self.path.read_bytes()
-        records, wrong = parse(self.path, data)
+        records, cut = parse(self.path, data)
         try:
-            for number, start, end in wrong:
-                aside = self.path.with_name(f"{self.path.name}.cut-{time.time_ns()}")
-                with open(aside, "xb") as file:
-                    file.write(data[start:end])
-                    os.fsync(file.fileno())
-                _sync_folder(self.path.parent)
-                if end == len(data):
-                    os.ftruncate(self._file, start)
-                else:
-                    os.pwrite(
-                        self._file, b" " * (end - start), start
-                    )  # a blank line is none to any reader
-                self.set_aside.append(
-                    f"{self.path}: line {number} was cut; set aside as {aside.name},"
-                    " its call is made again"
-                )
+            for piece in cut:
+                self._set_aside(piece, data)
             self._end = os.lseek(self._file, 0, os.SEEK_END)
-            if not wrong and data and not data.endswith(b"\n"):
+            if not cut and data and not data.endswith(b"\n"):
                 self._write(b"\n")
         except OSError as error:
             raise self._unwritable(error) from error
         return records
 
-    def append(self, record):
+    def _set_aside(self, piece: Piece, data: bytes) -> None:
+        """Move a piece into a file of its own."""
+        aside = self.path.with_name(f"{self.path.name}.cut-{time.time_ns()}")
+        with open(aside, "xb") as file:
+            file.write(data[piece.start : piece.end])
+            os.fsync(file.fileno())
+        _sync_folder(self.path.parent)
+        if piece.end == len(data):
+            os.ftruncate(self._file, piece.start)
+        else:  # a blank line is none to any reader
+            os.pwrite(self._file, b" " * (piece.end - piece.start), piece.start)
+        self.set_aside.append(
+            f"{self.path}: line {piece.line} was cut; set aside as {aside.name}, its"
+            " call is made again"
+        )
+
+    def append(self, record: Mapping[str, Any]) -> None:
         """Add one finished call."""
         line = json.dumps(record, ensure_ascii=False, allow_nan=False).encode() + b"\n"
         with self._guard:
             try:
                 self._write(line)
             except OSError as error:
-                os.ftruncate(
-                    self._file, self._end
-                )  # a disk that is full holds no half of a line
+                os.ftruncate(self._file, self._end)  # no half of a line on a full disk
                 raise self._unwritable(error) from error
 
-    def _write(self, data):
+    def _write(self, data: bytes) -> None:
         at = self._end
         while data:
             written = os.pwrite(self._file, data, at)
-            at, data = at + written, data[written:]
+            at += written
+            data = data[written:]
         os.fsync(self._file)
         self._end = at
 
-    def _unwritable(self, error):
+    def _unwritable(self, error: OSError) -> InputError:
         return InputError(
             f"cannot write {self.path}: {error.strerror or error}; free some space or"
             " choose a folder that you may write"
         )
 
-    def close(self):
+    def close(self) -> None:
         """Give the file back."""
         with self._guard:
             os.close(self._file)
-            self._file = (
-                -1
-            )  # its number may be another file's by the time a late thread writes
+            self._file = -1  # a late write must not go to another file's number
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
-def _sync_folder(folder):
-    """A new file's name is on disk only when its folder is."""
+def _sync_folder(folder: Path) -> None:
+    """Put a folder on disk: a new file's name is there only then."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError:  # not on Windows
@@ -176,46 +192,51 @@ def _sync_folder(folder):
         os.close(handle)
 
 
-def parse(path, data):
-    """Return the records of a log's bytes, and ``(line, start, end)`` of the pieces that are cut."""
-    records, wrong, start = [], [], 0
+def parse(path: str | Path, data: bytes) -> tuple[list[dict[str, Any]], list[Piece]]:
+    """Return the records of a log's bytes, and the pieces that were cut.
+
+    Raises
+    ------
+    InputError
+        The file at `path` is no log.
+    """
+    records: list[dict[str, Any]] = []
+    cut: list[Piece] = []
+    start = 0
     for number, line in enumerate(data.splitlines(keepends=True), start=1):
         end = start + len(line)
         if line.strip():
             try:
                 record = json.loads(line)
             except ValueError:
-                wrong.append((number, start, end if end == len(data) else end - 1))
+                last = end == len(data)
+                cut.append(Piece(number, start, end if last else end - 1))
             else:
-                if not isinstance(record, dict) or not record.keys() >= _NAMED:
+                if not isinstance(record, dict) or not record.keys() >= set(IDENTITY):
                     raise InputError(
                         f"{path}: line {number} is not a call's record; name another"
                         " file for the log"
                     )
                 records.append(record)
         start = end
-    if wrong and not data.startswith(b"{"):
+    if cut and not data.startswith(b"{"):
         raise InputError(
-            f"{path}: not a log of calls (line {wrong[0][0]} is not JSON); name another"
+            f"{path}: not a log of calls (line {cut[0].line} is not JSON); name another"
             " file for the log"
         )
-    return records, wrong
+    return records, cut
 
 
-def identity(record):
-    return (
-        record["query_id"],
-        record["model"],
-        record["repeat"],
-        record["settings"],
-        record["prompt_sha256"],
-    )
+def identity(record: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what makes a record that of the same call in another run."""
+    return tuple(record[name] for name in IDENTITY)
 
 
-def read_log(path):
-    """Every call of a log as a table, one row each, its last attempt where it failed before.
+def read_log(path: str | Path) -> "pd.DataFrame":
+    """Return every call of a log, one row each.
 
-    Texts stay texts: an id ``"007"`` is one (`pandas.read_json` would make a number of it).
+    A call that failed before is there by its last attempt. Texts stay texts: an id
+    ``"007"`` is one.
 
     Parameters
     ----------
@@ -232,29 +253,33 @@ def read_log(path):
     """
     import pandas as pd
 
-    path = pathlib.Path(path)
+    path = Path(path)
     if not path.exists():
         raise MissingFileError(f"no log {path}; write one with `pickllm record`")
-    records, wrong = parse(path, path.read_bytes())
-    if any(end < path.stat().st_size for _, _, end in wrong):
+    data = path.read_bytes()
+    records, cut = parse(path, data)
+    if any(piece.end < len(data) for piece in cut):
         raise InputError(
-            f"{path}: line {wrong[0][0]} was cut; run `pickllm record` again, which"
+            f"{path}: line {cut[0].line} was cut; run `pickllm record` again, which"
             " sets it aside and makes its call"
         )
     if not records:
         raise InputError(
             f"{path}: the log holds no finished call; run `pickllm record` again"
         )
-    frame = pd.DataFrame(list({identity(r): r for r in records}.values()))
-    columns = [c for c in FIELDS if c in frame]
-    return frame[[*columns, *(c for c in frame if c not in columns)]]
+    latest = {identity(record): record for record in records}
+    frame = pd.DataFrame(list(latest.values()))
+    columns = [name for name in FIELDS if name in frame]
+    further = [name for name in frame if name not in columns]
+    return frame.loc[:, [*columns, *further]]
 
 
-def answers(path):
-    """Return a log as scoring reads it: one row per query and LLM, in the order of their names.
+def read_answers(path: str | Path) -> "pd.DataFrame":
+    """Return a log as scoring reads it: one row per query and LLM, sorted by name.
 
-    Of several repeats the first that succeeded gives the answer, and `latency_ms` and `first_token_ms` are
-    medians over those that did. Where none did, the row has an `error` and no response.
+    Of several repeats the first that succeeded gives the answer, and `latency_ms` and
+    `first_token_ms` are medians over those that did. Where none did, the row has an
+    `error` and no response.
 
     Parameters
     ----------
@@ -268,32 +293,33 @@ def answers(path):
     Raises
     ------
     InputError
-        The log holds answers of an LLM under two settings, or to two prompts of one query.
+        The log holds answers of an LLM under two settings, or to two prompts of one
+        query.
     """
-    frame = read_log(path)
-    for column, of, what in (
-        ("settings", "model", "settings of LLM"),
-        ("prompt_sha256", "query_id", "prompts of query"),
-    ):
-        several = frame.groupby(of)[column].nunique()
-        if (several > 1).any():
-            raise InputError(
-                f"{path}: the log holds two {what} '{several.index[several > 1][0]}';"
-                " record each into a log of its own"
-            )
-    frame = frame.assign(failed=frame["error"].notna()).sort_values(
-        ["failed", "repeat"], kind="stable"
-    )
+    frame: Any = read_log(path)
+    _refuse_two(path, frame, "settings", of="model", what="settings of LLM")
+    _refuse_two(path, frame, "prompt_sha256", of="query_id", what="prompts of query")
+    frame = frame.assign(failed=frame["error"].notna())
+    frame = frame.sort_values(["failed", "repeat"], kind="stable")
     grouped = frame.groupby(["query_id", "model"], sort=False)
-    frame = frame.assign(
-        repeats=grouped["failed"].transform(lambda failed: int((~failed).sum())),
-        **{
-            c: grouped[c].transform("median")
-            for c in ("latency_ms", "first_token_ms")
-            if frame[c].notna().any()
-        },
-    )
+    succeeded = grouped["failed"].transform("size") - grouped["failed"].transform("sum")
+    summarised = {"repeats": succeeded}
+    for column in ("latency_ms", "first_token_ms"):
+        if frame[column].notna().any():
+            summarised[column] = grouped[column].transform("median")
+    frame = frame.assign(**summarised)
     frame = frame.drop_duplicates(["query_id", "model"]).drop(columns="failed")
-    return frame.sort_values(
-        ["query_id", "model"], ignore_index=True
-    )  # in the log, the order is one of chance
+    return frame.sort_values(["query_id", "model"], ignore_index=True)
+
+
+def _refuse_two(
+    path: str | Path, frame: Any, column: str, *, of: str, what: str
+) -> None:
+    """Refuse a log that holds two values of a column for one LLM or query."""
+    values = frame.groupby(of)[column].nunique()
+    for name, number in values.items():
+        if number > 1:
+            raise InputError(
+                f"{path}: the log holds two {what} '{name}'; record each into a log of"
+                " its own"
+            )

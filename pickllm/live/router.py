@@ -6,41 +6,40 @@ the state only while the session has not locked. Feedback may arrive late, out o
 or never: the next pick uses what is known by then.
 """
 
-import importlib
-import json
 import math
-import pathlib
-import sys
 import threading
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field, is_dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from itertools import accumulate
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 
+from ..core.learners import Always
 from ..core.locking import MaxProbability
 from ..core.pool import Limits, default_limits
 from ..core.reward import Reward
+from ..core.state import State
 from ..engine import streams
-from ..errors import InputError, MissingFileError, nearest
+from ..errors import InputError, nearest
 from ..files import write_json
+from .saved import (
+    FORMAT,
+    from_json,
+    read_state,
+    state_from_json,
+    state_to_json,
+    to_json,
+)
 
-FORMAT = 2
-#: Where the classes stand that states of format 1 name.
-MOVED = {
-    "pickllm.learners": "pickllm.core.learners",
-    "pickllm.locking": "pickllm.core.locking",
-    "pickllm.automata": "pickllm.beyond.automata",
-    "pickllm.bandits": "pickllm.beyond.bandits",
-    "pickllm.identification": "pickllm.beyond.identification",
-    "pickllm.contextual": "pickllm.beyond.contextual",
-    "pickllm.scenarios": "pickllm.beyond.scenarios",
-}
-_NUMBERS = (int, float, np.number)
+NUMBERS = (int, float, np.number)
 
 
 class Router:
-    """Routes the queries of one session between LLMs, and learns from feedback. Safe under threads.
+    """Routes the queries of one session between LLMs, and learns from feedback.
+
+    Safe under threads.
 
     Parameters
     ----------
@@ -57,6 +56,11 @@ class Router:
     limits : Limits, optional
         Declared for the pool; by default those of the study's main pool.
 
+    Raises
+    ------
+    InputError
+        An LLM that stands twice, or a learner that needs what is not known live.
+
     Examples
     --------
     >>> import pickllm as pk
@@ -68,51 +72,63 @@ class Router:
     """
 
     def __init__(
-        self, models, learner, reward, *, seed=0, session=0, lock=True, limits=None
+        self,
+        models: Iterable[str],
+        learner: Any,
+        reward: Reward,
+        *,
+        seed: int = 0,
+        session: int = 0,
+        lock: Any = True,
+        limits: Limits | None = None,
     ):
-        models = tuple(str(m) for m in models)
-        if not models or len(set(models)) != len(models):
+        self.models = tuple(str(model) for model in models)
+        if not self.models or len(set(self.models)) != len(self.models):
             raise InputError(
-                f"Router: models must name each LLM once, got {list(models)}; leave out"
-                " the repeats"
+                f"Router: models must name each LLM once, got {list(self.models)};"
+                " leave out the repeats"
             )
-        if hasattr(learner, "describe"):
-            raise InputError(
-                f"Router: {type(learner).__name__} sees queries, which a live session"
-                " does not tell; start one Router per context"
-            )
-        self.models = models
-        self.learner = (
-            learner.bind(_Pool(models), reward) if hasattr(learner, "bind") else learner
-        )
-        self.limits = limits or reward.limits or default_limits()
+        self.learner = _live_learner(learner, self.models, reward)
+        declared: Any = limits or reward.limits or default_limits()
+        self.limits: Limits = declared
         self.reward = reward.within(self.limits)
-        self.seed, self.session = int(seed), int(session)
-        self.rule = (
-            getattr(learner, "lock_rule", MaxProbability())
-            if lock is True
-            else (lock or None)
-        )
-        self._key = int(streams.keys(self.seed, self.session, streams.CHOICE))
+        self.seed = int(seed)
+        self.session = int(session)
+        if lock is True:
+            self.rule = getattr(learner, "lock_rule", MaxProbability())
+        else:
+            self.rule = lock or None
+        self._draws = int(streams.keys(self.seed, self.session, streams.CHOICE))
         self._guard = threading.RLock()
-        self._picks = self._updates = 0
-        self._locked = None
-        self._away = set()
+        self._picks = 0
+        self._updates = 0
+        self._locked: str | None = None
+        self._withdrawn: set[str] = set()
         self._restart()
 
-    def _restart(self):
-        m = len(self.models)
-        if hasattr(self.learner, "choose"):
-            fixed = np.bincount(
-                self.learner.choose(np.zeros((1, m))), minlength=m
-            ).astype(float)
-            self._state, self._p = fixed[None], fixed[None]
+    def _restart(self) -> None:
+        """Put the learner and the rule where they stand before the first query."""
+        self._state: State = self._first_state()
+        self._probabilities = self._of_state()
+        if self.rule:
+            self._rule_state: State = self.rule.start(self._probabilities)
         else:
-            self._state = self.learner.start(1, m)
-            self._p = self.learner.probabilities(self._state)
-        self._watch = self.rule.start(self._p) if self.rule else None
+            self._rule_state = None
 
-    def pick(self):
+    def _first_state(self) -> State:
+        if not isinstance(self.learner, Always):
+            return self.learner.start(1, len(self.models))
+        chosen = np.zeros((1, len(self.models)))
+        chosen[0, self.learner.index] = 1.0
+        return chosen
+
+    def _of_state(self) -> np.ndarray:
+        """Return the selection probabilities of the state, (1, n_models)."""
+        if isinstance(self.learner, Always):
+            return self._state
+        return self.learner.probabilities(self._state)
+
+    def pick(self) -> str:
         """Return the LLM to ask for the next query.
 
         Raises
@@ -121,23 +137,27 @@ class Router:
             Every LLM has been withdrawn.
         """
         with self._guard:
-            step, self._picks = self._picks, self._picks + 1
-            if self._locked is not None and self._locked not in self._away:
+            step = self._picks
+            self._picks += 1
+            if self._locked is not None and self._locked not in self._withdrawn:
                 return self._locked
-            p = self._p
-            if self._away:
-                p = p * np.array([m not in self._away for m in self.models])
-                if len(self._away) == len(self.models):
-                    raise InputError(
-                        "Router: every LLM has been withdrawn; add or restore one"
-                    )
-                total = p.sum()
-                here = np.array([float(m not in self._away) for m in self.models])
-                p = p / total if total > 0 else here[None] / here.sum()
-            return self.models[_chosen(p[0].tolist(), streams.uniform(self._key, step))]
+            p = self._probabilities[0]
+            if self._withdrawn:
+                p = self._without_withdrawn(p)
+            return self.models[_chosen(p.tolist(), streams.uniform(self._draws, step))]
 
-    def update(self, model, *, accuracy, cost_usd, latency_ms):
-        """Feedback on one answer of a model; after the lock it changes nothing.
+    def _without_withdrawn(self, p: np.ndarray) -> np.ndarray:
+        """Return the probabilities shared out over the LLMs that are still there."""
+        here = np.array([float(model not in self._withdrawn) for model in self.models])
+        if not here.any():
+            raise InputError("Router: every LLM has been withdrawn; add or restore one")
+        left = p * here
+        return left / left.sum() if left.sum() > 0 else here / here.sum()
+
+    def update(
+        self, model: str, *, accuracy: float, cost_usd: float, latency_ms: float
+    ) -> None:
+        """Learn from one answer of a model; after the lock it changes nothing.
 
         Parameters
         ----------
@@ -154,39 +174,35 @@ class Router:
         InputError
         """
         arm = self._arm(model)
-        for name, value, high in (
-            ("accuracy", accuracy, 1.0),
-            ("cost_usd", cost_usd, math.inf),
-            ("latency_ms", latency_ms, math.inf),
-        ):
-            if (
-                not isinstance(value, _NUMBERS)
-                or not 0 <= value <= high
-                or value == math.inf
-            ):
-                raise InputError(
-                    f"Router.update: {name} must be a number in [0, {high:g}], got"
-                    f" {value!r}; leave the feedback out if it is unknown"
-                )
-        self.learn(model, float(self.reward.unit(accuracy, cost_usd, latency_ms)), arm)
+        _check_outcome("accuracy", accuracy, 1.0)
+        _check_outcome("cost_usd", cost_usd)
+        _check_outcome("latency_ms", latency_ms)
+        self._learn(arm, float(self.reward.unit(accuracy, cost_usd, latency_ms)))
 
-    def learn(self, model, unit_reward, arm=None):
-        """Feedback as a unit reward in [0, 1], for outcomes that have no answer to score (a failure counts 0)."""
-        arm = self._arm(model) if arm is None else arm
+    def learn(self, model: str, unit_reward: float) -> None:
+        """Learn from a unit reward in [0, 1], where no answer is there to be scored.
+
+        A failed call counts 0.
+        """
+        self._learn(self._arm(model), unit_reward)
+
+    def _learn(self, arm: int, unit_reward: float) -> None:
         with self._guard:
             self._updates += 1
-            if self._locked is not None or hasattr(self.learner, "choose"):
+            if self._locked is not None or isinstance(self.learner, Always):
                 return
             self._state = self.learner.update(
                 self._state, np.array([arm]), np.array([unit_reward])
             )
-            self._p = self.learner.probabilities(self._state)
+            self._probabilities = self._of_state()
             if self.rule:
-                self._watch, locked = self.rule.step(self._watch, self._p)
+                self._rule_state, locked = self.rule.step(
+                    self._rule_state, self._probabilities
+                )
                 if locked[0]:
-                    self._locked = self.models[int(self._p[0].argmax())]
+                    self._locked = self.models[int(self._probabilities[0].argmax())]
 
-    def _arm(self, model):
+    def _arm(self, model: str) -> int:
         if model not in self.models:
             raise InputError(
                 f"Router: unknown model {model!r}; {nearest(model, self.models)}"
@@ -194,37 +210,42 @@ class Router:
         return self.models.index(model)
 
     @property
-    def locked(self):
+    def locked(self) -> str | None:
         """The LLM that the session has converged to, or None."""
         return self._locked
 
     @property
-    def probabilities(self):
-        """Selection probability of each LLM, by name (of the frozen state once locked)."""
-        return dict(zip(self.models, self._p[0].tolist(), strict=True))
+    def probabilities(self) -> dict[str, float]:
+        """Selection probability of each LLM by name, frozen once locked."""
+        return dict(zip(self.models, self._probabilities[0].tolist(), strict=True))
 
     @property
-    def picks(self):
+    def picks(self) -> int:
         """Queries routed so far."""
         return self._picks
 
-    def withdraw(self, model):
-        """Take an LLM out of the choice (down, or no longer wanted); what was learned of it is kept."""
+    @property
+    def withdrawn(self) -> frozenset[str]:
+        """The LLMs that are out of the choice."""
+        return frozenset(self._withdrawn)
+
+    def withdraw(self, model: str) -> None:
+        """Take an LLM out of the choice; what was learned of it is kept."""
         self._arm(model)
         with self._guard:
-            self._away.add(model)
+            self._withdrawn.add(model)
 
-    def restore(self, model):
+    def restore(self, model: str) -> None:
         """Bring a withdrawn LLM back."""
         self._arm(model)
         with self._guard:
-            self._away.discard(model)
+            self._withdrawn.discard(model)
 
-    def add(self, model):
-        """Add an LLM to the pool: the session is unlocked and the learner starts afresh, every LLM alike.
+    def add(self, model: str) -> None:
+        """Add an LLM to the pool; the session is unlocked and learns afresh.
 
-        What a learner knows of a smaller pool has no meaning in a larger one that holds for every learner,
-        so nothing is carried over.
+        What a learner knows of a smaller pool has no meaning in a larger one that holds
+        for every learner, so nothing is carried over.
         """
         with self._guard:
             if model in self.models:
@@ -236,33 +257,33 @@ class Router:
             self._locked = None
             self._restart()
 
-    def save(self, path):
+    def save(self, path: str | Path) -> None:
         """Write the whole state atomically, as JSON."""
         with self._guard:
+            reward = asdict(self.reward)
+            del reward["limits"]
             write_json(
                 path,
                 {
                     "format": FORMAT,
                     "models": list(self.models),
-                    "learner": _described(self.learner),
-                    "lock_rule": _described(self.rule),
-                    "reward": {
-                        k: v for k, v in asdict(self.reward).items() if k != "limits"
-                    },
+                    "learner": to_json(self.learner),
+                    "lock_rule": to_json(self.rule),
+                    "reward": reward,
                     "limits": vars(self.limits),
                     "seed": self.seed,
                     "session": self.session,
                     "picks": self._picks,
                     "updates": self._updates,
                     "locked": self._locked,
-                    "withdrawn": sorted(self._away),
-                    "state": _packed(self._state),
-                    "watch": _packed(self._watch),
+                    "withdrawn": sorted(self._withdrawn),
+                    "state": state_to_json(self._state),
+                    "watch": state_to_json(self._rule_state),
                 },
             )
 
     @classmethod
-    def load(cls, path, models=None):
+    def load(cls, path: str | Path, models: Iterable[str] | None = None) -> Self:
         """Return the router as it was saved; it goes on with the very next draw.
 
         Parameters
@@ -277,19 +298,8 @@ class Router:
             No file; another format or version; another pool; a learner that cannot be
             found.
         """
-        path = pathlib.Path(path)
-        if not path.exists():
-            raise MissingFileError(
-                f"no router state {path}; save one with Router.save, or start a new"
-                " Router"
-            )
+        saved = read_state(path)
         try:
-            saved = json.loads(path.read_text("utf-8"))
-            if saved["format"] not in (1, FORMAT):
-                raise InputError(
-                    f"{path}: router state of format {saved['format']}, this version"
-                    f" reads {FORMAT}; start a new Router"
-                )
             if models is not None and list(models) != saved["models"]:
                 raise InputError(
                     f"{path}: router state of other LLMs"
@@ -298,44 +308,44 @@ class Router:
                 )
             router = cls(
                 saved["models"],
-                _restored(saved["learner"]),
+                from_json(saved["learner"]),
                 Reward(**saved["reward"]),
                 seed=saved["seed"],
                 session=saved["session"],
-                lock=_restored(saved["lock_rule"]) or False,
+                lock=from_json(saved["lock_rule"]) or False,
                 limits=Limits(**saved["limits"]),
             )
-            router._state, router._watch = (
-                _unpacked(saved["state"]),
-                _unpacked(saved["watch"]),
-            )
-            router._picks, router._updates, router._locked = (
-                saved["picks"],
-                saved["updates"],
-                saved["locked"],
-            )
-            router._away = set(saved["withdrawn"])
-            router._p = (
-                router._state
-                if hasattr(router.learner, "choose")
-                else router.learner.probabilities(router._state)
-            )
-            return router
-        except (
-            json.JSONDecodeError,
-            UnicodeDecodeError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            ImportError,
-        ) as error:
+            router._go_on_from(saved)
+        except InputError:
+            raise
+        except (LookupError, TypeError, AttributeError, ValueError) as error:
             raise InputError(
                 f"{path}: not a router state of this version ({type(error).__name__}:"
                 f" {error}); start a new Router"
             ) from error
+        return router
+
+    def _go_on_from(self, saved: dict[str, Any]) -> None:
+        """Take over the session of a saved state."""
+        self._state = state_from_json(saved["state"], like=self._state)
+        self._rule_state = state_from_json(saved["watch"], like=self._rule_state)
+        self._probabilities = self._of_state()
+        self._picks = saved["picks"]
+        self._updates = saved["updates"]
+        self._locked = saved["locked"]
+        self._withdrawn = set(saved["withdrawn"])
 
 
-def _chosen(p, u):
+def _check_outcome(name: str, value: Any, high: float = math.inf) -> None:
+    number = isinstance(value, NUMBERS) and 0 <= value <= high and value < math.inf
+    if not number:
+        raise InputError(
+            f"Router.update: {name} must be a number in [0, {high:g}], got {value!r};"
+            " leave the feedback out if it is unknown"
+        )
+
+
+def _chosen(p: Sequence[float], u: float) -> int:
     """Return what `sessions.choose` gives for one session."""
     for arm, below in enumerate(accumulate(p)):
         if below > u:
@@ -343,215 +353,40 @@ def _chosen(p, u):
     return max(arm for arm, chance in enumerate(p) if chance > 0)
 
 
-@dataclass(frozen=True)
-class _Pool:
-    """What a control needs to know to bind to a live pool."""
-
-    models: tuple
+class _NotKnownLiveError(AttributeError):
+    """What a trace holds and a live pool does not."""
 
 
-def _described(thing):
-    if thing is None:
-        return None
-    kind = type(thing)
-    return {
-        "class": f"{kind.__module__}:{kind.__qualname__}",
-        "parameters": asdict(thing),
-    }
+class _LivePool:
+    """What a learner may know of a live pool when it binds to it: the LLMs' names."""
+
+    def __init__(self, models: tuple[str, ...]):
+        self.models = models
+
+    def __getattr__(self, name: str) -> Any:
+        raise _NotKnownLiveError(name)
 
 
-def _restored(description):
-    if description is None:
-        return None
-    return _class(description["class"])(**description["parameters"])
-
-
-def _class(text):
-    """Return a class named in a state file: the kit's own, or one that the running program has defined itself."""
-    module, _, name = text.partition(":")
-    module = MOVED.get(module, module)
-    if module.startswith("pickllm."):
-        with suppress(ImportError):
-            importlib.import_module(module)
-    kind = getattr(sys.modules.get(module), name, None)
-    if not (
-        isinstance(kind, type) and (is_dataclass(kind) or hasattr(kind, "_fields"))
-    ):
+def _live_learner(learner: Any, models: tuple[str, ...], reward: Reward) -> Any:
+    """Return a learner as the pool makes it, or refuse one that needs a trace."""
+    name = type(learner).__name__
+    if hasattr(learner, "describe"):
         raise InputError(
-            f"router state names the class {text!r}, which this program does not know;"
-            " import its module first"
+            f"Router: {name} sees queries, which a live session does not tell; start"
+            " one Router per context"
         )
-    return kind
-
-
-def _packed(state):
-    if state is None:
-        return None
-    if isinstance(state, tuple):
-        kind = type(state)
-        return {
-            "tuple": [_packed(s) for s in state],
-            "class": (
-                f"{kind.__module__}:{kind.__qualname__}"
-                if hasattr(state, "_fields")
-                else None
-            ),
-        }
-    state = np.asarray(state)
-    return {
-        "array": state.tolist(),
-        "dtype": state.dtype.str,
-        "shape": list(state.shape),
-    }
-
-
-def _unpacked(packed):
-    if packed is None:
-        return None
-    if "tuple" in packed:
-        parts = [_unpacked(p) for p in packed["tuple"]]
-        if not packed["class"]:
-            return tuple(parts)
-        return _class(packed["class"])(*parts)
-    return np.array(packed["array"], dtype=packed["dtype"]).reshape(packed["shape"])
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What one query of a live session came to.
-
-    Attributes
-    ----------
-    text : str
-    model : str
-        The LLM that answered.
-    accuracy : float or None
-        As scored; None where the scorer had nothing to say.
-    cost_usd, latency_ms : float
-    failed : tuple of str
-        LLMs that were asked before and failed.
-    locked : str or None
-        The LLM that the session has converged to, after this query.
-    router_us : float
-        Microseconds that the router itself took for this query: picking and learning,
-        neither calls nor scores.
-    """
-
-    text: str
-    model: str
-    accuracy: float
-    cost_usd: float
-    latency_ms: float
-    failed: tuple = field(default_factory=tuple)
-    locked: str = None
-    router_us: float = 0.0
-
-
-class LiveSession:
-    """The paper's loop on real endpoints: pick, call, score, update, for one query after another.
-
-    Parameters
-    ----------
-    router : Router
-    clients : dict of str to callable
-        LLM -> ``client(prompt) -> (text, cost_usd)``; it raises where the call fails.
-    scorer : callable
-        ``scorer(text, reference) -> accuracy in [0, 1]``, or None where nothing can be said.
-    failure_reward : float
-        Unit reward of a failed call, in [0, 1]; 0 by default.
-    state : path, optional
-        The router's state is saved there after every query.
-    """
-
-    def __init__(self, router, clients, scorer, *, failure_reward=0.0, state=None):
-        missing = [m for m in router.models if m not in clients]
-        if missing:
+    remedy = f"name the LLM yourself, like Always({models[0]!r}), or give a learner"
+    if hasattr(learner, "bind"):
+        try:
+            learner = learner.bind(_LivePool(models), reward)
+        except _NotKnownLiveError as error:
             raise InputError(
-                f"LiveSession: no client for {missing[0]!r}; give one for each LLM of"
-                f" the router: {', '.join(router.models)}"
-            )
-        if not 0 <= failure_reward <= 1:
-            raise InputError(
-                "LiveSession: failure_reward must be in [0, 1], got"
-                f" {failure_reward!r}; 0 is the worst reward"
-            )
-        self.router, self.clients, self.scorer = router, clients, scorer
-        self.failure_reward, self.state = float(failure_reward), state
-        self._sees_prompt = getattr(
-            scorer, "sees_prompt", False
-        )  # as a judge does, which grades the answer to a question
-
-    def ask(self, prompt, reference=None):
-        """Route one query; a failed LLM counts as declared and the query goes to the next most probable one.
-
-        Returns
-        -------
-        Answer
-
-        Raises
-        ------
-        InputError
-            Every LLM failed; the last one's error is named.
-        """
-        import time
-
-        own = -time.perf_counter()
-        first, failed, last = self.router.pick(), [], None
-        own += time.perf_counter()
-        ranked = sorted(
-            self.router.models, key=self.router.probabilities.get, reverse=True
-        )
-        for model in [
-            first,
-            *(m for m in ranked if m != first and m not in self.router._away),
-        ]:
-            start = time.perf_counter()
-            try:
-                text, cost = self.clients[model](prompt)
-            except Exception as error:  # whatever a client raises, the query must go on to the next LLM
-                last = error
-                failed.append(model)
-                own -= time.perf_counter()
-                self.router.learn(model, self.failure_reward)
-                own += time.perf_counter()
-                continue
-            latency = 1000 * (time.perf_counter() - start)
-            accuracy = (
-                self.scorer(text, reference, prompt)
-                if self._sees_prompt
-                else self.scorer(text, reference)
-            )
-            own -= time.perf_counter()
-            if accuracy is not None:
-                floor = (
-                    self.router.limits.latency_floor_ms
-                )  # faster answers are not told apart (and 1 ms divides by zero)
-                self.router.update(
-                    model,
-                    accuracy=accuracy,
-                    cost_usd=cost,
-                    latency_ms=max(latency, floor),
-                )
-            own += time.perf_counter()
-            if self.state:
-                self.router.save(self.state)
-            return Answer(
-                text,
-                model,
-                accuracy,
-                cost,
-                latency,
-                tuple(failed),
-                self.router.locked,
-                1e6 * own,
-            )
+                f"Router: {name} needs {error} of every answer, which only a trace"
+                f" holds; {remedy}"
+            ) from None
+    if hasattr(learner, "choose") and not isinstance(learner, Always):
         raise InputError(
-            f"LiveSession: every LLM failed, the last one with {type(last).__name__}:"
-            f" {last}; look at the endpoints"
-        ) from last
-
-    async def ask_async(self, prompt, reference=None):
-        """`ask` without blocking the event loop."""
-        import asyncio
-
-        return await asyncio.to_thread(self.ask, prompt, reference)
+            f"Router: {name} chooses by the rewards of all LLMs on each query, which"
+            f" only a trace holds; {remedy}"
+        )
+    return learner

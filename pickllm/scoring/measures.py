@@ -1,37 +1,55 @@
-"""Answers: how well one response agrees with its reference, in [0, 1]; plain functions of two texts."""
+"""Measures: how well one response agrees with its reference, in [0, 1].
+
+Plain functions of two texts.
+"""
 
 import ast
 import json
 import re
 import string
 from collections import Counter
+from collections.abc import Callable
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-_NUMBER = re.compile(
+if TYPE_CHECKING:
+    from rouge_score.rouge_scorer import RougeScorer
+
+#: A number as texts write it, with its exponent or its denominator.
+NUMBER = re.compile(
     r"[-+]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?(?:\s*/\s*\d+)?"
 )
-_FENCE = re.compile(r"```(?:json|python)?\s*(.*?)```", re.DOTALL)
+#: A block of code in a text.
+FENCE = re.compile(r"```(?:json|python)?\s*(.*?)```", re.DOTALL)
+#: No answer has a larger exponent, and its exact form would fill the memory.
+LARGEST_EXPONENT = 300
 
 
-def normalised(text):
-    """Lower case, without punctuation and English articles, single blanks: SQuAD's rule (Rajpurkar et al. 2016).
+def normalised(text: str) -> str:
+    """Return a text by SQuAD's rule (Rajpurkar et al. 2016).
+
+    In lower case, without punctuation and English articles, with single blanks.
 
     Examples
     --------
     >>> normalised("The  Eiffel Tower!")
     'eiffel tower'
     """
-    text = "".join(c for c in text.lower() if c not in string.punctuation)
-    return " ".join(re.sub(r"\b(a|an|the)\b", " ", text).split())
+    letters = [letter for letter in text.lower() if letter not in string.punctuation]
+    without_articles = re.sub(r"\b(a|an|the)\b", " ", "".join(letters))
+    return " ".join(without_articles.split())
 
 
-def exact_match(response, reference):
-    """1 where both texts are the same once `normalised`, which drops decimal points, too: for numbers take `numeric_answer`."""
+def exact_match(response: str, reference: str) -> float:
+    """1 where both texts are the same once `normalised`.
+
+    That drops decimal points, too: for numbers take `numeric_answer`.
+    """
     return float(response == reference or normalised(response) == normalised(reference))
 
 
-def token_f1(response, reference):
+def token_f1(response: str, reference: str) -> float:
     """F1 of the words that both share, counted with their repeats; SQuAD's measure.
 
     Examples
@@ -39,90 +57,108 @@ def token_f1(response, reference):
     >>> token_f1("in the city of Paris", "Paris")
     0.4
     """
-    ours, theirs = normalised(response).split(), normalised(reference).split()
+    ours = normalised(response).split()
+    theirs = normalised(reference).split()
     if not ours or not theirs:
         return float(ours == theirs)
-    return (
-        2 * sum((Counter(ours) & Counter(theirs)).values()) / (len(ours) + len(theirs))
-    )
+    shared = (Counter(ours) & Counter(theirs)).total()
+    return 2 * shared / (len(ours) + len(theirs))
 
 
-def number(text):
-    """Return the number that a text answers with, or None: the first of its ``answer`` field if it is JSON, else the last (after ``####``).
+def number(text: str) -> Fraction | None:
+    """Return the number that a text answers with, or None.
 
-    A comma parts thousands, never decimals; signs of currencies, units and percent are passed over.
-    First or last was settled with the published accuracies of GSM8K in view, which both rules then were held against.
+    The first of its ``answer`` field if it is JSON, else the last (after ``####``). A
+    comma parts thousands, never decimals; signs of currencies, units and percent are
+    passed over. First or last was settled with the published accuracies of GSM8K in
+    view, which both rules then were held against.
 
     Examples
     --------
-    >>> number('{"reasoning": "9 * 2", "answer": "$1,018.50"}'), number("so 3 + 4 = 7."), number("none")
-    (Fraction(2037, 2), Fraction(7, 1), None)
+    >>> number('{"reasoning": "9 * 2", "answer": "$1,018.50"}')
+    Fraction(2037, 2)
+    >>> number("so 3 + 4 = 7.")
+    Fraction(7, 1)
+    >>> number("none")
     """
-    value, place = decoded(text), -1
-    if isinstance(value, dict) and "answer" in value:
-        text, place = (
-            str(value["answer"]),
-            0,
-        )  # "$34 a month, by cancelling the $60 one": an answer comes first, a derivation ends in it
-    elif field := re.findall(r'"answer"\s*:\s*"?([^"\n}]*)', text):
-        text, place = field[-1], 0  # JSON that was cut or has a stray quote
-    found = _NUMBER.findall(text.rpartition("####")[2].replace("\N{MINUS SIGN}", "-"))
+    # "$34 a month, by cancelling the $60 one": a field begins with its answer, a
+    # derivation ends in it
+    field = _answer_field(text)
+    said = text if field is None else field
+    said = said.rpartition("####")[2].replace("\N{MINUS SIGN}", "-")
+    found = NUMBER.findall(said)
     if not found:
         return None
+    return _fraction(found[-1] if field is None else found[0])
+
+
+def _answer_field(text: str) -> str | None:
+    """Return the ``answer`` field of JSON, also of JSON cut or with a stray quote."""
+    value = decoded(text)
+    if isinstance(value, dict) and "answer" in value:
+        return str(value["answer"])
+    fields = re.findall(r'"answer"\s*:\s*"?([^"\n}]*)', text)
+    return fields[-1] if fields else None
+
+
+def _fraction(text: str) -> Fraction | None:
+    """Return the exact value of what `NUMBER` finds, or None."""
+    top, _, below = text.replace(",", "").replace(" ", "").partition("/")
+    exponents = re.findall(r"[eE]([-+]?\d+)", top)
     try:
-        top, _, below = found[place].replace(",", "").replace(" ", "").partition("/")
-        if abs(int((re.findall(r"[eE]([-+]?\d+)", top) or ["0"])[0])) > 300:
-            return (
-                None  # no answer is so large, and its exact form would fill the memory
-            )
+        if exponents and abs(int(exponents[0])) > LARGEST_EXPONENT:
+            return None
         return Fraction(top) / Fraction(below or 1)
     except (ValueError, ZeroDivisionError):
         return None
 
 
-def numeric_answer(response, reference):
+def numeric_answer(response: str, reference: str) -> float:
     """1 where both answer with the same `number`, to one part in a million."""
-    ours, theirs = number(response), number(reference)
-    return float(
-        ours is not None
-        and theirs is not None
-        and abs(ours - theirs) <= abs(theirs) / 1_000_000
-    )
+    ours = number(response)
+    theirs = number(reference)
+    if ours is None or theirs is None:
+        return 0.0
+    return float(abs(ours - theirs) <= abs(theirs) / 1_000_000)
 
 
-def letter(text):
-    """Return the option, A to Z, that a text chooses, or None; the last one said to be the answer counts.
+def letter(text: str) -> str | None:
+    """Return the option, A to Z, that a text chooses, or None.
+
+    The last one said to be the answer counts.
 
     Examples
     --------
-    >>> letter("(b)"), letter("The answer is C."), letter("A good question: the answer is D"), letter("Perhaps")
-    ('B', 'C', 'D', None)
+    >>> letter("(b)"), letter("The answer is C.")
+    ('B', 'C')
+    >>> letter("A good question: the answer is D")
+    'D'
+    >>> letter("Perhaps")
     """
     value = decoded(text)
-    text = (
-        str(value["answer"]) if isinstance(value, dict) and "answer" in value else text
-    )
+    if isinstance(value, dict) and "answer" in value:
+        text = str(value["answer"])
     text = re.sub(r"[*_`\"']", "", text)  # marks of emphasis
-    one = (  # an answer that "is a matter of taste" chooses nothing
-        r"\(?([A-Z]|[b-z]|a(?!\s+\w))\b"
-    )
-    said = re.findall(
-        rf"(?i:answer|option|choice|choose|pick|select)(?i:\s+is)?\s*:?\s*{one}", text
-    )
-    alone = re.match(r"\s*\(?([A-Za-z])(?:[).:]|\s*$)", text) or re.fullmatch(
-        r"(?s).*\(([A-Z])\).*", text
-    )
-    return said[-1].upper() if said else alone[1].upper() if alone else None
+    # an answer that "is a matter of taste" chooses nothing
+    one = r"\(?([A-Z]|[b-z]|a(?!\s+\w))\b"
+    words = r"(?i:answer|option|choice|choose|pick|select)(?i:\s+is)?\s*:?\s*"
+    said = re.findall(words + one, text)
+    if said:
+        return said[-1].upper()
+    first = re.match(r"\s*\(?([A-Za-z])(?:[).:]|\s*$)", text)
+    alone = first or re.fullmatch(r"(?s).*\(([A-Z])\).*", text)
+    return alone[1].upper() if alone else None
 
 
-def multiple_choice(response, reference):
+def multiple_choice(response: str, reference: str) -> float:
     """1 where both choose the same `letter`."""
-    return float(letter(response) is not None and letter(response) == letter(reference))
+    chosen = letter(response)
+    return float(chosen is not None and chosen == letter(reference))
 
 
-def decoded(text):
+def decoded(text: str) -> Any:
     """Return the JSON value of a text, bare or in a fenced block, or None."""
-    for part in (text, *_FENCE.findall(text)):
+    for part in (text, *FENCE.findall(text)):
         try:
             return json.loads(part)
         except (ValueError, RecursionError):
@@ -130,115 +166,127 @@ def decoded(text):
     return None
 
 
-def json_match(response, reference):
-    """1 where both hold the same JSON value or the same function calls; order of keys and named arguments is free.
+def json_match(response: str, reference: str) -> float:
+    """1 where both hold the same JSON value or the same function calls.
 
-    A call is ``f(x=1)``, or JSON with ``name`` and ``arguments``; one alone is a list of one. Order in lists
-    counts, and true is not 1.
+    A function call is ``f(x=1)``, or JSON with ``name`` and ``arguments``; one alone is
+    a list of one. The order of keys and named arguments is free, order in lists counts,
+    and true is not 1.
 
     Examples
     --------
-    >>> json_match('{"name": "f", "arguments": {"x": 1, "y": 2}}', '{"arguments": {"y": 2, "x": 1.0}, "name": "f"}')
+    >>> as_json = '{"name": "f", "arguments": {"x": 1, "y": "a"}}'
+    >>> json_match('{"arguments": {"y": "a", "x": 1.0}, "name": "f"}', as_json)
     1.0
-    >>> json_match("[f(y='a', x=1)]", '{"name": "f", "arguments": {"x": 1, "y": "a"}}'), json_match("f(x=1)", "f(x=2)")
-    (1.0, 0.0)
+    >>> json_match("[f(y='a', x=1)]", as_json)
+    1.0
+    >>> json_match("f(x=1)", "f(x=2)")
+    0.0
     """
-    ours, theirs = _structured(response), _structured(reference)
-    return float(ours is not None and ours == theirs)
+    ours = _structured(response)
+    return float(ours is not None and ours == _structured(reference))
 
 
-def _structured(text):
+def _structured(text: str) -> Any:
+    """Return what a text holds, in a form that equality is right for, or None."""
     value = decoded(text)
-    value = calls(text) if value is None else value
-    return None if value is None else _form(_one_call(value))
+    if value is None:
+        value = function_calls(text)
+    if value is None:
+        return None
+    if isinstance(value, dict) and set(value) == {"name", "arguments"}:
+        value = [value]
+    return _comparable(value)
 
 
-def calls(text):
-    """Return the calls that a text writes in Python, ``f(x=1)`` or a list of them, as JSON has calls; or None.
+def function_calls(text: str) -> list[dict[str, Any]] | None:
+    """Return the function calls that a text writes in Python, as JSON has them.
+
+    ``f(x=1)`` or a list of such; None where there are none.
 
     Examples
     --------
-    >>> calls("math.gcd(a=4, b=-6)"), calls("2 + 2")
-    ([{'name': 'math.gcd', 'arguments': {'a': 4, 'b': -6}}], None)
+    >>> function_calls("math.gcd(a=4, b=-6)")
+    [{'name': 'math.gcd', 'arguments': {'a': 4, 'b': -6}}]
+    >>> function_calls("2 + 2")
     """
-    for part in (text, *_FENCE.findall(text)):
+    for part in (text, *FENCE.findall(text)):
         try:
             node = ast.parse(part.strip(), mode="eval").body
             nodes = node.elts if isinstance(node, ast.List) else [node]
-            return [_call(n) for n in nodes]
+            return [_function_call(one) for one in nodes]
         except (SyntaxError, ValueError, MemoryError, RecursionError):
             continue
     return None
 
 
-def _call(node):
-    if not isinstance(node, ast.Call) or any(k.arg is None for k in node.keywords):
-        raise ValueError("no call with named arguments")
-    values = [*enumerate(node.args), *((k.arg, k.value) for k in node.keywords)]
-    return {
-        "name": ast.unparse(node.func),
-        "arguments": {str(name): ast.literal_eval(value) for name, value in values},
+def _function_call(node: ast.expr) -> dict[str, Any]:
+    if not isinstance(node, ast.Call):
+        raise ValueError("no function call")
+    arguments = {
+        str(place): ast.literal_eval(value) for place, value in enumerate(node.args)
     }
+    for keyword in node.keywords:
+        if keyword.arg is None:
+            raise ValueError("no named arguments")
+        arguments[keyword.arg] = ast.literal_eval(keyword.value)
+    return {"name": ast.unparse(node.func), "arguments": arguments}
 
 
-def _one_call(value):
-    return (
-        [value]
-        if isinstance(value, dict) and set(value) == {"name", "arguments"}
-        else value
-    )
+def _comparable(value: Any) -> Any:
+    """Return a value in a form that equality is right for.
 
-
-def _form(value):
-    """Return a value in a form that equality is right for; a call's arguments may come as a text of JSON."""
+    The arguments of a function call may come as a text of JSON.
+    """
     if isinstance(value, dict):
-        return {
-            k: _form(decoded(v) if k == "arguments" and isinstance(v, str) else v)
-            for k, v in value.items()
-        }
+        fields = dict(value)
+        if isinstance(fields.get("arguments"), str):
+            fields["arguments"] = decoded(fields["arguments"])
+        return {name: _comparable(field) for name, field in fields.items()}
     if isinstance(value, (list, tuple)):
-        return [_form(v) for v in value]
+        return [_comparable(part) for part in value]
     return (isinstance(value, bool), value)
 
 
-def rouge_l(response, reference):
+def rouge_l(response: str, reference: str) -> float:
     """ROUGE-L F1 (Lin 2004), by rouge-score, words stemmed."""
     return float(_rouge().score(reference, response)["rougeL"].fmeasure)
 
 
-@lru_cache
-def _rouge():
+@cache
+def _rouge() -> "RougeScorer":
     from rouge_score.rouge_scorer import RougeScorer
 
     return RougeScorer(["rougeL"], use_stemmer=True)
 
 
-def chrf(response, reference):
+def chrf(response: str, reference: str) -> float:
     """ChrF (Popovic 2015) of one sentence, by sacrebleu, over 100."""
     from sacrebleu import sentence_chrf
 
-    return min(sentence_chrf(response, [reference]).score / 100, 1.0)
+    return _share(sentence_chrf(response, [reference]).score)
 
 
-def bleu(response, reference):
+def bleu(response: str, reference: str) -> float:
     """BLEU of one sentence, exponentially smoothed, by sacrebleu, over 100."""
     from sacrebleu import sentence_bleu
 
-    return min(
-        sentence_bleu(response, [reference]).score / 100, 1.0
-    )  # 100 comes with a rounding error
+    return _share(sentence_bleu(response, [reference]).score)
 
 
-MEASURES = {
-    f.__name__: f
-    for f in (
-        exact_match,
-        numeric_answer,
-        multiple_choice,
-        token_f1,
-        rouge_l,
-        chrf,
-        bleu,
-        json_match,
-    )
+def _share(percent: float) -> float:
+    """Return a percentage as a share; 100 comes with a rounding error."""
+    return min(percent / 100, 1.0)
+
+
+#: The kit's measures by name.
+MEASURES: dict[str, Callable[[str, str], float]] = {
+    "exact_match": exact_match,
+    "numeric_answer": numeric_answer,
+    "multiple_choice": multiple_choice,
+    "token_f1": token_f1,
+    "rouge_l": rouge_l,
+    "chrf": chrf,
+    "bleu": bleu,
+    "json_match": json_match,
 }
