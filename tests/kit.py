@@ -11,7 +11,8 @@ import tempfile
 import pandas as pd
 import pytest
 
-from pickllm.figures import drawing
+from pickllm import figures
+from pickllm.figures import saving
 from pickllm.files import digest, home
 from pickllm.publish import archive, check, citation, diff, receipts, tables
 from pickllm.study import provenance
@@ -144,8 +145,8 @@ def build(folder, study="build", **parameters):
     (folder / study / "results").mkdir(parents=True, exist_ok=True)
     (folder / study / "notebooks").mkdir(exist_ok=True)
     table = claims()
-    drawn = drawing.save(
-        drawing.claims(table.iloc[:2].assign(label=["cost", "speed"])),
+    drawn = figures.save(
+        figures.claims(table.iloc[:2]),
         "claims",
         table,
         folder / study / "figures",
@@ -189,7 +190,7 @@ def adopt(folder, monkeypatch):
         check,
         citation,
         diff,
-        drawing,
+        saving,
         provenance,
         receipts,
         tables,

@@ -8,10 +8,9 @@ import pytest
 from reference import IDENTITY, trace_of
 
 import pickllm as pk
-from pickllm import experiments
+from pickllm import experiments, figures
 from pickllm.analysis import comparison
 from pickllm.beyond import bounds, scenarios
-from pickllm.figures import drawing
 from pickllm.files import root
 from pickllm.study import runner
 from pickllm.study.runs import Run
@@ -293,7 +292,7 @@ def test_figures_show_every_learner_and_clip_nothing(compared):
             for n in learners
         ]
     )
-    figure = drawing.variants(
+    figure = figures.variants(
         comparison.summarise(table, 300), {"regret": 12.0}, comparison.MEASURES, 300
     )
     assert len(figure.axes[0].get_yticklabels()) == len(learners)
@@ -301,7 +300,7 @@ def test_figures_show_every_learner_and_clip_nothing(compared):
     times = comparison.identification(
         compared, comparison.limits(TRACE, experiments.reward(), 300)
     )
-    assert clipped(drawing.lock_times(times, 300)) == []
+    assert clipped(figures.lock_times(times, 300)) == []
     worlds = experiments.scenarios(TRACE, experiments.reward(), "simple", 40)
     long = pd.DataFrame(
         [
@@ -315,7 +314,7 @@ def test_figures_show_every_learner_and_clip_nothing(compared):
     long.columns = ["scenario", "learner", "phase", "measure", "value", "low", "high"]
     assert (
         clipped(
-            drawing.scenarios(
+            figures.scenarios(
                 long.replace("context: rest", "context: parallel_multiple")
             )
         )
