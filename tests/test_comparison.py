@@ -1,4 +1,4 @@
-"""The comparison of variants and the scenarios as the notebooks run them: numbers by hand, and both notebooks from end to end."""
+"""Variants and scenarios: numbers by hand, and their notebooks from end to end."""
 
 import json
 
@@ -9,7 +9,7 @@ from reference import IDENTITY, trace_of
 
 import pickllm as pk
 from pickllm import experiments, figures
-from pickllm.analysis import comparison
+from pickllm.analysis import comparison, findings
 from pickllm.beyond import bounds, scenarios
 from pickllm.files import root
 from pickllm.study import runner
@@ -161,7 +161,7 @@ def test_the_paragraph_states_the_numbers_of_the_tables(compared):
         comparison.against_paper(compared),
         comparison.identification(compared, found),
     )
-    text = comparison.describe(summary, changes, found, times, 300)
+    text = findings.describe_comparison(summary, changes, found, times, 300)
     least = found.t_star * float(bounds.least_time(1.0, 0.1))
     assert f"{least.min():,.0f} to {least.max():,.0f} answers" in text
     assert "\n" not in text
@@ -172,7 +172,7 @@ def test_the_paragraph_states_the_numbers_of_the_tables(compared):
 
 
 def test_the_paragraph_names_the_winner_and_what_it_costs():
-    """Where both of the paper's learners do badly: the best LLM is the last of the pool, and rewards are far apart."""
+    # both of the paper's learners do badly: the best LLM is the last of the pool
     trace = trace_of([[0.3, 0.4, 0.9], [0.4, 0.3, 0.8]])
     learners = {
         "automaton": pk.LinearRewardInaction(0.9),
@@ -185,7 +185,7 @@ def test_the_paragraph_names_the_winner_and_what_it_costs():
         comparison.against_paper(table),
         comparison.limits(trace, IDENTITY, 200),
     )
-    text = comparison.describe(
+    text = findings.describe_comparison(
         summary, changes, found, comparison.identification(table, found), 200
     )
     regret = table.groupby("learner").regret.mean()
@@ -212,7 +212,7 @@ def test_learners_that_see_the_context_are_paired_with_the_first():
     assert frame.change.iloc[1] == pytest.approx(
         frame.value.iloc[1] - frame.value.iloc[0]
     )
-    assert frame.learner.iloc[1] in comparison.describe_mixed(frame)
+    assert frame.learner.iloc[1] in findings.describe_mixed(frame)
 
 
 def test_every_named_variant_and_scenario_runs():
@@ -245,7 +245,7 @@ def test_every_named_variant_and_scenario_runs():
 
 
 def clipped(figure):
-    """Texts of a figure that leave its canvas, once laid out; ticks beyond an axis are not drawn."""
+    """Texts of a laid out figure that leave its canvas; no tick beyond an axis."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)

@@ -1,4 +1,4 @@
-"""Figures: what `save` writes, and the committed pictures and tables as a journal and a reader need them."""
+"""Figures: what `save` writes, and pictures as a journal and a reader need them."""
 
 import ast
 import re
@@ -140,7 +140,7 @@ def test_a_table_that_cannot_be_written_leaves_no_csv(tmp_path):
 
 def test_a_folder_that_is_a_file_is_one_clear_error(tmp_path):
     (tmp_path / "figures").write_text("not a folder")
-    with pytest.raises(InputError, match="cannot write .*choose a folder"):
+    with pytest.raises(InputError, match=r"cannot write .*choose a folder"):
         figures.save(drawn()[0], "shape", drawn()[1], tmp_path / "figures")
 
 
@@ -242,11 +242,8 @@ def test_every_interval_of_the_record_holds_its_estimate(name):
     frame = pd.read_csv(committed(name, "csv"))
     for low, value, high in intervals(frame):
         rows = frame[[low, value, high]].dropna()
-        assert (rows[low] <= rows[value]).all() and (rows[value] <= rows[high]).all(), (
-            low,
-            value,
-            high,
-        )
+        assert (rows[low] <= rows[value]).all(), value
+        assert (rows[value] <= rows[high]).all(), value
 
 
 def test_estimates_from_sessions_have_intervals_in_the_record():
@@ -285,14 +282,15 @@ def test_shares_of_the_record_lie_between_0_and_1():
     }
     for name, names in columns.items():
         values = pd.read_csv(committed(name, "csv"))[names].to_numpy()
-        assert np.nanmin(values) >= 0 and np.nanmax(values) <= 1, name
+        assert np.nanmin(values) >= 0, name
+        assert np.nanmax(values) <= 1, name
 
 
 # A pool and contexts of one's own, whatever they are called
 
 
 def boxes_of_text(figure):
-    """The extent of every visible text of a figure as it is printed, in pixels, and the figure's own."""
+    """The extent in pixels of every visible text as printed, and of the figure."""
     import matplotlib as mpl
     from matplotlib.text import Text
 

@@ -42,7 +42,7 @@ th, td { text-align:left; padding:.3rem .5rem; border-bottom:1px solid var(--lin
 {{ pool_note }}</p>
 <nav><a href="#claims">Claims</a><a href="#figures">Figures</a><a href="#methods">Methods</a><a href="#readings">Readings</a><a href="#artifact">Artifact sheet</a><a href="#runs">Runs and versions</a></nav>
 <h2 id="claims">Claims</h2>
-<p>{{ tally }}. Verdicts follow rules that stand in <code>pickllm/claims.py</code> and were written before the run; the check with the pool in reverse order was added after a run had shown that Q-learning depends on the order, and can only lower a verdict. Measured at the weights &ldquo;{{ weights }}&rdquo; and learning rate {{ rate }}, as the mean over contexts
+<p>{{ tally }}. Verdicts follow rules that stand in <code>pickllm/analysis/verdicts.py</code> and were written before the run; the check with the pool in reverse order was added after a run had shown that Q-learning depends on the order, and can only lower a verdict. Measured at the weights &ldquo;{{ weights }}&rdquo; and learning rate {{ rate }}, as the mean over contexts
 (run <code>{{ claims_run }}</code>).</p>
 <div class="scroll"><table><thead><tr><th>claim</th><th>source</th><th class="n">stated</th><th class="n">measured</th><th class="n">95 % interval</th><th>verdict</th><th>reason</th></tr></thead><tbody>
 {% for c in claims %}<tr id="claim-{{ c.id }}"><td>{{ c.statement }}<br><code class="soft">{{ c.id }}</code></td><td>{{ c.source }}</td><td class="n">{{ c.stated }}</td><td class="n">{{ c.value }}</td><td class="n">{{ c.interval }}</td>
