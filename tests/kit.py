@@ -10,7 +10,7 @@ import tempfile
 
 import pandas as pd
 
-from pickllm.figures import drawing
+from pickllm import figures
 from pickllm.files import digest, home
 from pickllm.publish import manifest, tables
 from pickllm.study import provenance
@@ -153,8 +153,8 @@ def build(folder, name="build", **made):
     place.results.mkdir(parents=True, exist_ok=True)
     place.notebooks.mkdir(exist_ok=True)
     table = claims()
-    drawn = drawing.save(
-        drawing.claims(table.iloc[:2].assign(label=["cost", "speed"])),
+    drawn = figures.save(
+        figures.claims(table.iloc[:2]),
         "claims",
         table,
         place.figures,

@@ -1,4 +1,4 @@
-"""The claims: each statement has its rows, each verdict its rule, and the record keeps to both."""
+"""The claims: every statement, every rule, and a record that keeps to both."""
 
 import re
 
@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pickllm import experiments
-from pickllm.analysis import claims
+from pickllm import experiments, figures
+from pickllm.analysis import claims, verdicts
 from pickllm.files import root
-from pickllm.publish import report
+from pickllm.publish import report, tables
 
 BASELINES = {"most expensive", "random", "best single", "cheapest"}
 LEARNERS = {"automaton", "qlearning"}
@@ -24,14 +24,14 @@ def record():
 # Every statement
 
 
-def asked(words, source, measure, value=None):
-    """The claims that hold these words, with their measure and value: {(learner, baseline)}."""
+def asked(words, source, how, value=None):
+    """Whom the claims with these words, measure, rule and value are about."""
     mine = [
         c
         for c in claims.CLAIMS
         if all(w in c.statement for w in words)
         and c.source.startswith(source)
-        and c.measure == measure
+        and (c.measure, c.rule) == how
         and c.value == value
     ]
     return {(c.learner, c.baseline) for c in mine}
@@ -42,95 +42,101 @@ def both(*baselines):
 
 
 @pytest.mark.parametrize(
-    ("words", "source", "measure", "value", "who"),
+    ("words", "source", "how", "value", "who"),
     [
         (
             ["converges to a single LLM for the remaining queries"],
             "abstract",
-            "locked",
-            95.0,
+            ("locked", "share"),
+            None,
             both(""),
         ),
         (
             ["learning rate", "speed of convergence"],
             "abstract",
-            "speed",
+            ("speed", "contexts"),
             None,
             both(""),
         ),
         (
             ["lower cost per querying session"],
             "abstract",
-            "direction",
+            ("change", "lower"),
             None,
             both(*BASELINES),
         ),
         (
             ["lower overall response latency"],
             "abstract",
-            "direction",
+            ("change", "lower"),
             None,
             both(*BASELINES),
         ),
-        (["Linear Reward-Inaction"], "secondary", "method", None, {("", "")}),
+        (["Linear Reward-Inaction"], "secondary", ("", ""), None, {("", "")}),
         (
             ["reward = (w_a a - w_c c) / (w_l log10(l) / t_scaling)"],
             "secondary: emergentmind",
-            "equation",
+            ("", ""),
             None,
             {("", "")},
         ),
         (
             ["reward = w_a a - w_c c w_l log10(l) t_scaling"],
             "secondary: themoonlight",
-            "equation",
+            ("", ""),
             None,
             {("", "")},
         ),
-        (["session cost -20 %"], "secondary", "stated", -20.0, both(*BASELINES)),
-        (["latency -15 %"], "secondary", "stated", -15.0, both(*BASELINES)),
+        (
+            ["session cost -20 %"],
+            "secondary",
+            ("change", "stated"),
+            -20.0,
+            both(*BASELINES),
+        ),
+        (["latency -15 %"], "secondary", ("change", "stated"), -15.0, both(*BASELINES)),
         (
             ["selection accuracy +10 %", "accuracy of the answers"],
             "secondary",
-            "stated",
+            ("change", "stated"),
             10.0,
             both(*BASELINES),
         ),
         (
             ["selection accuracy +10 %", "queries sent to the best LLM"],
             "secondary",
-            "selection",
+            ("best share", "stated"),
             10.0,
             both("random"),
         ),
         (
             ["session cost -60 %"],
             "secondary: rohan-paul.com, emergentmind",
-            "stated",
+            ("change", "stated"),
             -60.0,
             both("most expensive"),
         ),
         (
             ["latency -52 %"],
             "secondary: rohan-paul.com",
-            "stated",
+            ("change", "stated"),
             -52.0,
             both("random"),
         ),
         (
             ["accuracy stays competitive"],
             "secondary: rohan-paul.com",
-            "competitive",
+            ("difference", "competitive"),
             None,
             both("most expensive", "best single"),
         ),
     ],
     ids=lambda v: v[0][:40] if isinstance(v, list) else "",
 )
-def test_every_statement_found_is_a_claim_of_both_learners_against_every_baseline_it_may_mean(
-    words, source, measure, value, who
+def test_every_statement_is_a_claim_about_everyone_it_may_mean(
+    words, source, how, value, who
 ):
-    assert asked(words, source, measure, value) == who
+    assert asked(words, source, how, value) == who
 
 
 def test_each_claim_says_in_words_what_it_measures():
@@ -144,6 +150,50 @@ def test_each_claim_says_in_words_what_it_measures():
         if claim.value is not None and claim.baseline:
             assert f"{claim.value:+g} %" in claim.statement
             assert f"-{abs(claim.value):g}-" in claim.id
+
+
+def test_differences_of_shares_count_in_points_and_relative_changes_in_percent():
+    """Found from what each measure computes, on sessions whose answer is known."""
+    table = sessions(
+        cost_usd=constant(1.5),
+        accuracy=constant(0.75),
+        best_share=constant(0.5),
+    )
+    found = judged(
+        "cost-better-lri-random",
+        "accuracy-competitive-lri-best-single",
+        "accuracy-10-lri-random",
+        "selection-10-lri-random",
+        table=table,
+    )
+    assert found.measured.tolist() == pytest.approx([50, 25, 50, 25])
+    assert found.unit.tolist() == ["%", "points", "%", "points"]
+    shown = {row["unit"]: row["value"] for row in report.claim_rows(found)}
+    assert shown == {"%": "+50.0 %", "points": "+25.0 points"}
+
+
+def test_points_are_called_points_wherever_a_claim_is_shown():
+    row = record().query("id == 'selection-10-lri-random'")
+    assert row.unit.item() == "points"
+    (shown,) = report.claim_rows(row)
+    assert shown["value"] == f"{row.measured.item():+.1f} points"
+    assert shown["stated"] == "+10 points"
+    assert tables.quantity(shown["value"]).endswith(" points")
+    names = figures.claims(record()).axes[0].get_yticklabels()
+    marked = {name.get_text() for name in names if "(points)" in name.get_text()}
+    points = record().query("unit == 'points'").id
+    assert marked == {f"{name} (points)" for name in points}
+    assert len(marked) == 6
+
+
+def test_every_claim_names_a_measure_and_a_rule_or_says_why_it_has_none():
+    for claim in claims.CLAIMS:
+        if claim.untestable:
+            assert (claim.measure, claim.rule, claim.value) == ("", "", None)
+        else:
+            assert claim.measure in verdicts.MEASURES, claim.id
+            assert claim.rule in verdicts.RULES, claim.id
+    assert set(claims.UNITS) <= set(verdicts.MEASURES)
 
 
 def test_ids_are_unique_and_the_record_has_every_claim_in_order():
@@ -162,13 +212,7 @@ def test_the_records_columns_are_those_promised():
 
 def test_the_record_repeats_statement_source_and_stated_value():
     for claim, row in zip(claims.CLAIMS, record().itertuples(index=False), strict=True):
-        stated = (
-            np.nan
-            if claim.measure == "locked"
-            else np.nan
-            if claim.value is None
-            else claim.value
-        )
+        stated = np.nan if claim.value is None else claim.value
         assert (row.statement, row.source, row.unit) == (
             claim.statement,
             claim.source,
@@ -197,7 +241,10 @@ def spread(value, half):
 
 
 def sessions(**router):
-    """Sessions of all strategies in all settings: every control costs 1, takes 1 and is right 0.5; the routers as told."""
+    """Sessions of all strategies in all settings, the routers' as told.
+
+    Every control costs 1, takes 1 and is right with 0.5.
+    """
     base = {
         "cost_usd": constant(1.0),
         "latency_ms": constant(1.0),
@@ -246,7 +293,10 @@ def sessions(**router):
     return pd.concat(parts, ignore_index=True)
 
 
-def locking(medians=((300, 100, 20),) * len(CONTEXTS)):
+SOONER = ((300, 100, 20),) * len(CONTEXTS)
+
+
+def locking(medians=SOONER):
     rows = [
         (learner, c, rate, m)
         for learner in LEARNERS
@@ -258,13 +308,12 @@ def locking(medians=((300, 100, 20),) * len(CONTEXTS)):
 
 def judged(*ids, table=None, lock=None, checks=None):
     """The rows of some claims; the others are not measured."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(claims, "CLAIMS", [c for c in claims.CLAIMS if c.id in ids])
-        found = claims.judge(
-            sessions() if table is None else table,
-            locking() if lock is None else lock,
-            checks,
-        ).set_index("id")
+    found = verdicts.judge(
+        sessions() if table is None else table,
+        locking() if lock is None else lock,
+        checks,
+        [c for c in claims.CLAIMS if c.id in ids],
+    ).set_index("id")
     assert found.index.tolist() == list(ids)
     return found
 
@@ -536,8 +585,8 @@ def test_what_the_pools_order_decides_is_at_most_partly_reproduced():
         judged(*names, table=fall, checks=c)
         for c in (
             None,
-            {claims.REVERSED: main["fall"]},
-            {claims.REVERSED: main["rise"]},
+            {verdicts.REVERSED: main["fall"]},
+            {verdicts.REVERSED: main["rise"]},
         )
     )
     assert (
@@ -582,9 +631,9 @@ def test_fixed_llms_in_the_table_change_nothing():
 
 
 def test_every_claim_gets_one_row_with_a_verdict_and_a_reason():
-    found = claims.judge(sessions(), locking())
+    found = verdicts.judge(sessions(), locking())
     assert found.id.tolist() == [c.id for c in claims.CLAIMS]
-    assert found.columns.tolist() == [*claims.COLUMNS, "label"]
+    assert found.columns.tolist() == list(verdicts.COLUMNS)
     assert set(found.verdict) <= {
         "reproduced",
         "partly",
@@ -599,48 +648,31 @@ def test_every_claim_gets_one_row_with_a_verdict_and_a_reason():
 
 def recomputed(row):
     """The verdict that a row's own numbers give, found from the rules' text."""
-    measure = {c.id: c for c in claims.CLAIMS}[row.id].measure
+    rule = {c.id: c for c in claims.CLAIMS}[row.id].rule
     lower = re.match(
         r"(?:not with the [^;]*; )?lower in (\d+) of (\d+) contexts", row.reason
     )
-    if measure in ("stated", "selection"):
-        near = row.low - 5 <= row.paper_value <= row.high + 5
-        side = row.low > 0 if row.paper_value > 0 else row.high < 0
-        return "reproduced" if near else "partly" if side else "not reproduced"
-    if measure == "direction":
+    if rule == "stated":
+        first = row.low - 5 <= row.paper_value <= row.high + 5
+        second = row.low > 0 if row.paper_value > 0 else row.high < 0
+    elif rule == "lower":
         share = int(lower[1]) / int(lower[2])
-        return (
-            "reproduced"
-            if row.high < 0 and share >= 0.75
-            else "partly"
-            if row.high < 0 or share >= 0.5
-            else "not reproduced"
-        )
-    if measure == "competitive":
-        return (
-            "reproduced"
-            if row.low > -5
-            else "partly"
-            if row.measured > -5
-            else "not reproduced"
-        )
-    if measure in ("locked", "on_best"):
-        return (
-            "reproduced"
-            if row.low >= 95
-            else "partly"
-            if row.measured >= 47.5
-            else "not reproduced"
-        )
-    if measure == "speed":
-        return (
-            "reproduced"
-            if row.measured == 1
-            else "partly"
-            if row.measured >= 0.5
-            else "not reproduced"
-        )
-    return "not testable"
+        first = row.high < 0 and share >= 0.75
+        second = row.high < 0 or share >= 0.5
+    elif rule == "competitive":
+        first = row.low > -5
+        second = row.measured > -5
+    elif rule == "share":
+        first = row.low >= 95
+        second = row.measured >= 47.5
+    elif rule == "contexts":
+        first = row.measured == 1
+        second = row.measured >= 0.5
+    else:
+        return "not testable"
+    if first:
+        return "reproduced"
+    return "partly" if second else "not reproduced"
 
 
 @pytest.mark.parametrize("claim", [c.id for c in claims.CLAIMS])
@@ -661,10 +693,10 @@ def test_each_verdict_on_record_follows_from_its_own_numbers(claim):
         row.verdict == "reproduced" and reverse
     ):  # then the reverse order's numbers must allow it too
         low, high = float(reverse[2]), float(reverse[3])
-        measure = {c.id: c for c in claims.CLAIMS}[row.id].measure
-        if measure == "stated":
+        rule = {c.id: c for c in claims.CLAIMS}[row.id].rule
+        if rule == "stated":
             assert low - 5 <= row.paper_value <= high + 5
-        elif measure == "direction":
+        elif rule == "lower":
             assert high < 0
         else:
             assert low > -5

@@ -1,4 +1,4 @@
-"""The comparison of variants and the scenarios as the notebooks run them: numbers by hand, and both notebooks from end to end."""
+"""Variants and scenarios: numbers by hand, and their notebooks from end to end."""
 
 import json
 
@@ -8,10 +8,9 @@ import pytest
 from reference import IDENTITY, trace_of
 
 import pickllm as pk
-from pickllm import experiments
-from pickllm.analysis import comparison
+from pickllm import experiments, figures
+from pickllm.analysis import comparison, findings
 from pickllm.beyond import bounds, scenarios
-from pickllm.figures import drawing
 from pickllm.files import root
 from pickllm.study import runner
 from pickllm.study.runs import Run
@@ -162,7 +161,7 @@ def test_the_paragraph_states_the_numbers_of_the_tables(compared):
         comparison.against_paper(compared),
         comparison.identification(compared, found),
     )
-    text = comparison.describe(summary, changes, found, times, 300)
+    text = findings.describe_comparison(summary, changes, found, times, 300)
     least = found.t_star * float(bounds.least_time(1.0, 0.1))
     assert f"{least.min():,.0f} to {least.max():,.0f} answers" in text
     assert "\n" not in text
@@ -173,7 +172,7 @@ def test_the_paragraph_states_the_numbers_of_the_tables(compared):
 
 
 def test_the_paragraph_names_the_winner_and_what_it_costs():
-    """Where both of the paper's learners do badly: the best LLM is the last of the pool, and rewards are far apart."""
+    # both of the paper's learners do badly: the best LLM is the last of the pool
     trace = trace_of([[0.3, 0.4, 0.9], [0.4, 0.3, 0.8]])
     learners = {
         "automaton": pk.LinearRewardInaction(0.9),
@@ -186,7 +185,7 @@ def test_the_paragraph_names_the_winner_and_what_it_costs():
         comparison.against_paper(table),
         comparison.limits(trace, IDENTITY, 200),
     )
-    text = comparison.describe(
+    text = findings.describe_comparison(
         summary, changes, found, comparison.identification(table, found), 200
     )
     regret = table.groupby("learner").regret.mean()
@@ -213,7 +212,7 @@ def test_learners_that_see_the_context_are_paired_with_the_first():
     assert frame.change.iloc[1] == pytest.approx(
         frame.value.iloc[1] - frame.value.iloc[0]
     )
-    assert frame.learner.iloc[1] in comparison.describe_mixed(frame)
+    assert frame.learner.iloc[1] in findings.describe_mixed(frame)
 
 
 def test_every_named_variant_and_scenario_runs():
@@ -246,7 +245,7 @@ def test_every_named_variant_and_scenario_runs():
 
 
 def clipped(figure):
-    """Texts of a figure that leave its canvas, once laid out; ticks beyond an axis are not drawn."""
+    """Texts of a laid out figure that leave its canvas; no tick beyond an axis."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)
@@ -293,7 +292,7 @@ def test_figures_show_every_learner_and_clip_nothing(compared):
             for n in learners
         ]
     )
-    figure = drawing.variants(
+    figure = figures.variants(
         comparison.summarise(table, 300), {"regret": 12.0}, comparison.MEASURES, 300
     )
     assert len(figure.axes[0].get_yticklabels()) == len(learners)
@@ -301,7 +300,7 @@ def test_figures_show_every_learner_and_clip_nothing(compared):
     times = comparison.identification(
         compared, comparison.limits(TRACE, experiments.reward(), 300)
     )
-    assert clipped(drawing.lock_times(times, 300)) == []
+    assert clipped(figures.lock_times(times, 300)) == []
     worlds = experiments.scenarios(TRACE, experiments.reward(), "simple", 40)
     long = pd.DataFrame(
         [
@@ -315,7 +314,7 @@ def test_figures_show_every_learner_and_clip_nothing(compared):
     long.columns = ["scenario", "learner", "phase", "measure", "value", "low", "high"]
     assert (
         clipped(
-            drawing.scenarios(
+            figures.scenarios(
                 long.replace("context: rest", "context: parallel_multiple")
             )
         )

@@ -1,5 +1,6 @@
-"""Figures: what `save` writes, and the committed pictures and tables as a journal and a reader need them."""
+"""Figures: what `save` writes, and pictures as a journal and a reader need them."""
 
+import ast
 import re
 import xml.etree.ElementTree as ElementTree
 
@@ -8,9 +9,9 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from pickllm import experiments
+from pickllm import experiments, figures
 from pickllm.errors import InputError
-from pickllm.figures import captions, drawing
+from pickllm.figures import captions, saving, style
 from pickllm.files import root
 
 NAMES = list(captions.FIGURES)
@@ -28,7 +29,7 @@ def drawn():
             "raw": [1.2, 1.0, 0.7, -0.1, -0.2, -0.3],
         }
     )
-    return drawing.reward_shape(frame), frame
+    return figures.reward_shape(frame), frame
 
 
 def committed(name, ending):
@@ -44,7 +45,7 @@ def fonts_are_truetype(pdf):
 
 def test_save_writes_three_pictures_and_the_numbers_they_show(tmp_path):
     figure, frame = drawn()
-    drawing.save(figure, "shape", frame, tmp_path)
+    figures.save(figure, "shape", frame, tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
         f"shape.{e}" for e in ENDINGS
     )
@@ -58,8 +59,8 @@ def test_save_writes_three_pictures_and_the_numbers_they_show(tmp_path):
 
 
 def test_save_names_its_files_from_the_checkout(tmp_path, monkeypatch):
-    monkeypatch.setattr(drawing, "root", lambda: tmp_path)
-    assert drawing.save(drawn()[0], "shape", drawn()[1], "some/figures") == [
+    monkeypatch.setattr(saving, "root", lambda: tmp_path)
+    assert figures.save(drawn()[0], "shape", drawn()[1], "some/figures") == [
         f"some/figures/shape.{e}" for e in ENDINGS
     ]
     assert (tmp_path / "some" / "figures" / "shape.svg").exists()
@@ -68,11 +69,11 @@ def test_save_names_its_files_from_the_checkout(tmp_path, monkeypatch):
 def test_the_same_figure_gives_the_same_bytes_whatever_the_callers_style(tmp_path):
     import matplotlib as mpl
 
-    drawing.save(drawn()[0], "shape", drawn()[1], tmp_path / "one", run="abc")
+    figures.save(drawn()[0], "shape", drawn()[1], tmp_path / "one", run="abc")
     with mpl.rc_context(
         {"font.size": 20, "svg.fonttype": "path", "pdf.fonttype": 3, "savefig.dpi": 50}
     ):
-        drawing.save(drawn()[0], "shape", drawn()[1], tmp_path / "two", run="abc")
+        figures.save(drawn()[0], "shape", drawn()[1], tmp_path / "two", run="abc")
     for ending in ENDINGS:
         assert (tmp_path / "one" / f"shape.{ending}").read_bytes() == (
             tmp_path / "two" / f"shape.{ending}"
@@ -80,7 +81,7 @@ def test_the_same_figure_gives_the_same_bytes_whatever_the_callers_style(tmp_pat
 
 
 def test_a_saved_svg_holds_text_and_a_pdf_truetype_fonts_and_no_date(tmp_path):
-    drawing.save(drawn()[0], "shape", drawn()[1], tmp_path, run="0123abc")
+    figures.save(drawn()[0], "shape", drawn()[1], tmp_path, run="0123abc")
     words = " ".join(
         t
         for e in ElementTree.parse(tmp_path / "shape.svg").iter(f"{SVG}text")
@@ -96,7 +97,7 @@ def test_a_saved_svg_holds_text_and_a_pdf_truetype_fonts_and_no_date(tmp_path):
 
 
 def test_numbers_have_six_significant_digits_and_plain_line_ends(tmp_path):
-    drawing.save(
+    figures.save(
         drawn()[0],
         "shape",
         pd.DataFrame({"x": [1 / 3, 123456789.0], "n": [10_000_001, 2]}),
@@ -119,7 +120,7 @@ class Unwritable(Figure):
 def test_nothing_half_written_is_left_when_saving_fails(tmp_path):
     (tmp_path / "shape.pdf").write_bytes(b"an older one")
     with pytest.raises(RuntimeError, match="no ink"):
-        drawing.save(Unwritable(), "shape", drawn()[1], tmp_path)
+        figures.save(Unwritable(), "shape", drawn()[1], tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["shape.pdf", "shape.svg"]
     assert (tmp_path / "shape.pdf").read_bytes() == b"an older one"
 
@@ -133,14 +134,14 @@ def test_a_table_that_cannot_be_written_leaves_no_csv(tmp_path):
     with pytest.raises(
         InputError, match=r"cannot write .*shape\.csv: No space left on device"
     ):
-        drawing.save(drawn()[0], "shape", Wrong(), tmp_path)
+        figures.save(drawn()[0], "shape", Wrong(), tmp_path)
     assert not [p.name for p in tmp_path.iterdir() if "csv" in p.name]
 
 
 def test_a_folder_that_is_a_file_is_one_clear_error(tmp_path):
     (tmp_path / "figures").write_text("not a folder")
-    with pytest.raises(InputError, match="cannot write .*choose a folder"):
-        drawing.save(drawn()[0], "shape", drawn()[1], tmp_path / "figures")
+    with pytest.raises(InputError, match=r"cannot write .*choose a folder"):
+        figures.save(drawn()[0], "shape", drawn()[1], tmp_path / "figures")
 
 
 # The record
@@ -241,11 +242,8 @@ def test_every_interval_of_the_record_holds_its_estimate(name):
     frame = pd.read_csv(committed(name, "csv"))
     for low, value, high in intervals(frame):
         rows = frame[[low, value, high]].dropna()
-        assert (rows[low] <= rows[value]).all() and (rows[value] <= rows[high]).all(), (
-            low,
-            value,
-            high,
-        )
+        assert (rows[low] <= rows[value]).all(), value
+        assert (rows[value] <= rows[high]).all(), value
 
 
 def test_estimates_from_sessions_have_intervals_in_the_record():
@@ -284,19 +282,20 @@ def test_shares_of_the_record_lie_between_0_and_1():
     }
     for name, names in columns.items():
         values = pd.read_csv(committed(name, "csv"))[names].to_numpy()
-        assert np.nanmin(values) >= 0 and np.nanmax(values) <= 1, name
+        assert np.nanmin(values) >= 0, name
+        assert np.nanmax(values) <= 1, name
 
 
 # A pool and contexts of one's own, whatever they are called
 
 
 def boxes_of_text(figure):
-    """The extent of every visible text of a figure as it is printed, in pixels, and the figure's own."""
+    """The extent in pixels of every visible text as printed, and of the figure."""
     import matplotlib as mpl
     from matplotlib.text import Text
 
-    with mpl.rc_context(drawing._STYLE):
-        drawing._lay_out(figure)
+    with mpl.rc_context(style.STYLE):
+        saving.lay_out(figure)
     figure.set_dpi(300)
     renderer = (
         figure.canvas.get_renderer()
@@ -362,15 +361,18 @@ AWKWARD = [
 
 
 def test_names_are_told_apart_and_drawn_as_they_are():
-    for names in (drawing.short(AWKWARD), drawing.contextual([*AWKWARD, "a_b", "a b"])):
+    for names in (
+        style.short_names(AWKWARD),
+        style.context_names([*AWKWARD, "a_b", "a b"]),
+    ):
         shown = list(names.values())
         assert len(set(shown)) == len(shown)
         assert not any(n.startswith("_") or "\n" in n or len(n) > 36 for n in shown)
-    assert drawing.short(["gpt-4o-2024-05-13", "gpt-4-0613"]) == {
+    assert style.short_names(["gpt-4o-2024-05-13", "gpt-4-0613"]) == {
         "gpt-4o-2024-05-13": "gpt-4o",
         "gpt-4-0613": "gpt-4",
     }
-    assert drawing.short(AWKWARD)["gpt-4-0613"] == "gpt-4-0613"
+    assert style.short_names(AWKWARD)["gpt-4-0613"] == "gpt-4-0613"
 
 
 @pytest.mark.parametrize(
@@ -386,11 +388,11 @@ def test_a_pool_of_any_size_stays_inside_its_picture(models, latency):
         latency=latency,
     )
     for name, figure in (
-        ("overview", drawing.overview(models, None)),
-        ("pool", drawing.pool_outcomes(frame)),
+        ("overview", figures.overview(models)),
+        ("pool", figures.pool_outcomes(frame)),
     ):
         assert inside(figure), name
-    shown = drawing.short(models).values()
+    shown = style.short_names(models).values()
     assert [t.get_text() for t in figure.legends[0].get_texts()] == list(
         shown
     )  # none is left out
@@ -400,7 +402,7 @@ def test_boxes_of_the_overview_do_not_overlap():
     for n in (1, 2, 4, 7, 12):
         boxes = [
             p.get_bbox()
-            for p in drawing.overview([f"m{i}" for i in range(n)], None).axes[0].patches
+            for p in figures.overview([f"m{i}" for i in range(n)]).axes[0].patches
             if hasattr(p, "get_boxstyle")
         ]
         for i, a in enumerate(boxes):
@@ -409,13 +411,13 @@ def test_boxes_of_the_overview_do_not_overlap():
 
 
 def test_more_llms_than_colours_still_look_different():
-    looks = drawing._model_looks([f"m{i}" for i in range(40)])
+    looks = style.model_looks([f"m{i}" for i in range(40)])
     assert len(set(looks.values())) == 40
 
 
 def test_a_latency_axis_ends_with_its_data():
     for latency in (0.02, 90.0):
-        figure = drawing.pool_outcomes(
+        figure = figures.pool_outcomes(
             outcomes_of(["a", "b"], ["law"], latency=latency)
         )
         low, high = figure.axes[2].get_xlim()
@@ -429,7 +431,7 @@ def session_means(value):
         (w, c, k, value * i, 0.9 * value * i, 1.1 * value * i)
         for w in experiments.WEIGHTS
         for c in ("law", "art")
-        for i, k in enumerate(drawing.STRATEGIES)
+        for i, k in enumerate(figures.STRATEGIES)
     ]
     return pd.DataFrame(
         rows, columns=["weights", "context", "learner", "value", "low", "high"]
@@ -441,20 +443,20 @@ def test_a_cost_of_nothing_is_drawn_and_its_axis_says_so():
         (0.0, "linear"),
         (1.0, "linear"),
     ):  # the first strategy costs nothing
-        figure = drawing.session_measure(
+        figure = figures.session_measure(
             session_means(value), "cost (US cents; 95 % interval)", log=True
         )
         assert figure.axes[0].get_xscale() == scale
         assert figure.axes[0].get_xlim()[0] > -0.5
         assert "log" not in figure._supxlabel.get_text()
     dear = session_means(1.0).assign(value=2.0, low=1.0, high=3.0)
-    figure = drawing.session_measure(dear, "cost (US cents; 95 % interval)", log=True)
+    figure = figures.session_measure(dear, "cost (US cents; 95 % interval)", log=True)
     assert figure.axes[0].get_xscale() == "log"
     assert "log scale" in figure._supxlabel.get_text()
 
 
 def test_the_longest_label_of_a_claim_is_inside_the_picture():
-    assert inside(drawing.claims(pd.read_csv(committed("claims", "csv"))))
+    assert inside(figures.claims(pd.read_csv(committed("claims", "csv"))))
 
 
 def test_panels_without_a_censored_median_keep_their_place():
@@ -477,7 +479,7 @@ def test_panels_without_a_censored_median_keep_their_place():
         "chance",
         "queries",
     ]
-    figure = drawing.speed_accuracy(pd.DataFrame(rows, columns=names))
+    figure = figures.speed_accuracy(pd.DataFrame(rows, columns=names))
     assert inside(figure)  # and no warning of axes that collapsed
     assert all(
         axis.get_position().height > 0.2 for axis in figure.axes if axis.get_visible()
@@ -512,7 +514,7 @@ def test_many_contexts_are_counted_in_the_legend_and_few_are_named():
         )
         shown = [
             t.get_text()
-            for t in drawing.locking(curves, fates).axes[1].get_legend().get_texts()
+            for t in figures.locking(curves, fates).axes[1].get_legend().get_texts()
         ]
         assert shown == (
             ["c0", "c1", "c2", "mean of contexts"]
@@ -527,10 +529,73 @@ def test_an_llm_that_wins_has_the_colour_and_the_name_that_it_has_in_its_pool():
         [("ratio", "law", 0.01, 1.0, pool[1], 1, 1.0)],
         columns=["form", "context", "w_cost", "w_cost_to", "model", "order", "certain"],
     )
-    figure = drawing.weights(frame, {}, pool)
+    figure = figures.weights(frame, {}, pool)
     assert [t.get_text() for t in figure.legends[0].get_texts()] == [
         "B  gpt-4-1106-preview"
     ]
     assert figure.legends[0].get_patches()[0].get_facecolor() == pytest.approx(
         figure.axes[0].patches[0].get_facecolor()
     )
+
+
+def test_every_llm_of_a_live_session_is_told_by_a_marker_in_the_legend():
+    """Colours alone are one grey in print."""
+    table = pd.DataFrame(
+        {
+            "query": [1, 2],
+            "model": ["a", "b"],
+            "latency_ms": [500.0, 20.0],
+            "router_us": [30.0, 40.0],
+            "p a": [0.6, 0.7],
+            "p b": [0.4, 0.3],
+        }
+    )
+    lines = figures.live(table).legends[0].get_lines()
+    assert len({line.get_marker() for line in lines}) == 3
+    assert "None" not in {line.get_marker() for line in lines}
+
+
+def test_the_four_answers_of_the_reward_are_told_apart_without_colour():
+    four = ["right, cheap", "right, dear", "wrong, cheap", "wrong, dear"]
+    frame = pd.DataFrame(
+        [("ratio", answer, latency, 1.0) for answer in four for latency in (200, 900)],
+        columns=["form", "answer", "latency_ms", "raw"],
+    )
+    lines = figures.reward_shape(frame).legends[0].get_lines()
+    assert len({str(line._dash_pattern) for line in lines}) == 4
+
+
+def test_times_to_lock_are_written_as_numbers():
+    frame = pd.DataFrame(
+        {
+            "context": "law",
+            "learner": ["automaton", "mine"],
+            "family": ["paper", "own"],
+            "time": [210.0, 340.0],
+            "time_low": [200.0, 330.0],
+            "time_high": [220.0, 350.0],
+            "bound": [20.0, 30.0],
+            "bound_low": [10.0, 20.0],
+            "bound_high": [40.0, 60.0],
+        }
+    )
+    figure = figures.lock_times(frame, 400)
+    figure.draw_without_rendering()
+    axis = figure.axes[0].yaxis
+    ticks = [*axis.get_ticklabels(), *axis.get_ticklabels(minor=True)]
+    words = [tick.get_text() for tick in ticks if tick.get_text()]
+    assert len(words) >= 2
+    assert all(word.replace(",", "").isdigit() for word in words)
+
+
+def test_each_drawing_of_the_room_is_a_public_name_of_it():
+    folder = root() / "pickllm" / "figures"
+    drawn = {
+        node.name
+        for path in folder.glob("*.py")
+        for node in ast.parse(path.read_text("utf-8")).body
+        if isinstance(node, ast.FunctionDef)
+        and "styled" in {ast.unparse(d) for d in node.decorator_list}
+    }
+    assert len(drawn) > 15
+    assert drawn <= set(figures.__all__)

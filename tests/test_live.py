@@ -9,8 +9,7 @@ import yaml
 from endpoints import serving
 
 import pickllm as pk
-from pickllm import experiments
-from pickllm.figures import drawing
+from pickllm import experiments, figures
 from pickllm.files import home
 
 N = 120
@@ -149,7 +148,7 @@ def test_the_picture_shows_the_probabilities_and_the_times():
             "p b": [0.4, 0.3],
         }
     )
-    left, right = drawing.live(table).axes
+    left, right = figures.live(table).axes
     lines = {line.get_label(): line.get_ydata().tolist() for line in left.lines}
     assert lines["a"] == [0.6, 0.7]
     assert lines["b"] == [0.4, 0.3]
@@ -159,7 +158,7 @@ def test_the_picture_shows_the_probabilities_and_the_times():
         [500.0],
     ]
     assert right.get_yscale() == "log"
-    assert drawing.glance(drawing.live(table)).data.startswith(b"\x89PNG")
+    assert figures.glance(figures.live(table)).data.startswith(b"\x89PNG")
 
 
 def test_what_the_router_itself_took_is_neither_calls_nor_scores():

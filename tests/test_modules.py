@@ -80,7 +80,7 @@ def test_a_simulation_does_not_depend_on_how_it_is_drawn():
         "statistics",
         "experiments",
     } <= stems
-    assert not {"drawing", "report", "testing", "scoring", "recording"} & stems
+    assert not {"panels", "report", "testing", "scoring", "recording"} & stems
 
 
 def test_a_learner_of_another_module_of_the_package_is_reached_through_its_public_name():
@@ -97,7 +97,7 @@ def test_every_import_statement_of_the_package_is_followed():
         "core.sessions",
         "experiments",
         "traces.summary",
-        "figures.drawing",
+        "figures.single",
         "analysis.claims",
     ):
         code = (

@@ -1,4 +1,4 @@
-"""A trace of one's own through the study's tables: awkward names, free LLMs, ties, few queries."""
+"""A trace of one's own: awkward names, free LLMs, ties, few queries."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,7 @@ import pytest
 
 import pickllm as pk
 from pickllm import experiments
-from pickllm.analysis import claims, outcomes
+from pickllm.analysis import findings, means, outcomes, verdicts
 from pickllm.core import statistics
 from pickllm.core.trace import COLUMNS
 from pickllm.study.parameters import joined, listed
@@ -146,7 +146,7 @@ def test_llms_called_like_strategies_change_none_of_them():
 
 
 def test_a_context_called_mean_is_told_apart_from_the_mean_of_contexts():
-    found = outcomes.with_mean(locked(own()), ["learner", "learning_rate"], ["on_best"])
+    found = means.with_mean(locked(own()), ["learner", "learning_rate"], ["on_best"])
     assert set(found.context) == {"mean (a context)", "all", "a, b", "mean"}
     per = (
         found[found.context != "mean"]
@@ -193,16 +193,15 @@ def test_a_free_llm_makes_its_claims_untestable_and_leaves_the_others(cost):
     assert against_nothing[compared.control == "cheapest"].sum() == 4
     assert compared[compared.measure != "cost_usd"].p_holm.notna().all()
     assert compared[against_nothing].p_holm.isna().all()
-    verdicts = claims.judge(
-        table, locked(trace), {claims.REVERSED: table[table.weights == "balanced"]}
-    ).set_index("id")
-    assert verdicts.verdict["cost-better-lri-cheapest"] == "not testable"
-    assert "cost is 0" in verdicts.reason["cost-better-lri-cheapest"]
-    assert (verdicts.verdict["cost-60-lri-most-expensive"] == "not testable") == (
+    checks = {verdicts.REVERSED: table[table.weights == "balanced"]}
+    judged = verdicts.judge(table, locked(trace), checks).set_index("id")
+    assert judged.verdict["cost-better-lri-cheapest"] == "not testable"
+    assert "cost is 0" in judged.reason["cost-better-lri-cheapest"]
+    assert (judged.verdict["cost-60-lri-most-expensive"] == "not testable") == (
         max(cost) == 0
     )
-    assert verdicts.measured.isna().equals(verdicts.verdict == "not testable")
-    assert verdicts.verdict["latency-52-lri-random"] != "not testable"
+    assert judged.measured.isna().equals(judged.verdict == "not testable")
+    assert judged.verdict["latency-52-lri-random"] != "not testable"
     groups = statistics.groups(
         table[(table.weights == "balanced") & table.learner.isin(experiments.CONTROLS)]
     ).assign(weights="balanced")
@@ -211,7 +210,7 @@ def test_a_free_llm_makes_its_claims_untestable_and_leaves_the_others(cost):
         experiments.ROUTERS,
         {f"always {m}": m for m in MODELS},
     ).assign(weights="balanced")
-    said = outcomes.describe_sessions(
+    said = findings.describe_sessions(
         compared.assign(weights="balanced"), groups, disguises
     )
     assert not any("nan" in s or "inf" in s for s in said)
@@ -219,7 +218,7 @@ def test_a_free_llm_makes_its_claims_untestable_and_leaves_the_others(cost):
 
 def test_the_pool_is_described_without_dividing_by_a_free_llm():
     trace = own()
-    said = outcomes.describe(
+    said = findings.describe_pool(
         outcomes.measured(trace), outcomes.rows_against_sample(trace)
     )
     assert "1 of them cost nothing" in said[0]
@@ -229,14 +228,14 @@ def test_the_pool_is_described_without_dividing_by_a_free_llm():
 def test_tied_llms_go_through_every_table():
     trace = own(models=("a", "b"), contexts=("one",), cost=(1e-3, 1e-3), alike=True)
     table, _ = simulated(trace)
-    verdicts = claims.judge(table, locked(trace))
-    assert set(verdicts.verdict) <= {
+    judged = verdicts.judge(table, locked(trace))
+    assert set(judged.verdict) <= {
         "reproduced",
         "partly",
         "not reproduced",
         "not testable",
     }
-    assert verdicts.set_index("id").measured["cost-better-lri-random"] == 0
+    assert judged.set_index("id").measured["cost-better-lri-random"] == 0
     assert (
         outcomes.winners(trace).model == "a"
     ).all()  # a tie goes to the first of the pool
@@ -295,9 +294,9 @@ def test_intervals_of_a_shared_sample_count_the_queries_measured(tmp_path):
     assert a[where][["value", "low", "high"]].to_numpy() == pytest.approx(
         b[where][["value", "low", "high"]].to_numpy(), rel=1e-5
     )
-    means = outcomes.rows_against_sample(sample)
-    assert "sessions locked on it" not in set(means.measure)
-    assert outcomes.describe(outcomes.measured(sample), means)
+    against = outcomes.rows_against_sample(sample)
+    assert "sessions locked on it" not in set(against.measure)
+    assert findings.describe_pool(outcomes.measured(sample), against)
 
 
 def test_a_file_named_like_a_bundled_trace_is_read_as_the_file_it_is(tmp_path):

@@ -1,0 +1,1 @@
+"""Sessions and outcomes to tables, verdicts and sentences."""

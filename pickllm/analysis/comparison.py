@@ -1,4 +1,7 @@
-"""The paper's two learners beside what others would try: one table, the bounds, and what beats the paper."""
+"""The paper's two learners beside what others would try: one table, and the bounds."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -6,7 +9,11 @@ import pandas as pd
 from ..beyond import bounds
 from ..core import statistics
 from ..core.replay import replay
-from .outcomes import mean_over_contexts
+from .means import MEAN, all_there, mean_over_contexts
+
+if TYPE_CHECKING:
+    from ..core.reward import Reward
+    from ..core.trace import Trace
 
 PAPER = ("automaton", "qlearning")
 #: What is compared: column of the table -> what it is, in a figure's words.
@@ -17,8 +24,6 @@ MEASURES = {
     "cents": "session cost\n(US cents)",
     "seconds": "mean latency (s)",
 }
-
-
 #: What the learners of a module are shown as.
 FAMILIES = {
     "pickllm.core.learners": "bandits",
@@ -28,12 +33,19 @@ FAMILIES = {
 }
 
 
-def family(learner):
-    """Return the kind that a learner is shown as: automata, bandits, identification, or own for any other."""
+def family(learner: Any) -> str:
+    """Return the kind that a learner is shown as; one of nobody's module is "own"."""
     return FAMILIES.get(type(learner).__module__, "own")
 
 
-def compare(trace, reward, learners, sessions=1000, queries=1000, seed=0):
+def compare(
+    trace: "Trace",
+    reward: "Reward",
+    learners: Mapping[str, Any],
+    sessions: int = 1000,
+    queries: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
     """Replay every learner in every context; all meet the same queries and draws.
 
     Parameters
@@ -42,7 +54,7 @@ def compare(trace, reward, learners, sessions=1000, queries=1000, seed=0):
     reward : Reward
     learners : dict of str to learner
         With the paper's two under the names of `PAPER`.
-    sessions, queries, seed
+    sessions, queries, seed : int
         As in `replay`.
 
     Returns
@@ -52,42 +64,29 @@ def compare(trace, reward, learners, sessions=1000, queries=1000, seed=0):
         the columns of `Sessions.table`, ``cents`` and ``seconds``, and ``right``: the
         probability of the context's best LLM at the session's end.
     """
-    parts = []
+    options: dict[str, Any] = {
+        "sessions": sessions,
+        "queries": queries,
+        "seed": seed,
+        "checkpoints": [queries],
+    }
+    parts = {}
     for context in trace.contexts:
         here = trace.select(context=context)
         for name, learner in learners.items():
-            s = replay(
-                here,
-                reward,
-                learner,
-                sessions=sessions,
-                queries=queries,
-                seed=seed,
-                checkpoints=[queries],
-            )
-            table = s.table().drop(columns=[f"share:{m}" for m in here.models])
-            table = table.assign(
-                right=s.selection()[:, -1, s.best],
+            kind = "paper" if name in PAPER else family(learner)
+            replayed = replay(here, reward, learner, **options)
+            table = replayed.table().drop(columns=[f"share:{m}" for m in here.models])
+            parts[context, name, kind] = table.assign(
+                right=replayed.selection()[:, -1, replayed.best],
                 cents=100 * table.cost_usd,
                 seconds=table.latency_ms / 1000,
             )
-            kind = "paper" if name in PAPER else family(learner)
-            parts.append(
-                pd.concat(
-                    [
-                        pd.DataFrame(
-                            {"context": context, "learner": name, "family": kind},
-                            index=table.index,
-                        ),
-                        table,
-                    ],
-                    axis=1,
-                )
-            )
-    return pd.concat(parts, ignore_index=True)
+    names = ["context", "learner", "family"]
+    return pd.concat(parts, names=names).reset_index(names).reset_index(drop=True)
 
 
-def limits(trace, reward, queries=1000):
+def limits(trace: "Trace", reward: "Reward", queries: int = 1000) -> pd.DataFrame:
     """Return what no learner that is good in every pool can beat, per context.
 
     Returns
@@ -97,25 +96,27 @@ def limits(trace, reward, queries=1000):
         queries, raw reward; ``t_star``: the characteristic time of Garivier and
         Kaufmann, answers per nat.
     """
-    rows, reward = [], reward.within(trace.limits)
+    reward = reward.within(trace.limits)
     low, high = reward.declared_bounds()
+    rows = []
     for context in trace.contexts:
         part = trace.select(context=context)
         unit = reward.unit(part.accuracy, part.cost_usd, part.latency_ms)
+        best = part.models[unit.mean(axis=0).argmax()]
         regret = (high - low) * bounds.regret_rate(unit) * np.log(queries)
-        rows.append(
-            (
-                context,
-                part.models[unit.mean(axis=0).argmax()],
-                regret,
-                bounds.identification_time(unit)[0],
-            )
-        )
+        rows.append((context, best, regret, bounds.identification_time(unit)[0]))
     return pd.DataFrame(rows, columns=["context", "best", "regret", "t_star"])
 
 
-def summarise(table, queries):
-    """Every measure of every learner, per context and as the mean over contexts.
+def summarise(table: pd.DataFrame, queries: int) -> pd.DataFrame:
+    """Return every measure of every learner, per context and as the mean over contexts.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As `compare` gives.
+    queries : int
+        Of a session.
 
     Returns
     -------
@@ -126,31 +127,27 @@ def summarise(table, queries):
         reaches beyond ends there.
     """
     by = ["learner", "family", "context"]
-    frame = statistics.means(table, by, ["right", "regret", "cents", "seconds"]).drop(
-        columns="sessions"
+    means = statistics.means(table, by, ["right", "regret", "cents", "seconds"])
+    means = means.drop(columns="sessions")
+    locks = statistics.locking(table, by, queries)
+    medians = locks.assign(
+        measure="median",
+        value=locks["median"],
+        low=locks.median_low,
+        high=locks.median_high.fillna(queries),
     )
-    locks = statistics.locking(table, by, queries).rename(
-        columns={"median": "value", "median_low": "low", "median_high": "high"}
-    )
-    locks = locks.assign(measure="median", high=locks.high.fillna(queries))[
-        frame.columns
-    ]
-    frame = pd.concat([frame, locks], ignore_index=True)
-    whole = frame.groupby(["learner", "measure"])["value"].transform(
-        lambda v: v.notna().all()
-    )
-    mean = mean_over_contexts(
-        frame[whole], ["learner", "family", "measure"], "value", "low", "high"
-    ).assign(context="mean")
-    frame = pd.concat([frame, mean], ignore_index=True)
-    frame.loc[frame.measure == "right", ["low", "high"]] = frame.loc[
-        frame.measure == "right", ["low", "high"]
-    ].clip(0, 1)
+    each = pd.concat([means, medians.filter(items=means.columns)], ignore_index=True)
+    complete = all_there(each, ["learner", "measure"], "value")
+    mean = mean_over_contexts(complete, ["learner", "family", "measure"])
+    frame = pd.concat([each, mean.assign(context=MEAN)], ignore_index=True)
+    shares = frame.measure == "right"
+    ends = ["low", "high"]
+    frame.loc[shares, ends] = frame.loc[shares, ends].clip(0, 1)
     return frame
 
 
-def identification(table, found):
-    """Time to lock against the least time at the same probability of error.
+def identification(table: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
+    """Return the time to lock and the least time at the same probability of error.
 
     Parameters
     ----------
@@ -168,247 +165,128 @@ def identification(table, found):
         least time of a learner with that error in every pool. A time below its bound is
         no contradiction: elsewhere that learner errs more.
     """
-    rows, t_star = [], found.set_index("context").t_star
-    for (context, learner), part in table.groupby(["context", "learner"], sort=False):
+    t_star = found.set_index("context").t_star
+    by = ["context", "learner", "family"]
+    rows = []
+    for key, part in table.groupby(by, sort=False):
+        context, learner, kind = cast(tuple, key)
         locked = part[part.locked_at >= 0]
         if 2 * len(locked) < len(part):
             continue
         wrong = int((~locked.locked_on_best.astype(bool)).sum())
-        error, time = (
-            statistics.share(wrong, len(locked)),
-            statistics.mean(locked.locked_at.to_numpy(float)),
-        )
-        least = [
-            float(bounds.least_time(t_star[context], e))
-            for e in (error[0], error[2], error[1])
-        ]  # more error, less time
-        rows.append(
-            (
-                context,
-                learner,
-                part.family.iloc[0],
-                *(float(v) for v in (*error, *time)),
-                *least,
-            )
-        )
+        error, low, high = statistics.share(wrong, len(locked))
+        time = statistics.mean(locked.locked_at.to_numpy(float))
+        # more error, less time: the ends change places
+        least = bounds.least_time(t_star[context], np.array([error, high, low]))
+        rows.append((context, learner, kind, error, low, high, *time, *least))
     names = [
         f"{name}{end}"
         for name in ("error", "time", "bound")
         for end in ("", "_low", "_high")
     ]
-    return pd.DataFrame(rows, columns=["context", "learner", "family", *names])
+    return pd.DataFrame(rows, columns=[*by, *names])
 
 
-def mixed(trace, reward, learners, sessions=1000, queries=1000, seed=0):
-    """Sessions that mix all contexts of a trace, for learners that see the context and such that do not.
+def mixed(
+    trace: "Trace",
+    reward: "Reward",
+    learners: Mapping[str, Any],
+    sessions: int = 1000,
+    queries: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Replay sessions that mix all contexts of a trace.
+
+    Parameters
+    ----------
+    trace : Trace
+    reward : Reward
+    learners : dict of str to learner
+        Such that see the context, and such that do not.
+    sessions, queries, seed : int
+        As in `replay`.
 
     Returns
     -------
     pandas.DataFrame
-        ``learner``, ``value`` (mean raw reward of a query), ``low``, ``high``; ``change`` against the first learner, paired by
-        session, with ``change_low``, ``change_high``.
+        ``learner``, ``value`` (mean raw reward of a query), ``low``, ``high``;
+        ``change`` against the first learner, paired by session, with ``change_low`` and
+        ``change_high``.
     """
-    options = {"sessions": sessions, "queries": queries, "seed": seed, "checkpoints": 2}
-    means = {
-        name: replay(trace, reward, x, **options).outcome("reward").mean(axis=1)
-        for name, x in learners.items()
+    options: dict[str, Any] = {
+        "sessions": sessions,
+        "queries": queries,
+        "seed": seed,
+        "checkpoints": 2,
     }
-    first = next(iter(means.values()))
-    rows = [
-        (
-            name,
-            *(float(v) for v in statistics.mean(values)),
-            *statistics.difference(values, first)[:3],
-        )
-        for name, values in means.items()
-    ]
-    return pd.DataFrame(
-        rows,
-        columns=[
-            "learner",
-            "value",
-            "low",
-            "high",
-            "change",
-            "change_low",
-            "change_high",
-        ],
-    )
+    rows = []
+    first = None
+    for name, learner in learners.items():
+        replayed = replay(trace, reward, learner, **options)
+        values = replayed.outcome("reward").mean(axis=1)
+        first = values if first is None else first
+        mean = [float(value) for value in statistics.mean(values)]
+        rows.append((name, *mean, *statistics.difference(values, first)[:3]))
+    ends = ["value", "low", "high", "change", "change_low", "change_high"]
+    return pd.DataFrame(rows, columns=["learner", *ends])
 
 
-def describe_mixed(frame):
-    """Return what seeing the context is worth, as one sentence."""
-    first = frame.iloc[0]
-    others = "; ".join(
-        f"{r.learner} {r.change:+.3f} ({r.change_low:+.3f} to {r.change_high:+.3f})"
-        for r in frame.iloc[1:].itertuples()
-    )
-    return (
-        "In sessions that mix all contexts, the mean raw reward of a query is"
-        f" {first.value:.3f} for {first.learner}; against it: {others}."
-    )
+def against_paper(table: pd.DataFrame) -> pd.DataFrame:
+    """Compare each variant with each of the paper's learners, paired by session.
 
-
-def against_paper(table):
-    """Each variant against each of the paper's learners, paired by session, as means over contexts.
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As `compare` gives.
 
     Returns
     -------
     pandas.DataFrame
-        ``learner``, ``paper``, ``measure``; ``change`` (a difference for regret and right, relative for cents and
-        seconds) with ``low`` and ``high``; ``p_holm``, corrected over all rows of the measure.
+        ``learner``, ``paper``, ``measure``; ``change`` (a difference for regret and
+        right, relative for cents and seconds; means over contexts) with ``low`` and
+        ``high``; ``p``, and ``p_holm``: corrected over all rows of the measure.
     """
     from statsmodels.stats.multitest import multipletests
 
-    rows = []
-    difference, relative = statistics.difference, statistics.relative_change
-    how = {
-        "regret": difference,
-        "right": difference,
-        "cents": relative,
-        "seconds": relative,
+    comparisons = {
+        "regret": statistics.difference,
+        "right": statistics.difference,
+        "cents": statistics.relative_change,
+        "seconds": statistics.relative_change,
     }
-    for name in (n for n in dict.fromkeys(table.learner) if n not in PAPER):
+    others = [name for name in table.learner.unique() if name not in PAPER]
+    rows = []
+    for name in others:
         for paper in PAPER:
-            for measure, compared in how.items():
-                rows.append(
-                    (
-                        name,
-                        paper,
-                        measure,
-                        *compared(
-                            statistics.wide(table, measure, name),
-                            statistics.wide(table, measure, paper),
-                        ),
-                    )
-                )
-    frame = pd.DataFrame(
-        rows, columns=["learner", "paper", "measure", "change", "low", "high", "p"]
+            for measure, compared in comparisons.items():
+                mine = statistics.wide(table, measure, name)
+                theirs = statistics.wide(table, measure, paper)
+                rows.append((name, paper, measure, *compared(mine, theirs)))
+    columns = ["learner", "paper", "measure", "change", "low", "high", "p"]
+    frame = pd.DataFrame(rows, columns=columns)
+    frame["p_holm"] = frame.groupby("measure").p.transform(
+        lambda p: multipletests(p, method="holm")[1]
     )
-    for _, index in frame.groupby("measure").groups.items():
-        frame.loc[index, "p_holm"] = multipletests(
-            frame.loc[index, "p"], method="holm"
-        )[1]
     return frame
 
 
-def winners(changes, alpha=0.05):
-    """Return the variants with less regret than both of the paper's learners (Holm-corrected), the least first."""
+def winners(changes: pd.DataFrame, alpha: float = 0.05) -> list[str]:
+    """Return the variants with less regret than both of the paper's learners.
+
+    Parameters
+    ----------
+    changes : pandas.DataFrame
+        As `against_paper` gives.
+    alpha : float
+        Level of the Holm-corrected tests.
+
+    Returns
+    -------
+    list of str
+        The one with the least regret first.
+    """
     regret = changes[changes.measure == "regret"]
-    better = (
-        regret[(regret.high < 0) & (regret.p_holm < alpha)].groupby("learner").size()
-    )
-    names = list(better.index[better == len(PAPER)])
-    order = regret.groupby("learner").change.mean()
-    return sorted(names, key=lambda name: order[name])
-
-
-def describe(summary, changes, found, times, queries):
-    """Return what beats the paper and by how much, as one paragraph."""
-    mean = summary[summary.context == "mean"].set_index(["learner", "measure"])
-    return " ".join(
-        [
-            *_gains(mean, changes, len(found), queries),
-            *_limits(mean, found, times, queries),
-        ]
-    )
-
-
-def _with_interval(row, form="{:.0f}", scale=1.0, unit=""):
-    value, low, high = (
-        form.format(scale * v) for v in (row["value"], row["low"], row["high"])
-    )
-    return f"{value}{unit} ({low} to {high})"
-
-
-def _gains(mean, changes, n_contexts, queries):
-    names, total = winners(changes), changes.learner.nunique()
-    how = f"means over {n_contexts} contexts, paired by session, Holm-corrected"
-    if not names:
-        return [
-            f"None of {total} variants has less regret than both of the paper's"
-            f" learners ({how})."
-        ]
-    top = names[0]
-    rows = (
-        changes[(changes.learner == top) & (changes.measure == "regret")]
-        .set_index("paper")
-        .rename(columns={"change": "value"})
-    )
-    regret, gain = (
-        _with_interval(mean.loc[(top, "regret")]),
-        {p: _with_interval(rows.loc[p], "{:+.0f}") for p in PAPER},
-    )
-    right = {
-        name: _with_interval(mean.loc[(name, "right")], scale=100, unit=" %")
-        for name in (top, *PAPER)
-    }
-    sentences = [
-        (
-            f"{len(names)} of {total} variants have less regret than both of the"
-            f" paper's learners ({how}; 95 % intervals): {', '.join(names)}."
-        ),
-        (
-            f"Least has {top}, {regret} raw reward in a session of {queries:,} queries:"
-            f" {gain['automaton']} against L_R-I and {gain['qlearning']} against"
-            " Q-learning."
-        ),
-        (
-            "When the session ends, it asks the best LLM with probability"
-            f" {right[top]}, L_R-I with {right['automaton']} and Q-learning with"
-            f" {right['qlearning']}."
-        ),
-    ]
-    other = (
-        changes[changes.learner == top]
-        .set_index(["measure", "paper"])
-        .rename(columns={"change": "value"})
-    )
-    both = {
-        m: [_with_interval(other.loc[(m, p)], "{:+.0f}", 100, " %") for p in PAPER]
-        for m in ("cents", "seconds")
-    }
-    cost, latency = (
-        "{} against L_R-I and {} against Q-learning".format(*both[m])
-        for m in ("cents", "seconds")
-    )
-    sentences.append(f"Its sessions cost {cost}; its mean latency is {latency}.")
-    locking = [name for name in names if (name, "median") in mean.index]
-    if locking and all((name, "median") in mean.index for name in PAPER):
-        median = {
-            name: _with_interval(mean.loc[(name, "median")])
-            for name in (locking[0], *PAPER)
-        }
-        sentences.append(
-            f"Of those that lock in most sessions of every context, {locking[0]} has"
-            f" the least regret; its median lock comes after {median[locking[0]]}"
-            f" queries, that of L_R-I after {median['automaton']}, of Q-learning after"
-            f" {median['qlearning']}."
-        )
-    return sentences
-
-
-def _limits(mean, found, times, queries):
-    least = found.t_star * float(bounds.least_time(1.0, 0.1))
-    paper = times[times.learner.isin(PAPER)]
-    sooner = int((paper.bound_low > paper.time_high).sum())
-    total = mean.index.get_level_values("learner").nunique()
-    below = int((mean.xs("regret", level="measure").high < found.regret.mean()).sum())
-    return [
-        (
-            "To name the best LLM with at most 10 % error in every pool takes"
-            f" {least.min():,.0f} to {least.max():,.0f} answers, by context (bound of"
-            " Garivier and Kaufmann), more than a session has in"
-            f" {int((least > queries).sum())} of {len(least)} contexts."
-        ),
-        (
-            "The paper's learners lock sooner than this bound allows at their own"
-            f" error in {sooner} of {len(paper)} cases: what is right so soon here is"
-            " wrong in other pools, or in this one in another order."
-        ),
-        (
-            f"The bound of Lai and Robbins on regret, {found.regret.mean():.0f} on"
-            f" average at {queries:,} queries, lies above the mean of {below} of"
-            f" {total} learners: it is a bound for long sessions, and these are short."
-        ),
-    ]
+    less = (regret.high < 0) & (regret.p_holm < alpha)
+    both = less.groupby(regret.learner).all()
+    order = regret.groupby("learner").change.mean().sort_values()
+    return [name for name in order.index if both[name]]

@@ -1,4 +1,4 @@
-"""Titles of the figures and what each shows; findings with numbers are written by the runs."""
+"""Titles of the figures, and what each shows."""
 
 #: The figures in reading order: name -> (title, what it shows). Findings with numbers
 #: are written by the runs.

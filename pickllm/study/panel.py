@@ -3,10 +3,9 @@
 import html
 import io
 
-from .. import experiments
+from .. import experiments, figures
 from ..core.reward import FORMS
 from ..errors import InputError, MissingFileError
-from ..figures import drawing
 from ..files import root
 from ..traces.sources import list_traces
 from .variant import MARK, Variant, cached_trace, export, numbers, sentence
@@ -156,7 +155,7 @@ class Panel:
             self.message.value = f"<b>{html.escape(str(error))}</b>"
             return
         drawn = io.BytesIO()
-        drawing.variant(frame, MARK, quick=True).savefig(drawn, format="png", dpi=125)
+        figures.variant(frame, MARK, quick=True).savefig(drawn, format="png", dpi=125)
         self.picture.value = drawn.getvalue()
         self.message.value = html.escape(sentence(frame))
 

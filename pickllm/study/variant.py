@@ -13,13 +13,12 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-from .. import experiments
+from .. import experiments, figures
 from ..core import statistics
 from ..core.learners import LinearRewardInaction, QLearning
 from ..core.reward import Reward
 from ..core.replay import replay
 from ..errors import InputError, MissingFileError, nearest
-from ..figures import drawing
 from ..files import root, write_json, written
 from ..traces.sources import load_trace
 from .runs import variants_folder
@@ -220,7 +219,7 @@ def export(variant, name):
     """
     folder = root() / FOLDER / name_of(name)
     frame = numbers(variant)
-    drawing.save(drawing.variant(frame, MARK), name, frame, folder, MARK)
+    figures.save(figures.variant(frame, MARK), name, frame, folder, MARK)
     write_json(folder / "variant.json", asdict(variant))
     return folder
 

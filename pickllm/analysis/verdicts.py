@@ -1,0 +1,342 @@
+"""What was measured for each claim, and a verdict by rule.
+
+Every rule below was written before the study was run, but for the last one:
+
+- a stated value (for example -60 %): *reproduced* when the interval comes within `NEAR`
+  percentage points of it; *partly* when the change has the stated sign with an interval
+  that excludes 0; else *not reproduced*.
+- a stated direction ("better"): *reproduced* when the mean over contexts lies on that
+  side with an interval that excludes 0 and so does each of at least three quarters of
+  the contexts; *partly* when only the mean or only at least half of the contexts do;
+  else *not reproduced*.
+- "competitive" accuracy: *reproduced* when the interval lies above -`MARGIN` percentage
+  points; *partly* when the estimate does; else *not reproduced*.
+- a share of sessions: *reproduced* when its interval lies at or above `BOUND`; *partly*
+  when the estimate is at least half of it; else *not reproduced*.
+- a share of contexts: *reproduced* when it is all of them; *partly* when it is at least
+  half; else *not reproduced*.
+- a statement that outcomes cannot decide is *not testable*.
+
+One rule was added when a first run showed how much Q-learning depends on which LLM the
+pool names first: a verdict of *reproduced* that the same measure does not reach with
+the pool in reverse order becomes *partly*.
+
+All measures use the main weight setting and learning rate of `experiments`; a relative
+change is the mean over contexts of the change in means, paired by session.
+"""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from .. import experiments
+from ..core.statistics import difference, mean, relative_change, share, wide
+from .claims import ARTICLES, CLAIMS, Claim
+
+#: Percentage points, and a share in percent, that the rules name.
+NEAR = 5.0
+MARGIN = 5.0
+BOUND = 95.0
+REVERSED = "pool in reverse order"
+COLUMNS = (
+    "id",
+    "statement",
+    "source",
+    "paper_value",
+    "measured",
+    "low",
+    "high",
+    "unit",
+    "verdict",
+    "reason",
+)
+
+
+class Estimate(NamedTuple):
+    """A value with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+NOTHING = Estimate(np.nan, np.nan, np.nan)
+
+
+class Measured(NamedTuple):
+    """What a measure found.
+
+    Attributes
+    ----------
+    estimate : Estimate
+        Over all contexts.
+    contexts : sequence of Estimate
+        Of each context.
+    note : str
+        What else a reason says.
+    """
+
+    estimate: Estimate
+    contexts: Sequence[Estimate]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What claims are held against.
+
+    Attributes
+    ----------
+    main : pandas.DataFrame
+        Sessions of all strategies at the main weights, a row each.
+    others : dict of str to pandas.DataFrame
+        The same at the other weight settings.
+    locking : pandas.DataFrame
+        `statistics.locking` by learner, context and learning_rate, main weights.
+    """
+
+    main: pd.DataFrame
+    others: Mapping[str, pd.DataFrame]
+    locking: pd.DataFrame
+
+
+def judge(
+    sessions: pd.DataFrame,
+    locking: pd.DataFrame,
+    checks: Mapping[str, pd.DataFrame] | None = None,
+    claims: Sequence[Claim] = CLAIMS,
+) -> pd.DataFrame:
+    """Measure claims and give their verdicts.
+
+    Parameters
+    ----------
+    sessions : pandas.DataFrame
+        All strategies in all weight settings (column ``weights``), one row per session.
+    locking : pandas.DataFrame
+        `statistics.locking` by learner, context and learning_rate, main weights.
+    checks : dict of str to pandas.DataFrame, optional
+        Sessions of the main comparison with one thing changed, by what was changed;
+        named in the reasons, and `REVERSED` may lower a verdict.
+    claims : sequence of Claim
+
+    Returns
+    -------
+    pandas.DataFrame
+        `COLUMNS`.
+    """
+    strategies = {*experiments.ROUTERS, *experiments.CONTROLS}
+    known = pd.DataFrame(sessions[sessions.learner.isin(strategies)])
+    by_weights = known.groupby("weights", sort=False)
+    settings = {str(weights): part for weights, part in by_weights}
+    main = settings.pop(experiments.MAIN_WEIGHTS)
+    evidence = Evidence(main, settings, locking)
+    rows = []
+    for claim in claims:
+        estimate, verdict, reason = _judged(claim, evidence, checks or {})
+        stated = np.nan if claim.value is None else claim.value
+        said = (claim.id, claim.statement, claim.source, stated)
+        rows.append((*said, *estimate, claim.unit, verdict, reason))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _judged(
+    claim: Claim, evidence: Evidence, checks: Mapping[str, pd.DataFrame]
+) -> tuple[Estimate, str, str]:
+    """Return what was measured for one claim, the verdict, and the reason."""
+    if claim.untestable:
+        return NOTHING, "not testable", claim.untestable
+    measured = MEASURES[claim.measure](claim, evidence)
+    if np.isnan(measured.estimate.value):
+        reason = (
+            f"a change relative to {ARTICLES[claim.baseline]}, whose cost is 0 in a"
+            " context, says nothing"
+        )
+        return NOTHING, "not testable", reason
+    verdict, clause = RULES[claim.rule](claim, measured)
+    clauses = [clause, measured.note]
+    if claim.column and verdict == "reproduced" and REVERSED in checks:
+        reversed_pool = replace(evidence, main=checks[REVERSED])
+        again = MEASURES[claim.measure](claim, reversed_pool)
+        if RULES[claim.rule](claim, again)[0] != verdict:
+            verdict = "partly"
+            clauses.insert(0, f"not with the {REVERSED}")
+    if claim.measure in ("change", "difference"):
+        for name, table in checks.items():
+            value, low, high = _compared(claim, table)
+            clauses.append(f"{name} {value:+.1f} ({low:+.1f} to {high:+.1f})")
+    return measured.estimate, verdict, "; ".join(filter(None, clauses))
+
+
+# Measures: a claim and the evidence -> what was measured
+
+
+def _compared(claim: Claim, table: pd.DataFrame) -> Estimate:
+    """Return a learner against its baseline over all contexts, in the claim's unit."""
+    return _change(claim, *_pair(claim, table))
+
+
+def _pair(claim: Claim, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return the column of the learner and of its baseline, sessions by contexts."""
+    mine = wide(table, claim.column, claim.learner)
+    theirs = wide(table, claim.column, claim.baseline)
+    return mine, theirs
+
+
+def _change(claim: Claim, mine: np.ndarray, theirs: np.ndarray) -> Estimate:
+    how = difference if claim.unit == "points" else relative_change
+    return Estimate(*(100 * value for value in how(mine, theirs)[:3]))
+
+
+def _each_and_all(claim: Claim, table: pd.DataFrame) -> Measured:
+    mine, theirs = _pair(claim, table)
+    contexts = [
+        _change(claim, mine[:, [j]], theirs[:, [j]]) for j in range(mine.shape[1])
+    ]
+    return Measured(_change(claim, mine, theirs), contexts)
+
+
+def _against_baseline(claim: Claim, evidence: Evidence) -> Measured:
+    """Measure a column of a learner's sessions against its baseline's."""
+    elsewhere = [
+        f"{weights} {_compared(claim, table).value:+.1f}"
+        for weights, table in evidence.others.items()
+    ]
+    measured = _each_and_all(claim, evidence.main)
+    return measured._replace(note=", ".join(elsewhere))
+
+
+def _best_share(claim: Claim, evidence: Evidence) -> Measured:
+    """Measure the share of queries sent to the context's best LLM."""
+    parts = []
+    for _, part in evidence.main.groupby("context", sort=False):
+        best = part[part.learner == "best single"].top_model.iloc[0]
+        pair = part[part.learner.isin([claim.learner, claim.baseline])]
+        parts.append(pair.assign(best_share=pair[f"share:{best}"]))
+    return _each_and_all(claim, pd.concat(parts))
+
+
+def _locked(claim: Claim, evidence: Evidence) -> Measured:
+    mine = evidence.main[evidence.main.learner == claim.learner]
+    return _share_of_sessions(claim, mine.assign(yes=mine.locked_at >= 0))
+
+
+def _locked_on_best(claim: Claim, evidence: Evidence) -> Measured:
+    mine = evidence.main[evidence.main.learner == claim.learner]
+    right = mine.locked_on_best.fillna(False).astype(bool)
+    return _share_of_sessions(claim, mine.assign(yes=right))
+
+
+def _share_of_sessions(claim: Claim, mine: pd.DataFrame) -> Measured:
+    """Measure the share of ``yes``, as the mean over contexts of paired sessions."""
+    values = wide(mine.assign(yes=mine.yes.astype(float)), "yes", claim.learner)
+    value, low, high = (float(100 * v) for v in mean(values.mean(axis=1)))
+    if value in (0.0, 100.0):  # no spread between sessions, and yet no certainty
+        _, low, high = (float(100 * v) for v in share(int(values.sum()), values.size))
+    estimate = Estimate(value, max(low, 0.0), min(high, 100.0))
+    each = 100 * mine.groupby("context", sort=False).yes.mean()
+    contexts = [Estimate(v, np.nan, np.nan) for v in each]
+    return Measured(estimate, contexts, f"learning rate {experiments.RATE:g}")
+
+
+def _speed(claim: Claim, evidence: Evidence) -> Measured:
+    """Measure in which contexts every higher learning rate locks sooner.
+
+    Sooner by the median; one beyond the session's end comes last.
+    """
+    mine = evidence.locking[evidence.locking.learner == claim.learner]
+    medians = mine.pivot(index="context", columns="learning_rate", values="median")
+    medians = medians.fillna(np.inf)
+    holds = [_each_sooner(row) for row in medians.to_numpy()]
+    estimate = Estimate(*(float(v) for v in share(sum(holds), len(holds))))
+    contexts = [Estimate(float(one), np.nan, np.nan) for one in holds]
+    typical = np.median(medians.to_numpy(), axis=0)
+    slow = f"{_queries(typical[0], ' queries')} at rate {medians.columns[0]:g}"
+    fast = f"{_queries(typical[-1])} at {medians.columns[-1]:g}"
+    return Measured(estimate, contexts, f"typical median {slow}, {fast}")
+
+
+def _each_sooner(medians: np.ndarray) -> bool:
+    return all(
+        later < sooner or np.isinf([sooner, later]).all()
+        for sooner, later in itertools.pairwise(medians)
+    )
+
+
+def _queries(median: float, unit: str = "") -> str:
+    return "beyond the session" if np.isinf(median) else f"{median:.0f}{unit}"
+
+
+#: What can be measured, by the names that claims use.
+MEASURES: dict[str, Callable[[Claim, Evidence], Measured]] = {
+    "change": _against_baseline,
+    "difference": _against_baseline,
+    "best share": _best_share,
+    "locked": _locked,
+    "locked on best": _locked_on_best,
+    "speed": _speed,
+}
+
+
+# Rules: a claim and what was measured -> verdict, and the clause that says why
+
+
+def _verdict(reproduced: bool, partly: bool) -> str:
+    if reproduced:
+        return "reproduced"
+    return "partly" if partly else "not reproduced"
+
+
+def _span(measured: Measured, sign: str = "+") -> str:
+    values = [context.value for context in measured.contexts]
+    return f"contexts {min(values):{sign}.1f} to {max(values):{sign}.1f}"
+
+
+def _stated(claim: Claim, measured: Measured) -> tuple[str, str]:
+    value, low, high = measured.estimate
+    stated = claim.value
+    assert stated is not None
+    near = low - NEAR <= stated <= high + NEAR
+    same_side = low > 0 if stated > 0 else high < 0
+    clause = f"{abs(value - stated):.1f} points from the stated value"
+    return _verdict(near, same_side), f"{clause}; {_span(measured)}"
+
+
+def _lower(claim: Claim, measured: Measured) -> tuple[str, str]:
+    below = measured.estimate.high < 0
+    holds = sum(context.high < 0 for context in measured.contexts)
+    total = len(measured.contexts)
+    verdict = _verdict(below and holds >= 0.75 * total, below or holds >= 0.5 * total)
+    return verdict, f"lower in {holds} of {total} contexts"
+
+
+def _competitive(claim: Claim, measured: Measured) -> tuple[str, str]:
+    value, low, _ = measured.estimate
+    clause = f"margin {MARGIN:g} points; {_span(measured)}"
+    return _verdict(low > -MARGIN, value > -MARGIN), clause
+
+
+def _share(claim: Claim, measured: Measured) -> tuple[str, str]:
+    value, low, _ = measured.estimate
+    clause = f"bound {BOUND:g} %; {_span(measured, '')}"
+    return _verdict(low >= BOUND, value >= BOUND / 2), clause
+
+
+def _contexts(claim: Claim, measured: Measured) -> tuple[str, str]:
+    value = measured.estimate.value
+    holds = sum(bool(context.value) for context in measured.contexts)
+    clause = f"in {holds} of {len(measured.contexts)} contexts"
+    return _verdict(value == 1, value >= 0.5), clause
+
+
+#: How claims are judged, by the names that they use.
+RULES: dict[str, Callable[[Claim, Measured], tuple[str, str]]] = {
+    "stated": _stated,
+    "lower": _lower,
+    "competitive": _competitive,
+    "share": _share,
+    "contexts": _contexts,
+}
