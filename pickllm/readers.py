@@ -64,9 +64,7 @@ def read_json(path: str | Path, what: str, remedy: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(
-            f"{path}: not a {what}, as JSON ({error}); {remedy}"
-        ) from error
+        raise InputError(f"{path}: not a {what}, as JSON ({error}); {remedy}") from error
 
 
 def read_yaml(path: str | Path, what: str, remedy: str) -> Any:
