@@ -586,6 +586,9 @@ def test_times_to_lock_are_written_as_numbers():
     words = [tick.get_text() for tick in ticks if tick.get_text()]
     assert len(words) >= 2
     assert all(word.replace(",", "").isdigit() for word in words)
+    reaching_below = frame.assign(time_low=[-20.0, 330.0])
+    low, _ = figures.lock_times(reaching_below, 400).axes[0].get_ylim()
+    assert 0 < low < 1
 
 
 def test_each_drawing_of_the_room_is_a_public_name_of_it():

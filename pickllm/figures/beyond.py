@@ -140,7 +140,9 @@ def lock_times(frame: "pd.DataFrame", queries: int) -> "Figure":
         axis.plot([1, 2 * top], [1, 2 * top], color=LINE, lw=0.8, ls=":")
         axis.set(title=name, xscale="log", yscale="log", xlim=(0.8, 2.2 * top))
         plain_numbers(axis.xaxis)
-    round_ticks(axes[0].yaxis, 0.7 * frame.time_low.min(), 1.2 * queries)
+    # an interval may reach below 0; no lock comes before the first answer
+    lowest = max(0.7, 0.7 * frame.time_low.min())
+    round_ticks(axes[0].yaxis, lowest, 1.2 * queries)
     figure.supxlabel(
         "least queries at the same error (bound of Garivier and Kaufmann; 1 = none:"
         " wrong in half of the locks or more)",
