@@ -3,14 +3,13 @@
 import argparse
 import os
 import pathlib
-import shutil
 import sys
 import time
 import warnings
 
 from .errors import InputError, MissingFileError, UnpinnedWarning
-
-DEFAULT_TRACE = "bfcl-2024-08-11"
+from .study.runner import RunFailed
+from .study.study import TRACE
 
 
 def main(argv=None):
@@ -27,6 +26,14 @@ def main(argv=None):
             return arguments.command(arguments) or 0
     except (InputError, MissingFileError) as error:
         print(f"pickllm: {error}", file=sys.stderr)
+        return 2
+    except RunFailed as error:
+        print(f"pickllm: {error}", file=sys.stderr)
+        print(
+            "pickllm: a notebook failed; its traceback stands above, its executed copy"
+            " is kept. Finished runs are kept too",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print(
@@ -71,7 +78,7 @@ def parser():
         _fetch,
         "download the measured rows behind a bundled trace, checked by SHA-256",
     )
-    sub.add_argument("name", choices=[DEFAULT_TRACE], metavar="NAME")
+    sub.add_argument("name", choices=[TRACE], metavar="NAME")
     sub.add_argument(
         "--mirror",
         help="address or folder with the repository's layout (or set PICKLLM_MIRROR)",
@@ -273,7 +280,7 @@ def parser():
     sub.add_argument("experiment", help="'study', or a notebook's name")
     sub.add_argument(
         "--trace",
-        default=DEFAULT_TRACE,
+        default=TRACE,
         help="a trace's name or file (default %(default)s)",
     )
     sub.add_argument(
@@ -287,6 +294,13 @@ def parser():
         help="notebooks at once (default %(default)s)",
     )
     sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument(
+        "--folder",
+        help=(
+            "where everything goes (default: build in a checkout of the kit, else"
+            " pickllm-study; a folder in it for all but the default study)"
+        ),
+    )
     sub.add_argument(
         "--force", action="store_true", help="run what is already done, too"
     )
@@ -435,9 +449,7 @@ def _traces(arguments):
             "bundled"
             if name in declared_pools()
             else (
-                "fetched"
-                if leaderboard.fetched()
-                else f"needs `pickllm fetch {DEFAULT_TRACE}`"
+                "fetched" if leaderboard.fetched() else f"needs `pickllm fetch {TRACE}`"
             )
         )
         print(f"{name}  ({state})")
@@ -688,20 +700,48 @@ def _push(arguments):
 
 
 def _run(arguments):
-    arguments.trace = _pinned(arguments)
-    if arguments.experiment == "study":
-        return _study(arguments, _folder(arguments.trace, arguments.size))
-    from .study import runner
-    from .study.runs import Run
+    from .publish.reproduce import reproduce, run_notebook
 
-    parameters = dict(_parameter(text) for text in arguments.parameter)
-    runs = [Run(arguments.experiment, arguments.experiment, parameters)]
-    planned = runner.plan(runs, "build/explore", _common(arguments))
-    count, _ = _execute(planned, "build/explore", arguments)
-    print(
-        f"build/explore/notebooks/{arguments.experiment}.ipynb"
-        f" ({'executed' if count else 'nothing has changed'})"
+    study = _study_of(arguments)
+    offered = {"trace": TRACE, "prices": "", "seed": 0}
+    given = {name: getattr(arguments, name) for name in offered}
+    if arguments.experiment == "study":
+        done = reproduce(
+            study,
+            **given,
+            size=arguments.size,
+            jobs=arguments.jobs,
+            force=arguments.force,
+        )
+        print(
+            f"{done.executed} runs executed, {done.reused} reused,"
+            f" {done.seconds:.0f} s. Report: {os.path.relpath(done.report)}"
+        )
+        return
+    asked = {name: value for name, value in given.items() if value != offered[name]}
+    parameters = asked | dict(_parameter(text) for text in arguments.parameter)
+    ran = run_notebook(
+        study, arguments.experiment, parameters, offered, force=arguments.force
     )
+    print(
+        f"{os.path.relpath(ran.notebook)}"
+        f" ({'executed' if ran.executed else 'nothing has changed'})"
+    )
+
+
+def _study_of(arguments):
+    """Return the study in the folder asked for, or in the one that is its own."""
+    from .study.runs import default_folder
+    from .study.study import Study
+
+    if arguments.folder:
+        return Study.here(arguments.folder)
+    if arguments.experiment != "study":
+        return Study.here().inside("explore")
+    name = default_folder(
+        arguments.trace, arguments.size, arguments.prices, arguments.seed
+    )
+    return Study.here().inside(name)
 
 
 def _parameter(text):
@@ -716,123 +756,6 @@ def _parameter(text):
         except ValueError:
             pass
     return name, value
-
-
-def _folder(trace, size):
-    """Return the record's folder for the default study; one of its own for any other."""
-    from .study.runs import SIZES
-    from .traces import hub
-
-    if trace == DEFAULT_TRACE:
-        name = ""
-    elif trace.startswith(hub.SCHEME):
-        repo, revision = hub.parse(trace)
-        name = f"{repo}@{(revision or '')[:12]}".replace("/", "-")
-    else:
-        name = pathlib.Path(trace).stem if "." in trace else trace
-        name += (
-            "-trace"
-            if name
-            in {
-                *SIZES,
-                "verify",
-                "explore",
-                "results",
-                "notebooks",
-                "figures",
-                "report",
-            }
-            else ""
-        )
-    return "/".join(
-        part for part in ("build", name, "" if size == "full" else size) if part
-    )
-
-
-def _pinned(arguments):
-    """Return the trace's name as a run may record it: a study is made on a commit of the Hub and on nothing that moves."""
-    from .traces import hub
-
-    if not arguments.trace.startswith(hub.SCHEME):
-        return arguments.trace
-    if arguments.experiment != "study":
-        return hub.pinned(arguments.trace)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UnpinnedWarning)
-        address = hub.pinned(arguments.trace)
-    if address != arguments.trace:
-        raise InputError(
-            f"{arguments.trace} may move, and a study must be one that others can"
-            f" repeat; it now is {address}: give that"
-        )
-    return address
-
-
-def _common(arguments):
-    from .core.pool import declared_pools
-    from .traces import leaderboard
-    from .traces.sources import load_trace
-
-    if (
-        arguments.trace.removesuffix("-rows")
-        in set(declared_pools()) - {arguments.trace}
-        and not leaderboard.fetched()
-    ):
-        leaderboard.fetch()
-    trace = load_trace(arguments.trace, arguments.prices or None)
-    arguments.loaded = trace
-    return {
-        "trace": arguments.trace,
-        "prices": arguments.prices,
-        "seed": arguments.seed,
-        "fingerprint": trace.fingerprint(),
-    }
-
-
-def _execute(planned, folder, arguments):
-    from .study import runner
-
-    try:
-        return runner.execute(planned, folder, arguments.jobs, force=arguments.force)
-    except runner.RunFailed as error:
-        print(f"pickllm: {error}", file=sys.stderr)
-        raise InputError(
-            "a notebook failed; its traceback stands above, its executed copy is kept."
-            " Finished runs are kept too"
-        ) from error
-
-
-def _study(arguments, folder, record=True):
-    """Every run of the study that is not done, then the report; the default study also renews the record."""
-    from .files import root
-    from .publish import receipts, report
-    from .study import runner
-    from .study.runs import study_runs
-
-    start = time.perf_counter()
-    common = _common(arguments)
-    trace = arguments.loaded
-    default = arguments.trace == DEFAULT_TRACE and arguments.size == "full"
-    runs = study_runs(
-        trace, arguments.size, f"{DEFAULT_TRACE}-second" if default else None
-    )
-    planned = runner.plan(runs, folder, common)
-    count, reused = _execute(planned, folder, arguments)
-    page = report.write(folder, trace, arguments.size, planned)
-    if default and record:
-        for path in sorted((root() / folder / "figures").iterdir()):
-            kept = root() / "figures" / path.name
-            if not path.name.startswith(".") and not (
-                path.name == receipts.MANIFEST and receipts.same(path, kept)
-            ):
-                shutil.copy2(path, kept)
-        import pandas as pd
-
-        report.update_readme(pd.read_csv(root() / "figures" / "claims.csv"))
-    print(
-        f"{count} runs executed, {reused} reused, {time.perf_counter() - start:.0f} s."
-        f" Report: {os.path.relpath(page)}"
-    )
 
 
 def _sweep(arguments):
@@ -910,18 +833,13 @@ def _diff(arguments):
 
 
 def _archive(arguments):
-    from .publish import archive
-    from .study import runner
-    from .study.runs import study_runs
+    from .publish.reproduce import archive
+    from .study.study import Study
 
-    arguments.trace, arguments.prices, arguments.seed = DEFAULT_TRACE, "", 0
-    common = _common(arguments)
-    planned = runner.plan(
-        study_runs(arguments.loaded, "full", f"{DEFAULT_TRACE}-second"), "build", common
-    )
-    path, n = archive.write(planned, "build", arguments.output, arguments.dirty)
+    done = archive(Study.here(), arguments.output, arguments.dirty)
     print(
-        f"{os.path.relpath(path)}: {n} files, {path.stat().st_size / 2**20:.1f} MiB."
+        f"{os.path.relpath(done.path)}: {done.files} files,"
+        f" {done.path.stat().st_size / 2**20:.1f} MiB."
         " Unpacked, `python verify_archive.py` checks them"
     )
 
@@ -940,40 +858,30 @@ def _bench(arguments):
 
 
 def _verify(arguments):
-    from .publish import receipts
-    from .publish.check import TOLERANCE, compare
+    from .publish.check import TOLERANCE
+    from .publish.reproduce import verify
+    from .study.study import Study
 
-    (
-        arguments.trace,
-        arguments.prices,
-        arguments.size,
-        arguments.seed,
-        arguments.force,
-    ) = (DEFAULT_TRACE, "", "full", 0, True)
-    _study(arguments, "build/verify", record=False)
-    rows = compare("build/verify/figures")
-    for name, difference, n in rows:
-        print(
-            f"{'DIFFERS' if difference else 'same   '}  {name}:"
-            f" {difference or f'{n} rows'}"
-        )
-    wrong = sum(difference is not None for _, difference, _ in rows)
+    found = verify(Study.here(), arguments.jobs)
+    for name, difference, n in found.tables:
+        verdict = "DIFFERS" if difference else "same   "
+        print(f"{verdict}  {name}: {difference or f'{n} rows'}")
+    n = len(found.tables)
     print(
-        f"{len(rows) - wrong} of {len(rows)} tables as committed (relative tolerance"
+        f"{n - found.differing} of {n} tables as committed (relative tolerance"
         f" {TOLERANCE:g})"
     )
-    checked = receipts.check()
-    for name, problem in checked:
-        print(f"{'WRONG  ' if problem else 'receipt'}  {name}: {problem or 'resolves'}")
-    unproven = sum(problem is not None for _, problem in checked)
-    print(f"{len(checked) - unproven} of {len(checked)} receipts resolve")
-    older = receipts.outdated("build/verify")
-    if older:
+    for name, problem in found.receipts:
+        verdict = "WRONG  " if problem else "receipt"
+        print(f"{verdict}  {name}: {problem or 'resolves'}")
+    n = len(found.receipts)
+    print(f"{n - found.unresolved} of {n} receipts resolve")
+    if found.outdated:
         print(
             "note: code, notebook, parameters or trace have changed since the record"
-            f" of {', '.join(older)}; `make reproduce` renews it"
+            f" of {', '.join(found.outdated)}; `make reproduce` renews it"
         )
-    return 1 if wrong or unproven else 0
+    return 1 if found.differing or found.unresolved else 0
 
 
 if __name__ == "__main__":

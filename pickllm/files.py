@@ -1,38 +1,62 @@
 """Files: where the kit's own stand, and how any file is written so that none is ever left half-done."""
 
+import functools
 import hashlib
 import json
 import os
 import pathlib
 import tempfile
+import tomllib
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import IO, Any
 
 from .errors import InputError
 
 PACKAGE = pathlib.Path(__file__).resolve().parent
 
 
-def home(folder):
-    """Return the kit's top-level ``folder`` (``data``, ``notebooks``): in a checkout, else in the wheel."""
-    checkout = PACKAGE.parent / folder
-    return (
-        checkout
-        if checkout.is_dir() and (PACKAGE.parent / "pyproject.toml").exists()
-        else PACKAGE / folder
-    )
+@functools.cache
+def checkout() -> pathlib.Path | None:
+    """Return the checkout of the kit that the package stands in.
+
+    Returns
+    -------
+    pathlib.Path or None
+        None for an installed package, whatever project it is installed beside.
+    """
+    project = PACKAGE.parent / "pyproject.toml"
+    if not project.exists():
+        return None
+    stated = tomllib.loads(project.read_text("utf-8"))
+    name = stated.get("project", {}).get("name")
+    return PACKAGE.parent if name == "pickllm" else None
 
 
-def root():
-    """Return the checkout that the kit stands in, else the current folder; relative paths start there."""
-    return (
-        PACKAGE.parent
-        if (PACKAGE.parent / "pyproject.toml").exists()
-        else pathlib.Path.cwd()
-    )
+def home(name: str) -> pathlib.Path:
+    """Return a folder or file that ships with the kit, such as ``data`` or METHODS.md.
+
+    Returns
+    -------
+    pathlib.Path
+        At the top of the checkout, else in the installed package.
+    """
+    place = checkout()
+    if place and (place / name).exists():
+        return place / name
+    return PACKAGE / name
+
+
+def root() -> pathlib.Path:
+    """Return the checkout that the kit stands in, else the current folder.
+
+    Relative paths start there.
+    """
+    return checkout() or pathlib.Path.cwd()
 
 
 @contextmanager
-def written(path, mode="w"):
+def written(path: str | pathlib.Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Open ``path`` for writing; it gets its final name only when the block ends without an error.
 
     Raises
@@ -54,8 +78,13 @@ def written(path, mode="w"):
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
-        with os.fdopen(handle, mode, **text) as file:
+        is_text = "b" not in mode
+        with os.fdopen(
+            handle,
+            mode,
+            encoding="utf-8" if is_text else None,
+            newline="\n" if is_text else None,
+        ) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -82,12 +82,16 @@ def script(place, runs, folder, jobs=2):
     """A process that plans and executes runs there, and prints how many it executed and reused."""
     code = f"""
         import json, sys
-        from pickllm.study import runner
+        from pickllm.study import planning, runner
         from pickllm.study.runs import Run
+        from pickllm.study.study import Study
         if __name__ == "__main__":
-            runs = [Run(*run[:2], run[2], tuple(run[3])) for run in json.loads({json.dumps(json.dumps(runs))})]
+            runs = json.loads({json.dumps(json.dumps(runs))})
+            runs = [Run(*run[:2], run[2], tuple(run[3])) for run in runs]
+            study = Study.here({folder!r})
             try:
-                print(*runner.execute(runner.plan(runs, {folder!r}, {{"fingerprint": "f"}}), {folder!r}, jobs={jobs}, progress=False))
+                planned = planning.plan(study, runs)
+                print(*runner.execute(study, planned, {jobs}, progress=False))
             except runner.RunFailed as error:
                 print(error, file=sys.stderr)
                 sys.exit(3)

@@ -7,7 +7,7 @@ badges are given by reviewers, the sheet only states the evidence.
 
 import pandas as pd
 
-from ..files import root
+from ..files import home, root
 from ..study import provenance
 from . import receipts
 
@@ -227,7 +227,7 @@ def _easy(runs):
 
 def _hard(folder, claims, verdicts):
     """Yield what stood in the way, counted: open points, statements that cannot be tested, fragile and fixed routers."""
-    readings = root() / "READINGS.md"
+    readings = home("READINGS.md")
     text = readings.read_text("utf-8") if readings.exists() else ""
     rows = [
         line

@@ -252,8 +252,7 @@ def _pool_note(trace):
 
 
 def _document(name):
-    path = root() / name
-    path = path if path.exists() else home("notebooks") / name
+    path = home(name)
     if not path.exists():
         return ""
     text = re.sub(r"^# .*\n", "", path.read_text("utf-8"), count=1)

@@ -116,7 +116,7 @@ def code(folder=None):
         ".",
         *(f":(exclude){path}" for path in WRITTEN),
     )
-    if not (text or "").strip():
+    if not text or not text.strip():
         return dict(UNKNOWN)
     commit, date = text.split()
     return {"commit": commit, "date": date, "clean": not differing}
