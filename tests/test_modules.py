@@ -10,7 +10,7 @@ import pytest
 
 from pickllm.files import PACKAGE, home, root
 from pickllm.modules import code_hash, reached
-from pickllm.study.runner import code_of
+from pickllm.study.planning import code_of
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +29,10 @@ def copy(tmp_path_factory):
 def inputs(place, notebook="sessions"):
     """Input hash of a run of a notebook there, planned by a process of its own."""
     code = (
-        "from pickllm.study import runner; from pickllm.study.runs import Run;"
-        f" print(runner.plan([Run('x', {notebook!r})], 'build', {{}})[0]['input'])"
+        "from pickllm.study.planning import plan\n"
+        "from pickllm.study.runs import Run\n"
+        "from pickllm.study.study import Study\n"
+        f"print(plan(Study.here(), [Run('x', {notebook!r})])[0]['input'])"
     )
     return subprocess.run(
         [sys.executable, "-c", code],

@@ -7,7 +7,7 @@ import pytest
 
 from pickllm import experiments
 from pickllm.files import home
-from pickllm.study import runner
+from pickllm.study.planning import declared_parameters
 from pickllm.study.runs import ASIDE, PAGES, SIZES, study_runs
 from pickllm.traces.sources import load_trace
 
@@ -94,7 +94,7 @@ def test_one_cell_is_tagged_parameters_and_holds_json_scalars(path):
     values = parameters(path)
     assert values
     assert all(v is None or type(v) in (str, int, float, bool) for v in values.values())
-    assert set(runner.declared_parameters(path.stem)) == set(values)
+    assert set(declared_parameters(path.stem)) == set(values)
 
 
 @each_that_runs

@@ -17,7 +17,6 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
 from ..files import digest, home, write_json, written
 from . import provenance
 from .planning import Planned
@@ -70,7 +69,9 @@ def _execute_all(
     running: dict[Future[None], str] = {}
     others = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(jobs, len(waiting)), mp_context=context)
+    pool = ProcessPoolExecutor(
+        min(jobs, len(waiting)), mp_context=context, initializer=_Worker.begin
+    )
     bar = tqdm(
         total=len(waiting),
         desc="notebooks",
@@ -83,7 +84,7 @@ def _execute_all(
             unfinished = {*waiting, *running.values()}
             for name, one in list(waiting.items()):
                 if not unfinished.intersection(one["run"].needs):
-                    running[pool.submit(_run_one, study, one, origin)] = name
+                    running[pool.submit(_Worker.work, study, one, origin)] = name
                     del waiting[name]
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 name = running.pop(future)
@@ -98,6 +99,33 @@ def _execute_all(
     finally:
         bar.close()
     pool.shutdown()
+
+
+class _Worker:
+    """What a worker process knows of interrupts: one ends its work, and all to come."""
+
+    busy = False
+    stopped = False
+
+    @classmethod
+    def begin(cls) -> None:
+        signal.signal(signal.SIGINT, cls._stop)
+
+    @classmethod
+    def _stop(cls, number: int, frame: object) -> None:
+        cls.stopped = True
+        if cls.busy:
+            raise KeyboardInterrupt
+
+    @classmethod
+    def work(cls, study: Study, planned: Planned, origin: dict[str, Any]) -> None:
+        if cls.stopped:
+            raise KeyboardInterrupt
+        cls.busy = True
+        try:
+            _run_one(study, planned, origin)
+        finally:
+            cls.busy = False
 
 
 def _raise_failure(future: Future[None], name: str) -> None:

@@ -12,7 +12,7 @@ from ..figures import captions
 from ..files import digest, home
 from ..traces import hub
 from .parameters import joined
-from .study import SECOND_TRACE, TRACE
+from .study import TRACE
 
 if TYPE_CHECKING:
     from ..core.trace import Trace
