@@ -1,4 +1,4 @@
-"""Exploring: what the panel shows is what replay gives; a variant goes from a slider to the study and back."""
+"""The panel shows what replay gives; a variant goes from it to the study and back."""
 
 import json
 import shutil
@@ -192,5 +192,5 @@ def test_a_damaged_parameter_file_is_one_line(tmp_path, content, text):
 
 
 def test_what_was_not_exported_cannot_be_promoted(tree):
-    with pytest.raises(FileNotFoundError, match="no exported variant 'x'.*export one"):
+    with pytest.raises(FileNotFoundError, match=r"no exported variant 'x'.*export one"):
         explore.promote("x")

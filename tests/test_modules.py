@@ -1,4 +1,4 @@
-"""What a run depends on is what its notebook reaches by imports: no list of modules, and nothing that it does not reach."""
+"""What a run depends on is what its notebook reaches by imports, and nothing else."""
 
 import ast
 import json
@@ -85,7 +85,7 @@ def test_a_simulation_does_not_depend_on_how_it_is_drawn():
     assert not {"drawing", "report", "testing", "scoring", "recording"} & stems
 
 
-def test_a_learner_of_another_module_of_the_package_is_reached_through_its_public_name():
+def test_a_learner_of_another_module_is_reached_through_its_public_name():
     assert "contextual" in {
         path.stem for path in reached("import pickllm as kit\nkit.LinUCB()")
     }
@@ -94,7 +94,7 @@ def test_a_learner_of_another_module_of_the_package_is_reached_through_its_publi
 
 
 def test_every_import_statement_of_the_package_is_followed():
-    """Whatever a process has imported after running a module is among what was reached by reading it."""
+    """What a process has imported after running a module was reached by reading it."""
     for module in (
         "core.sessions",
         "experiments",

@@ -1,4 +1,4 @@
-"""Notebooks stay thin: parameters in one cell, no functions, no stored output, a result at the end."""
+"""Notebooks stay thin: parameters in one cell, no function, no stored output."""
 
 import ast
 import json
@@ -200,9 +200,7 @@ def test_the_study_sets_only_parameters_that_its_notebooks_declare(size):
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_the_study_uses_every_notebook_but_those_named_under_unique_names_in_an_order_that_satisfies_needs(
-    size,
-):
+def test_the_study_uses_every_notebook_but_those_named_each_after_its_needs(size):
     planned = runs(size)
     assert {r.notebook for r in planned} == {p.stem for p in RUN} - set(ASIDE)
     names = [r.name for r in planned]
@@ -236,7 +234,7 @@ def test_the_full_study_covers_every_learner_context_rate_and_weight_setting():
 
 @each_that_runs
 def test_what_a_notebook_reads_it_needs(path):
-    """Runs that read other runs' results wait for them: names by pattern, as the notebook's text has them."""
+    """Runs that read others' results wait for them: patterns as in the notebook."""
     import fnmatch
     import re
 

@@ -154,7 +154,7 @@ def reproduce(
 
 
 def verify(study: Study, jobs: int = 2) -> Verified:
-    """Run the whole study afresh, aside, and compare its numbers with the committed ones.
+    """Run the whole study afresh, aside, and compare its numbers with the record's.
 
     Parameters
     ----------
@@ -248,7 +248,7 @@ def run_notebook(
 def _plan_study(
     study: Study, trace: "Trace", source: tuple[str, str], size: str, seed: int
 ) -> list[Planned]:
-    """Return the plan of the whole study; the record's trace has a second one beside it."""
+    """Return the plan of the whole study; the record's has a second trace beside it."""
     name, prices = source
     second = SECOND_TRACE if (name, size) == (TRACE, "full") else None
     common = {"trace": name, "prices": prices, "seed": seed}

@@ -4,7 +4,7 @@ import html
 import io
 import os
 from dataclasses import fields
-from typing import TYPE_CHECKING
+from typing import Any
 
 from .. import experiments
 from ..core.reward import FORMS
@@ -14,9 +14,6 @@ from ..files import root
 from ..traces.sources import list_traces
 from .parameters import joined
 from .variant import MARK, Variant, cached_trace, export, numbers, sentence
-
-if TYPE_CHECKING:
-    from ipywidgets import ValueWidget
 
 #: How wide a control and its name are.
 _LOOK = {"style": {"description_width": "92px"}, "layout": {"width": "270px"}}
@@ -116,7 +113,7 @@ class Panel:
         self.draw()
 
 
-def _choices(start: Variant) -> "dict[str, ValueWidget]":
+def _choices(start: Variant) -> dict[str, Any]:
     """Return the controls that choose one of several, or several."""
     import ipywidgets as w
 
@@ -141,7 +138,7 @@ def _choices(start: Variant) -> "dict[str, ValueWidget]":
     }
 
 
-def _sliders(start: Variant) -> "dict[str, ValueWidget]":
+def _sliders(start: Variant) -> dict[str, Any]:
     """Return the controls that hold a number."""
     import ipywidgets as w
 

@@ -1,4 +1,4 @@
-"""Planning a study: each run's parameters, the hash of what it depends on, and whether it is done.
+"""Planning a study: what each run depends on, and whether it is done.
 
 A run is done when its stamp holds the hash of everything it depends on: the notebook,
 its parameters, the modules that it reaches, the trace and files that its parameters
@@ -20,7 +20,7 @@ from .study import Study
 
 #: Endings of the files in `data` that a run may read.
 SHIPPED = {".csv", ".json", ".sha256"}
-#: Parameters that say where a run leaves its files, and its id: no choice of the user's.
+#: Parameters that say where a run leaves its files, and its id; nobody else sets them.
 SET_BY_RUN = ("result", "figures", "run")
 
 

@@ -1,4 +1,4 @@
-"""The runs that make a study: which notebooks, with which parameters, after which others."""
+"""The runs that make a study: notebooks, their parameters, and what each reads."""
 
 import json
 import re

@@ -6,6 +6,7 @@ So a run that fails or is killed leaves what an earlier one finished as it was.
 import json
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -112,10 +113,8 @@ class Stage:
     def close(self) -> None:
         """Remove the folder, and the one above when no other run is under way."""
         shutil.rmtree(self.path, ignore_errors=True)
-        try:
+        with suppress(OSError):
             self.path.parent.rmdir()
-        except OSError:
-            pass
 
 
 def _move(path: Path, target: Path) -> None:

@@ -135,7 +135,7 @@ def numbers(variant: Variant) -> pd.DataFrame:
     ]
     frame = pd.concat(frames, ignore_index=True)
     frame["best"] = frame.series == here.models[replayed.best]
-    return frame[["panel", "series", "x", "value", "low", "high", "best"]]
+    return frame.loc[:, ["panel", "series", "x", "value", "low", "high", "best"]]
 
 
 def _learning(
@@ -296,10 +296,10 @@ def promote(name: str) -> pathlib.Path:
 
 def sentence(frame: pd.DataFrame) -> str:
     """Return what a figure's numbers say, in one sentence."""
-    shares = frame[frame.panel == "locked_on"]
+    shares = frame.query("panel == 'locked_on'")
     most = shares.loc[shares.value.idxmax()]
-    right = shares[shares.best].iloc[0]
-    total = frame[frame.panel == "locked"].value.iloc[-1]
+    right = shares.query("best").iloc[0]
+    total = frame.query("panel == 'locked'").value.iloc[-1]
     return (
         f"{100 * total:.0f} % of sessions locked, most often on {most.series}"
         f" ({100 * most.value:.0f} %); the best LLM is {right.series}:"
