@@ -33,7 +33,7 @@ ORDER = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; a user's mistake is one line on standard error and exit code 2."""
+    """Run one command; a user's mistake is one line on standard error and exit 2."""
     arguments = parser().parse_args(argv)
     try:
         if getattr(arguments, "jobs", 1) < 1:

@@ -3,10 +3,15 @@
 import pathlib
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..study.study import TRACE
 from .command import Command, no_arguments
+
+if TYPE_CHECKING:
+    from ..core.trace import Trace
 
 
 def _traces(arguments: Namespace) -> int | None:
@@ -15,13 +20,12 @@ def _traces(arguments: Namespace) -> int | None:
     from ..traces.sources import list_traces
 
     for name in list_traces():
-        state = (
-            "bundled"
-            if name in declared_pools()
-            else (
-                "fetched" if leaderboard.fetched() else f"needs `pickllm fetch {TRACE}`"
-            )
-        )
+        if name in declared_pools():
+            state = "bundled"
+        elif leaderboard.fetched():
+            state = "fetched"
+        else:
+            state = f"needs `pickllm fetch {TRACE}`"
         print(f"{name}  ({state})")
 
 
@@ -35,45 +39,45 @@ def _check(arguments: Namespace) -> int | None:
     from ..traces.hub import SCHEME
     from ..traces.sources import load_trace
 
-    first, shared = (
-        (2 if arguments.file.endswith(".csv") else 1),
-        arguments.file.startswith(SCHEME),
-    )  # what is shared was checked as it was loaded
-    found = (
-        []
-        if shared
-        else find_problems(
-            read_frame(arguments.file), arguments.prices, first_row=first
-        )
-    )
+    found = []
+    if not arguments.file.startswith(SCHEME):  # what is shared is checked on loading
+        first_row = 2 if arguments.file.endswith(".csv") else 1
+        frame = read_frame(arguments.file)
+        found = find_problems(frame, arguments.prices, first_row=first_row)
     if not found:
         trace = load_trace(arguments.file, arguments.prices)
         print(f"{arguments.file}: sound. {trace}")
-        middle = float(sorted(trace.latency_ms.ravel())[trace.latency_ms.size // 2])
-        if middle < 20:  # no LLM answers so fast
-            print(
-                f"{arguments.file}: note: half of all answers took less than"
-                f" {middle:.3g} ms; latency_ms is in milliseconds, are these seconds?"
-            )
-        limits = trace.limits
-        beyond = (
-            (trace.latency_ms < limits.latency_floor_ms)
-            | (trace.latency_ms > limits.latency_ceiling_ms)
-        ).mean()
-        if beyond > 0.05:
-            print(
-                f"{arguments.file}: note: {100 * beyond:.0f} % of answers are faster"
-                f" than {limits.latency_floor_ms:g} ms or slower than"
-                f" {limits.latency_ceiling_ms:g} ms, the limits declared for the pool;"
-                " the unit reward may not tell them apart: declare others with"
-                " load_trace(..., limits=pk.Limits(...))"
-            )
+        for note in _doubts(trace):
+            print(f"{arguments.file}: note: {note}")
         return 0
     for text in found[:10]:
         print(f"{arguments.file}: {text}", file=sys.stderr)
     if len(found) > 10:
         print(f"{arguments.file}: and {len(found) - 10} more", file=sys.stderr)
     return 2
+
+
+def _doubts(trace: "Trace") -> Iterator[str]:
+    """Yield what of a sound trace looks like a mistake of units or limits."""
+    latency = trace.latency_ms
+    middle = float(sorted(latency.ravel())[latency.size // 2])
+    if middle < 20:  # no LLM answers so fast
+        yield (
+            f"half of all answers took less than {middle:.3g} ms; latency_ms is in"
+            " milliseconds, are these seconds?"
+        )
+    limits = trace.limits
+    is_below = latency < limits.latency_floor_ms
+    is_above = latency > limits.latency_ceiling_ms
+    beyond = (is_below | is_above).mean()
+    if beyond > 0.05:
+        yield (
+            f"{100 * beyond:.0f} % of answers are faster than"
+            f" {limits.latency_floor_ms:g} ms or slower than"
+            f" {limits.latency_ceiling_ms:g} ms, the limits declared for the pool; the"
+            " unit reward may not tell them apart: declare others with"
+            " load_trace(..., limits=pk.Limits(...))"
+        )
 
 
 def _fetch_arguments(sub: ArgumentParser) -> None:
@@ -133,7 +137,8 @@ def _summarise(arguments: Namespace) -> int | None:
             "Merging rare patterns moved an LLM's mean accuracy in a context by at"
             f" most {summary.shift(trace):.3f}."
         )
-    if bundled:  # what a session does on the rows, kept so that the sample can be held against it without them
+    if bundled:
+        # what a session does on the rows, so that the sample can be held against it
         from ..analysis.outcomes import lock_shares
         from ..files import write_csv
 
@@ -232,13 +237,8 @@ def _import_arguments(sub: ArgumentParser) -> None:
 def _import(arguments: Namespace) -> int | None:
     from ..traces import importers
 
-    latency, cost = (
-        _by_llm(name, values)
-        for name, values in (
-            ("--latency-ms", arguments.latency_ms),
-            ("--cost-usd", arguments.cost_usd),
-        )
-    )
+    latency = _by_llm("--latency-ms", arguments.latency_ms)
+    cost = _by_llm("--cost-usd", arguments.cost_usd)
     if arguments.format == "routellm":
         trace = importers.routellm(arguments.files, latency, cost)
     elif arguments.format == "llmrouterbench":
@@ -257,7 +257,7 @@ def _import(arguments: Namespace) -> int | None:
     )
 
 
-def _by_llm(option, given):
+def _by_llm(option: str, given: list[str]) -> float | dict[str, float] | None:
     """``["200", "b=300"]`` as a number for all LLMs, or a number for each."""
     values = {}
     for text in given:
@@ -292,7 +292,8 @@ COMMANDS = [
         "push",
         _push_arguments,
         _push,
-        "publish a trace, or its summary, as a dataset of the Hugging Face Hub; the token comes from HF_TOKEN",
+        "publish a trace, or its summary, as a dataset of the Hugging Face Hub; the"
+        " token comes from HF_TOKEN",
     ),
     Command(
         "import",

@@ -37,6 +37,12 @@ def _record_arguments(sub: ArgumentParser) -> None:
         metavar="USD",
         help="begin no call that might pass it; counts the whole log",
     )
+    _call_arguments(sub)
+    _request_arguments(sub)
+
+
+def _call_arguments(sub: ArgumentParser) -> None:
+    """Declare how, and how often, LLMs are called."""
     sub.add_argument(
         "--repeats",
         type=int,
@@ -68,11 +74,10 @@ def _record_arguments(sub: ArgumentParser) -> None:
         action="store_true",
         help="write SHA-256 in place of prompts, responses and references",
     )
-    _request_arguments(sub)
 
 
 def _request_arguments(sub: ArgumentParser) -> None:
-    """What is sent with each query."""
+    """Declare what is sent with each query."""
     sub.add_argument(
         "--temperature",
         type=float,
@@ -222,7 +227,8 @@ COMMANDS = [
         "record",
         _record_arguments,
         _record,
-        "ask LLMs behind endpoints every query; log answers, tokens, latencies; goes on where it was stopped",
+        "ask LLMs behind endpoints every query; log answers, tokens, latencies; goes"
+        " on where it was stopped",
     ),
     Command(
         "score",

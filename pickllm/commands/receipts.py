@@ -64,11 +64,12 @@ def _diff_arguments(sub: ArgumentParser) -> None:
 def _diff(arguments: Namespace) -> int | None:
     from ..publish import diff
 
-    sides = [diff.open_side(name) for name in (arguments.one, arguments.other)]
-    found = diff.differences(
-        *sides, diff.TOLERANCE if arguments.tolerance is None else arguments.tolerance
-    )
-    print("\n".join(diff.lines(*sides, found, arguments.limit)))
+    one = diff.open_side(arguments.one)
+    other = diff.open_side(arguments.other)
+    given = arguments.tolerance
+    tolerance = diff.TOLERANCE if given is None else given
+    found = diff.differences(one, other, tolerance)
+    print("\n".join(diff.lines(one, other, found, arguments.limit)))
     return 1 if found else 0
 
 
@@ -105,7 +106,8 @@ COMMANDS = [
         "why",
         _why_arguments,
         _why,
-        "print what a figure was made from, back to the trace, the prices and the commit",
+        "print what a figure was made from, back to the trace, the prices and the"
+        " commit",
     ),
     Command(
         "cite",
@@ -123,6 +125,7 @@ COMMANDS = [
         "bench",
         _bench_arguments,
         _bench,
-        "measure speeds beside C and peers; all parts together write the README's table (in a checkout)",
+        "measure speeds beside C and peers; all parts together write the README's"
+        " table (in a checkout)",
     ),
 ]

@@ -116,10 +116,8 @@ def _sweep(arguments: Namespace) -> int | None:
     from ..sweeps.grid import from_text, grid, read_grid
     from ..sweeps.run import execute
 
-    values = (read_grid(arguments.grid) if arguments.grid else {}) | dict(
-        from_text(text) for text in arguments.set
-    )
-    plan = grid(values)
+    values = read_grid(arguments.grid) if arguments.grid else {}
+    plan = grid(values | dict(from_text(text) for text in arguments.set))
     start = time.perf_counter()
     reduced = plan[0].reduce
     tables, counts = execute(
@@ -137,11 +135,11 @@ def _sweep(arguments: Namespace) -> int | None:
         import numpy as np
         import pandas as pd
 
-        frame = pd.concat(tables, ignore_index=True)
-        write_csv(
-            where / "summary.csv",
-            frame[[name for name in frame if frame[name].map(np.ndim).eq(0).all()]],
-        )  # lists stay in the Parquet files
+        rows = [table for table in tables if table is not None]
+        frame = pd.concat(rows, ignore_index=True)
+        # lists stay in the Parquet files
+        has_lists = frame.map(np.ndim).any()
+        write_csv(where / "summary.csv", frame.loc[:, ~has_lists])
     decisions = sum(setting.decisions for setting in plan)
     counted = (
         f"{counts['computed']} settings computed, {counts['reused']} reused"
@@ -214,7 +212,7 @@ def _archive(arguments: Namespace) -> int | None:
     )
 
 
-def _study_of(arguments):
+def _study_of(arguments: Namespace) -> Study:
     """Return the study in the folder asked for, or in the one that is its own."""
     from ..study.runs import default_folder
 
@@ -228,7 +226,7 @@ def _study_of(arguments):
     return Study.here().inside(name)
 
 
-def _parameter(text):
+def _parameter(text: str) -> tuple[str, int | float | str]:
     name, equals, value = text.partition("=")
     if not equals:
         raise InputError(
@@ -254,13 +252,15 @@ COMMANDS = [
         "promote",
         _promote_arguments,
         _promote,
-        "make a variant exported from notebooks/explore.ipynb a part of `make reproduce`",
+        "make a variant exported from notebooks/explore.ipynb a part of"
+        " `make reproduce`",
     ),
     Command(
         "verify",
         _verify_arguments,
         _verify,
-        "run the study afresh and compare every figure's numbers with the committed ones",
+        "run the study afresh and compare every figure's numbers with the committed"
+        " ones",
     ),
     Command(
         "archive",
