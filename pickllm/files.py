@@ -1,9 +1,11 @@
 """Files: where the kit's own stand, and how one is written whole or not at all."""
 
+import functools
 import hashlib
 import json
 import os
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,22 +17,36 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PACKAGE = Path(__file__).resolve().parent
-CHECKOUT = PACKAGE.parent
 
 
-def _in_checkout() -> bool:
-    return (CHECKOUT / "pyproject.toml").exists()
+@functools.cache
+def checkout() -> Path | None:
+    """Return the checkout of the kit that the package stands in.
+
+    None for an installed package, whatever project it is installed beside.
+    """
+    project = PACKAGE.parent / "pyproject.toml"
+    if not project.exists():
+        return None
+    stated = tomllib.loads(project.read_text("utf-8"))
+    name = stated.get("project", {}).get("name")
+    return PACKAGE.parent if name == "pickllm" else None
 
 
-def home(folder: str) -> Path:
-    """Return the kit's folder ``data`` or ``notebooks``, in checkout or wheel."""
-    here = CHECKOUT / folder
-    return here if _in_checkout() and here.is_dir() else PACKAGE / folder
+def home(name: str) -> Path:
+    """Return a folder or file that ships with the kit, such as ``data``.
+
+    It stands at the top of the checkout, else in the installed package.
+    """
+    place = checkout()
+    if place and (place / name).exists():
+        return place / name
+    return PACKAGE / name
 
 
 def root() -> Path:
     """Return where relative paths start: the checkout, else the current folder."""
-    return CHECKOUT if _in_checkout() else Path.cwd()
+    return checkout() or Path.cwd()
 
 
 @contextmanager
@@ -51,6 +67,7 @@ def written(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
     Examples
     --------
     >>> import tempfile
+import tomllib
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with written(Path(folder) / "a.txt") as file:
     ...         _ = file.write("done")

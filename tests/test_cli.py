@@ -1,4 +1,4 @@
-"""The command line: what each command prints, and that a user's mistake is one line and exit code 2."""
+"""The command line: what each command prints; a user's mistake is one line."""
 
 import pathlib
 import shutil
@@ -11,7 +11,10 @@ import pytest
 import pickllm as pk
 from pickllm.__main__ import main
 
-PRICES = "model,vendor,usd_per_million_input_tokens,usd_per_million_output_tokens,as_of,source\na,v,1,2,2024-01-01,s\nb,v,3,4,2024-01-01,s\n"
+PRICES = (
+    "model,vendor,usd_per_million_input_tokens,usd_per_million_output_tokens,"
+    "as_of,source\na,v,1,2,2024-01-01,s\nb,v,3,4,2024-01-01,s\n"
+)
 
 
 @pytest.fixture
@@ -101,6 +104,11 @@ def test_a_summary_is_written_and_loads(mine, capsys):
         (["run", "convergense"], "did you mean 'convergence'"),
         (["run", "convergence", "-p", "rate=1"], "declares no parameter 'rate'"),
         (["run", "convergence", "-p", "learning_rates"], "-p takes NAME=VALUE"),
+        (["run", "live", "--trace", "mine.csv"], "declares no parameter 'trace'"),
+        (["run", "pool", "-p", "figures=mine"], "folder with --folder"),
+        (["run", "pool", "-p", "trace=nowhere"], "unknown trace 'nowhere'"),
+        (["run", "study", "--folder", "mine.csv/a"], "cannot write"),
+        (["promote", "nothing"], "no exported variant 'nothing'"),
         (["run", "study", "--jobs", "0"], "jobs"),
         (["sweep", "-s", "epsilom=1"], "did you mean 'epsilon'"),
     ],

@@ -12,8 +12,8 @@ from pickllm import experiments, figures
 from pickllm.analysis import comparison, findings
 from pickllm.beyond import bounds, scenarios
 from pickllm.files import root
-from pickllm.study import runner
-from pickllm.study.runs import Run
+from pickllm.publish.reproduce import run_notebook as run_notebook_alone
+from pickllm.study.study import Study
 
 CONTEXTS = ["simple", "rest"]
 TRACE = pk.load_trace("bfcl-2024-08-11").select(context=CONTEXTS)
@@ -323,13 +323,8 @@ def test_figures_show_every_learner_and_clip_nothing(compared):
 
 
 def run_notebook(name, tmp_path, **parameters):
-    place = tmp_path.as_posix()
-    planned = runner.plan(
-        [Run(name, name, parameters)],
-        place,
-        {"trace": "bfcl-2024-08-11", "prices": "", "seed": 0, "fingerprint": ""},
-    )
-    runner.execute(planned, place, jobs=1, progress=False, force=True)
+    ran = run_notebook_alone(Study.here(tmp_path), name, parameters)
+    assert ran.executed
     return json.loads((tmp_path / "results" / f"{name}.json").read_text("utf-8"))
 
 

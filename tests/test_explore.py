@@ -1,4 +1,4 @@
-"""Exploring: what the panel shows is what replay gives; a variant goes from a slider to the study and back."""
+"""The panel shows what replay gives; a variant goes from it to the study and back."""
 
 import json
 import shutil
@@ -9,9 +9,10 @@ import pytest
 
 import pickllm as pk
 from pickllm.study import panel as panel_module
-from pickllm.study import runner, runs
+from pickllm.study import runs, study
 from pickllm.study import variant as explore
 from pickllm.study.panel import Panel
+from pickllm.study.planning import declared_parameters
 from pickllm.study.runs import all_figures, study_runs
 
 SMALL = {"sessions": 60, "queries": 80}
@@ -90,7 +91,7 @@ def test_a_choice_that_cannot_be_drawn_is_one_line(change, text):
 @pytest.fixture
 def tree(tmp_path, monkeypatch):
     """A checkout of its own for exports and promotions."""
-    monkeypatch.setattr(explore, "root", lambda: tmp_path)
+    monkeypatch.setattr(study, "root", lambda: tmp_path)
     monkeypatch.setattr(panel_module, "root", lambda: tmp_path)
     monkeypatch.setattr(runs, "home", lambda folder: tmp_path / folder)
     return tmp_path
@@ -171,7 +172,7 @@ def test_a_variant_goes_from_the_panel_to_the_study_and_back(panel, tree, monkey
 
 
 def test_the_notebook_declares_every_parameter_of_a_variant():
-    assert set(runner.declared_parameters("variant")) == set(
+    assert set(declared_parameters("variant")) == set(
         explore.Variant.__dataclass_fields__
     ) | {"name", "result", "figures", "run"}
 
@@ -191,5 +192,5 @@ def test_a_damaged_parameter_file_is_one_line(tmp_path, content, text):
 
 
 def test_what_was_not_exported_cannot_be_promoted(tree):
-    with pytest.raises(FileNotFoundError, match="no exported variant 'x'.*export one"):
+    with pytest.raises(FileNotFoundError, match=r"no exported variant 'x'.*export one"):
         explore.promote("x")

@@ -9,6 +9,7 @@ from pickllm.files import PACKAGE
 #: From the top floor down; rooms of one floor do not look into each other.
 FLOORS = [
     {"__main__"},
+    {"commands"},
     {"publish"},
     {"study"},
     {"analysis"},

@@ -1,4 +1,4 @@
-"""What a run depends on is what its notebook reaches by imports: no list of modules, and nothing that it does not reach."""
+"""What a run depends on is what its notebook reaches by imports, and nothing else."""
 
 import ast
 import json
@@ -10,7 +10,7 @@ import pytest
 
 from pickllm.files import PACKAGE, home, root
 from pickllm.modules import code_hash, reached
-from pickllm.study.runner import code_of
+from pickllm.study.planning import code_of
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +29,10 @@ def copy(tmp_path_factory):
 def inputs(place, notebook="sessions"):
     """Input hash of a run of a notebook there, planned by a process of its own."""
     code = (
-        "from pickllm.study import runner; from pickllm.study.runs import Run;"
-        f" print(runner.plan([Run('x', {notebook!r})], 'build', {{}})[0]['input'])"
+        "from pickllm.study.planning import plan\n"
+        "from pickllm.study.runs import Run\n"
+        "from pickllm.study.study import Study\n"
+        f"print(plan(Study.here(), [Run('x', {notebook!r})])[0]['input'])"
     )
     return subprocess.run(
         [sys.executable, "-c", code],
@@ -83,7 +85,7 @@ def test_a_simulation_does_not_depend_on_how_it_is_drawn():
     assert not {"panels", "report", "testing", "scoring", "recording"} & stems
 
 
-def test_a_learner_of_another_module_of_the_package_is_reached_through_its_public_name():
+def test_a_learner_of_another_module_is_reached_through_its_public_name():
     assert "contextual" in {
         path.stem for path in reached("import pickllm as kit\nkit.LinUCB()")
     }
@@ -92,7 +94,7 @@ def test_a_learner_of_another_module_of_the_package_is_reached_through_its_publi
 
 
 def test_every_import_statement_of_the_package_is_followed():
-    """Whatever a process has imported after running a module is among what was reached by reading it."""
+    """What a process has imported after running a module was reached by reading it."""
     for module in (
         "core.sessions",
         "experiments",

@@ -1,14 +1,20 @@
-"""Notebooks stay thin: parameters in one cell, no functions, no stored output, a result at the end."""
+"""Notebooks stay thin: parameters in one cell, no function, no stored output."""
 
 import ast
 import json
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
 
 import pytest
 
 from pickllm import experiments
 from pickllm.files import home
-from pickllm.study import runner
+from pickllm.study.planning import declared_parameters
 from pickllm.study.runs import ASIDE, PAGES, SIZES, study_runs
+from pickllm.study.study import TRACE
 from pickllm.traces.sources import load_trace
 
 PATHS = sorted(home("notebooks").glob("*.ipynb"))
@@ -94,7 +100,7 @@ def test_one_cell_is_tagged_parameters_and_holds_json_scalars(path):
     values = parameters(path)
     assert values
     assert all(v is None or type(v) in (str, int, float, bool) for v in values.values())
-    assert set(runner.declared_parameters(path.stem)) == set(values)
+    assert set(declared_parameters(path.stem)) == set(values)
 
 
 @each_that_runs
@@ -200,9 +206,7 @@ def test_the_study_sets_only_parameters_that_its_notebooks_declare(size):
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_the_study_uses_every_notebook_but_those_named_under_unique_names_in_an_order_that_satisfies_needs(
-    size,
-):
+def test_the_study_uses_every_notebook_but_those_named_each_after_its_needs(size):
     planned = runs(size)
     assert {r.notebook for r in planned} == {p.stem for p in RUN} - set(ASIDE)
     names = [r.name for r in planned]
@@ -234,9 +238,74 @@ def test_the_full_study_covers_every_learner_context_rate_and_weight_setting():
     } == {(1000, 1000)}
 
 
+#: What `experiments` names: a notebook's parameter -> the values that it may have.
+NAMED = {
+    "trace": [TRACE],
+    "learning_rate": [experiments.RATE],
+    "learning_rates": [", ".join(f"{rate:g}" for rate in experiments.RATES)],
+    "epsilon": [experiments.EPSILON],
+    "weights": [experiments.MAIN_WEIGHTS],
+    "w_cost": [experiments.WEIGHTS[experiments.MAIN_WEIGHTS]],
+    "learner": list(experiments.ROUTERS),
+}
+
+
+@each_that_runs
+def test_a_default_that_experiments_names_is_the_one_there(path):
+    defaults = parameters(path)
+    assert {
+        name: value
+        for name, value in defaults.items()
+        if value not in NAMED.get(name, [value])
+    } == {}
+
+
+def test_every_setting_that_experiments_names_is_given_from_there(tmp_path):
+    """In a checkout where they are others, whatever the notebooks' cells say."""
+    for folder in ("pickllm", "data", "notebooks"):
+        shutil.copytree(home("data").parent / folder, tmp_path / folder)
+    shutil.copy(home("data").parent / "pyproject.toml", tmp_path)
+    path = tmp_path / "pickllm" / "experiments.py"
+    text = path.read_text("utf-8")
+    for old, new in (
+        ("\nRATE = 0.1\n", "\nRATE = 0.25\n"),
+        ('MAIN_WEIGHTS = "balanced"', 'MAIN_WEIGHTS = "cost first"'),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text, "utf-8")
+    code = """
+        import json
+        from pickllm.study.planning import plan
+        from pickllm.study.runs import study_runs
+        from pickllm.study.study import SECOND_TRACE, TRACE, Study
+        from pickllm.traces.sources import load_trace
+        runs = study_runs(load_trace(TRACE), "full", SECOND_TRACE)
+        planned = plan(Study.here(), runs, {"trace": TRACE, "prices": "", "seed": 0})
+        values = {p["run"].name: p["defaults"] | p["parameters"] for p in planned}
+        print(json.dumps(values))
+    """
+    printed = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    values = json.loads(printed)
+    rates = {v["learning_rate"] for v in values.values() if "learning_rate" in v}
+    assert rates == {0.25}
+    weights = {name: v["weights"] for name, v in values.items() if "weights" in v}
+    varied = {name for name in weights if name.startswith("sessions-")}
+    assert len(varied) == 3
+    assert {weights[name] for name in weights.keys() - varied} == {"cost first"}
+    assert len(weights) > 2 + len(varied)
+
+
 @each_that_runs
 def test_what_a_notebook_reads_it_needs(path):
-    """Runs that read other runs' results wait for them: names by pattern, as the notebook's text has them."""
+    """Runs that read others' results wait for them: patterns as in the notebook."""
     import fnmatch
     import re
 

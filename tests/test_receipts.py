@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import pathlib
 import re
 import shutil
 import subprocess
@@ -27,8 +28,10 @@ from pickllm.figures import captions
 from pickllm.files import root
 from pickllm.publish import manifest, receipts, report, why
 from pickllm.publish.stamps import stamps
-from pickllm.study import provenance, runner
+from pickllm.study import provenance
+from pickllm.study.planning import is_done
 from pickllm.study.runs import Run
+from pickllm.study.study import Study
 
 
 @pytest.fixture
@@ -481,15 +484,15 @@ def test_every_figure_of_the_record_resolves():
     assert [row for row in checked if row[1]] == []
 
 
-def test_a_run_without_its_provenance_is_not_done(recorded, monkeypatch):
-    monkeypatch.setattr(runner, "root", lambda: recorded)
-    assert runner._done("build", "claims", "2" * 64)
-    assert not runner._done("build", "claims", "3" * 64)
+def test_a_run_without_its_provenance_is_not_done(recorded):
+    study = Study(recorded, pathlib.Path("build"))
+    assert is_done(study, "claims", "2" * 64)
+    assert not is_done(study, "claims", "3" * 64)
     path = recorded / "build" / "results" / "claims.stamp"
     content = json.loads(path.read_text())
     del content["defaults"]
     path.write_text(json.dumps(content))
-    assert not runner._done("build", "claims", "2" * 64)
+    assert not is_done(study, "claims", "2" * 64)
 
 
 def test_an_upstream_run_that_is_missing_is_an_error_with_the_next_move(recorded):

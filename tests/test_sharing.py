@@ -434,7 +434,7 @@ def test_the_command_line_warns_of_a_branch_in_one_line_and_refuses_a_study_of_i
 
 
 def test_a_shared_study_has_a_folder_of_its_own():
-    from pickllm.__main__ import _folder
+    from pickllm.study.runs import default_folder
 
     names = [
         f"hub:a/v1.0@{FAR}",
@@ -444,8 +444,8 @@ def test_a_shared_study_has_a_folder_of_its_own():
         "bfcl-2024-08-11",
         "verify.parquet",
     ]
-    folders = [_folder(name, "full") for name in names]
+    folders = [default_folder(name) for name in names]
     assert len(set(folders)) == len(names)
-    assert all(folder.count("/") <= 1 for folder in folders)
-    assert not {*folders} & {"build/smoke", "build/verify"}
-    assert folders[4] == "build"
+    assert all("/" not in folder for folder in folders)
+    assert not {*folders} & {"smoke", "verify"}
+    assert folders[4] == ""

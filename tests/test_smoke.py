@@ -1,10 +1,13 @@
-"""The whole study at its smallest size: every figure, verdict and page, and the same bytes from one worker and from two."""
+"""The smallest whole study, by an installed wheel in a folder that is no checkout.
+
+Every figure, verdict and page, and the same bytes from one worker and from two.
+"""
 
 import json
 import os
-import shutil
 import subprocess
 import sys
+import zipfile
 
 import pandas as pd
 import pytest
@@ -14,51 +17,54 @@ from pickllm.figures import captions
 from pickllm.files import root
 
 pytestmark = pytest.mark.xdist_group("smoke")
+MINE = "a figure of the user's own"
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory):
-    """A copy of the checkout in which the smoke study has run, by two workers."""
-    place = tmp_path_factory.mktemp("checkout")
-    for name in ("pickllm", "data", "notebooks"):
-        shutil.copytree(
-            root() / name,
-            place / name,
-            ignore=shutil.ignore_patterns(".ipynb_checkpoints"),
-        )
-    for path in root().iterdir():
-        if path.suffix in (".toml", ".md", ".cff", ".lock"):
-            shutil.copy(path, place)
-    run(place, jobs=2)
+def site(tmp_path_factory):
+    """The wheel, unpacked where no checkout is."""
+    if not (root() / "pyproject.toml").exists():
+        pytest.skip("no checkout to build a wheel from")
+    place = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d"]
+    subprocess.run([*command, str(place)], cwd=root(), check=True, capture_output=True)
+    (wheel,) = place.glob("*.whl")
+    with zipfile.ZipFile(wheel) as packed:
+        packed.extractall(place)
+    wheel.unlink()
     return place
 
 
-def run(place, jobs):
-    command = [
-        sys.executable,
-        "-m",
-        "pickllm",
-        "run",
-        "study",
-        "--size",
-        "smoke",
-        "--jobs",
-        str(jobs),
-    ]
-    done = subprocess.run(
-        command,
+@pytest.fixture(scope="module")
+def folder(site, tmp_path_factory):
+    """A folder in which the wheel's smoke study has run, by two workers."""
+    place = tmp_path_factory.mktemp("user")
+    (place / "figures").mkdir()
+    (place / "figures" / "claims.csv").write_text(MINE)
+    command(site, place, "run", "study", "--size", "smoke", "--jobs", "2")
+    return place
+
+
+def start(site, place, *arguments):
+    """The command line of the wheel, in a folder."""
+    return subprocess.run(
+        [sys.executable, "-m", "pickllm", *arguments],
         cwd=place,
-        env=os.environ | {"PYTHONPATH": str(place)},
+        env=os.environ | {"PYTHONPATH": str(site)},
         capture_output=True,
         text=True,
     )
+
+
+def command(site, place, *arguments):
+    done = start(site, place, *arguments)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
 
 @pytest.fixture(scope="module")
-def smoke(checkout):
-    return checkout / "build" / "smoke"
+def smoke(folder):
+    return folder / "pickllm-study" / "smoke"
 
 
 def test_every_figure_is_there_in_every_format(smoke):
@@ -84,8 +90,37 @@ def test_the_report_stands_alone(smoke):
     assert "<script src" not in text
 
 
-def test_the_small_study_leaves_the_record_alone(smoke):
-    assert not (smoke.parents[1] / "figures").exists()
+def test_the_report_has_the_methods_and_the_readings(smoke):
+    text = (smoke / "report" / "index.html").read_text("utf-8")
+    assert "<strong>Data.</strong>" in text
+    assert "<h3>What the abstract states</h3>" in text
+
+
+def test_it_writes_in_its_own_folder_alone(folder, site):
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "figures",
+        "pickllm-study",
+    ]
+    assert [path.name for path in (folder / "figures").iterdir()] == ["claims.csv"]
+    assert (folder / "figures" / "claims.csv").read_text() == MINE
+    assert not list(site.rglob("*.stamp"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needs"),
+    [
+        (["verify"], "verify needs the record in figures/ of a checkout"),
+        (["archive"], "archive needs the record in figures/ of a checkout"),
+        (["promote", "mine"], "promote needs the notebooks and data of a checkout"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_what_needs_a_checkout_says_so_in_one_line(site, tmp_path, arguments, needs):
+    done = start(site, tmp_path, *arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"pickllm: {needs}")
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_findings_are_written_by_the_runs(smoke):
@@ -98,16 +133,17 @@ def test_findings_are_written_by_the_runs(smoke):
     assert all(note.endswith(".") for note in notes)
 
 
-def test_one_worker_gives_the_bytes_that_two_gave(checkout, smoke):
-    made = lambda: {
-        p.name: p.read_bytes()
-        for p in [*(smoke / "figures").glob("*.csv"), *(smoke / "results").iterdir()]
-        if p.suffix != ".stamp"
-    }
+def test_one_worker_gives_the_bytes_that_two_gave(site, folder, smoke):
+    def made():
+        paths = [*(smoke / "figures").glob("*.csv"), *(smoke / "results").iterdir()]
+        return {p.name: p.read_bytes() for p in paths if p.suffix != ".stamp"}
+
     before = made()
     assert len(before) >= 2 * len(captions.FIGURES)
     again = ["sessions-balanced", "figures-sessions", "claims"]
     for name in again:
         (smoke / "results" / f"{name}.stamp").unlink()
-    assert f"{len(again)} runs executed" in run(checkout, jobs=1)
+    options = ["--size", "smoke", "--jobs", "1", "--folder", str(smoke)]
+    printed = command(site, folder, "run", "study", *options)
+    assert f"{len(again)} runs executed" in printed
     assert made() == before

@@ -1,32 +1,40 @@
 """Parameters of notebooks that list names or numbers, as text."""
 
 import csv
+from collections.abc import Iterable, Sequence
 
 from ..errors import InputError, nearest
 
 
-def listed(text, known, what):
-    """Return a parameter that lists names: ``"all"``, or names with commas between, each checked.
+def listed(text: str, known: Sequence[str], what: str) -> list[str]:
+    """Return a parameter that lists names: ``"all"``, or names with commas between.
 
-    A name with a comma or a quotation mark, or one called "all", stands in quotation marks, as in CSV.
+    A name with a comma or a quotation mark, or one called "all", stands in quotation
+    marks, as in CSV.
+
+    Raises
+    ------
+    InputError
+        A name that is not known.
 
     Examples
     --------
-    >>> listed("all", ("a", "b"), "context"), listed("b", ("a", "b"), "context"), listed('"c, d", a', ("a", "c, d"), "context")
-    (['a', 'b'], ['b'], ['c, d', 'a'])
+    >>> listed("all", ("a", "b"), "context"), listed("b", ("a", "b"), "context")
+    (['a', 'b'], ['b'])
+    >>> listed('"c, d", a', ("a", "c, d"), "context")
+    ['c, d', 'a']
     """
-    names = (
-        list(known)
-        if text == "all"
-        else next(csv.reader([str(text)], skipinitialspace=True, strict=True), [])
-    )
+    if text == "all":
+        return list(known)
+    rows = csv.reader([str(text)], skipinitialspace=True, strict=True)
+    names = next(rows, [])
     for name in names:
         if name not in known:
             raise InputError(f"unknown {what} {name!r}; {nearest(name, known)}")
     return names
 
 
-def joined(names):
+def joined(names: Iterable[str]) -> str:
     """Return the text that `listed` reads back as these names, whatever they hold.
 
     Examples
@@ -34,12 +42,23 @@ def joined(names):
     >>> joined(["a", "b, c"]), joined(["all"])
     ('a, "b, c"', '"all"')
     """
-    plain = lambda n: n == n.strip() and not set(n) & set(',"\r\n') and n != "all"
-    return ", ".join(n if plain(n) else '"' + n.replace('"', '""') + '"' for n in names)
+    return ", ".join(map(_quoted, names))
 
 
-def numbers(text):
+def _quoted(name: str) -> str:
+    """Return a name as it stands in a list: in quotation marks where it needs them."""
+    is_plain = name == name.strip() and not set(name) & set(',"\r\n')
+    if is_plain and name != "all":
+        return name
+    return '"' + name.replace('"', '""') + '"'
+
+
+def numbers(text: str) -> list[float]:
     """Return a parameter that lists numbers, with commas between.
+
+    Raises
+    ------
+    InputError
 
     Examples
     --------

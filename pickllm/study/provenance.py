@@ -1,6 +1,7 @@
-"""Where a run comes from: the commit of the code that ran, the lock of its environment, the machine.
+"""Where a run comes from: the commit of the code, the lock, the machine.
 
-Facts only, read when asked; `study` writes them into each run's stamp, `receipts` into the manifest.
+Facts only, read when asked; `runner` writes them into each run's stamp, `receipts` into
+the manifest.
 """
 
 import importlib.metadata
@@ -10,6 +11,8 @@ import pathlib
 import platform
 import re
 import subprocess
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, overload
 
 from ..files import root
 
@@ -37,8 +40,21 @@ PACKAGES = (
 UNKNOWN = {"commit": None, "date": None, "clean": None}
 
 
-def git(folder, *arguments, binary=False):
-    """Return what git prints in a folder (as bytes if ``binary``), or None where there is no git, no checkout or no such thing in it."""
+@overload
+def git(
+    folder: str | pathlib.Path, *arguments: str, binary: Literal[False] = False
+) -> str | None: ...
+@overload
+def git(
+    folder: str | pathlib.Path, *arguments: str, binary: Literal[True]
+) -> bytes | None: ...
+def git(
+    folder: str | pathlib.Path, *arguments: str, binary: bool = False
+) -> str | bytes | None:
+    """Return what git prints in a folder, as bytes if ``binary``.
+
+    None where there is no git, no checkout or no such thing in it.
+    """
     try:
         printed = subprocess.run(
             ["git", *arguments], cwd=folder, capture_output=True, check=True
@@ -48,8 +64,12 @@ def git(folder, *arguments, binary=False):
     return printed if binary else printed.decode("utf-8")
 
 
-def changed(folder=None, ignoring=WRITTEN):
-    """Files that differ from git's HEAD: tracked ones anywhere, new ones where they can change a result.
+def changed(
+    folder: str | pathlib.Path | None = None, ignoring: Sequence[str] = WRITTEN
+) -> list[str] | None:
+    """Return the files that differ from git's HEAD.
+
+    Tracked ones anywhere, new ones where they can change a result.
 
     Parameters
     ----------
@@ -63,9 +83,8 @@ def changed(folder=None, ignoring=WRITTEN):
     list of str, or None where there is no git
     """
     folder = pathlib.Path(folder or root())
-    if not (
-        folder / ".git"
-    ).exists():  # a folder inside somebody else's checkout is not theirs
+    # a folder inside somebody else's checkout is not theirs
+    if not (folder / ".git").exists():
         return None
     tracked = git(
         folder,
@@ -78,35 +97,31 @@ def changed(folder=None, ignoring=WRITTEN):
         *(f":(exclude){path}" for path in ignoring),
     )
     new = git(folder, "ls-files", "--others", "--exclude-standard", "-z", "--", *INPUTS)
-    return (
-        None
-        if tracked is None or new is None
-        else sorted({path for path in f"{tracked}{new}".split("\0") if path})
-    )
+    if tracked is None or new is None:
+        return None
+    return sorted({path for path in f"{tracked}{new}".split("\0") if path})
 
 
-def code(folder=None):
-    """Return the commit of the code: the last one that changed anything but what `make reproduce` writes.
+def code(folder: str | pathlib.Path | None = None) -> dict[str, Any]:
+    """Return the last commit that changed anything but what `make reproduce` writes.
 
-    So a record made at one commit and committed in the next still names the code that made it.
+    So a record made at one commit and committed in the next still names the code that
+    made it.
 
     Returns
     -------
     dict
-        ``commit`` (40 hex digits), ``date`` (of the commit, ISO 8601), ``clean`` (nothing changed since), each None if unknown.
+        ``commit`` (40 hex digits), ``date`` (of the commit, ISO 8601), ``clean``
+        (nothing changed since), each None if unknown.
     """
     folder = pathlib.Path(folder or root())
     differing = changed(folder)
     if differing is None:
-        stated = folder / ARCHIVE
-        return (
-            {
-                name: json.loads(stated.read_text("utf-8"))["code"][name]
-                for name in UNKNOWN
-            }
-            if stated.exists()
-            else dict(UNKNOWN)
-        )
+        archive = folder / ARCHIVE
+        if not archive.exists():
+            return dict(UNKNOWN)
+        stated = json.loads(archive.read_text("utf-8"))["code"]
+        return {name: stated[name] for name in UNKNOWN}
     text = git(
         folder,
         "log",
@@ -116,20 +131,20 @@ def code(folder=None):
         ".",
         *(f":(exclude){path}" for path in WRITTEN),
     )
-    if not (text or "").strip():
+    if not text or not text.strip():
         return dict(UNKNOWN)
     commit, date = text.split()
     return {"commit": commit, "date": date, "clean": not differing}
 
 
-def lock(folder=None):
-    """Return the lock file's name and SHA-256, or None where the kit stands without one."""
+def lock(folder: str | pathlib.Path | None = None) -> dict[str, str] | None:
+    """Return the lock file's name and SHA-256, or None where there is none."""
     path = pathlib.Path(folder or root()) / LOCK
     return {"file": LOCK, "sha256": sha256(path)} if path.exists() else None
 
 
-def sha256(path):
-    """SHA-256 of a file as ``sha256sum`` prints it.
+def sha256(path: str | pathlib.Path) -> str:
+    """Return the SHA-256 of a file as ``sha256sum`` prints it.
 
     Examples
     --------
@@ -144,8 +159,8 @@ def sha256(path):
     return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
 
 
-def machine():
-    """Return what ran it: Python, system, processor, cores, versions, and which of them are not the lock's."""
+def machine() -> dict[str, Any]:
+    """Return what ran it: Python, system, cores, memory, and versions."""
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     return {
         "python": platform.python_version(),
@@ -157,8 +172,10 @@ def machine():
     }
 
 
-def off_lock(versions, folder=None):
-    """Names of the packages whose version is not one that the lock names; None without a lock."""
+def off_lock(
+    versions: Mapping[str, str], folder: str | pathlib.Path | None = None
+) -> list[str] | None:
+    """Return the packages whose version is not the lock's; None without a lock."""
     path = pathlib.Path(folder or root()) / LOCK
     if not path.exists():
         return None
@@ -174,7 +191,7 @@ def off_lock(versions, folder=None):
     )
 
 
-def _memory_gb():
+def _memory_gb() -> float | None:
     try:
         return round(
             os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1
@@ -183,7 +200,7 @@ def _memory_gb():
         return None
 
 
-def short(commit):
+def short(commit: str | None) -> str:
     """Return a commit as people write it.
 
     Examples

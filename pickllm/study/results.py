@@ -1,13 +1,24 @@
-"""What a run leaves: its tables, its findings, and the file that says that it ended well."""
+"""What a run leaves: its tables, its findings, and the names of its figures."""
 
 import fnmatch
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..files import root, write_json, written
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-def write_result(result, notes=(), figures=(), **tables):
-    """Write a run's tables as Parquet, then its result file, whose presence says that the run ended well.
+
+def write_result(
+    result: str | Path,
+    notes: Sequence[str] = (),
+    figures: Sequence[str] = (),
+    **tables: "pd.DataFrame",
+) -> None:
+    """Write a run's tables as Parquet, then its result file: the run has ended well.
 
     Parameters
     ----------
@@ -19,18 +30,20 @@ def write_result(result, notes=(), figures=(), **tables):
         Files that the run drew, as `figures.save` returned them.
     **tables : pandas.DataFrame
     """
-    result = root() / result
+    path = root() / result
     for name, table in tables.items():
-        with written(result.with_name(f"{result.stem}.{name}.parquet"), "wb") as file:
+        with written(path.with_name(f"{path.stem}.{name}.parquet"), "wb") as file:
             table.to_parquet(file, index=False)
     write_json(
-        result,
+        path,
         {"tables": sorted(tables), "notes": list(notes), "figures": list(figures)},
     )
 
 
-def read_results(folder, runs, table, optional=False):
-    """One table of all runs whose names match a pattern, as one frame with the column ``run``.
+def read_results(
+    folder: str | Path, runs: str, table: str, optional: bool = False
+) -> "pd.DataFrame":
+    """Return a table of all runs whose names match a pattern, as one frame.
 
     Parameters
     ----------
@@ -42,6 +55,11 @@ def read_results(folder, runs, table, optional=False):
     optional : bool
         Whether no such table is an answer too: an empty frame.
 
+    Returns
+    -------
+    pandas.DataFrame
+        With the column ``run``.
+
     Raises
     ------
     InputError
@@ -49,21 +67,17 @@ def read_results(folder, runs, table, optional=False):
     """
     import pandas as pd
 
-    folder = root() / folder
-    names = sorted(
-        p.stem for p in folder.glob("*.json") if fnmatch.fnmatch(p.stem, runs)
-    )
-    paths = [folder / f"{name}.{table}.parquet" for name in names]
-    frames = [
-        pd.read_parquet(p).assign(run=name)
-        for name, p in zip(names, paths, strict=True)
-        if p.exists()
-    ]
+    place = root() / folder
+    frames = []
+    for result in sorted(place.glob("*.json")):
+        path = place / f"{result.stem}.{table}.parquet"
+        if fnmatch.fnmatch(result.stem, runs) and path.exists():
+            frames.append(pd.read_parquet(path).assign(run=result.stem))
     if not frames and optional:
         return pd.DataFrame({"run": []})
     if not frames:
         raise InputError(
-            f"no result '{table}' of runs '{runs}' in {folder}; run `make reproduce`"
+            f"no result '{table}' of runs '{runs}' in {place}; run `make reproduce`"
             " (or the notebook before this one) first"
         )
     return pd.concat(frames, ignore_index=True)

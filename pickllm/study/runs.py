@@ -1,14 +1,21 @@
-"""The runs that make a study: which notebooks, with which parameters, after which others."""
+"""The runs that make a study: notebooks, their parameters, and what each reads."""
 
 import json
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from .. import experiments
 from ..errors import InputError, nearest
 from ..figures import captions
 from ..files import digest, home
+from ..traces import hub
 from .parameters import joined
+from .study import TRACE
+
+if TYPE_CHECKING:
+    from ..core.trace import Trace
 
 
 @dataclass(frozen=True)
@@ -29,8 +36,8 @@ class Run:
 
     name: str
     notebook: str
-    parameters: dict = field(default_factory=dict)
-    needs: tuple = ()
+    parameters: dict[str, Any] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
 
 
 #: Notebooks that are pages for a reader, without parameters or a result; and those that
@@ -40,7 +47,7 @@ ASIDE = ("variant", "live", "variants", "own-learner", "scenarios")
 
 #: Sizes of a study: sessions and queries per setting, how many contexts (None = all),
 #: and the rates.
-SIZES = {
+SIZES: dict[str, dict[str, Any]] = {
     "full": {
         "sessions": 1000,
         "queries": 1000,
@@ -50,17 +57,25 @@ SIZES = {
     "smoke": {"sessions": 60, "queries": 250, "contexts": 2, "rates": (0.05, 0.1, 0.3)},
 }
 
+#: Names in the folder of all studies that no trace's study may have.
+TAKEN = {*SIZES, "verify", "explore", "results", "notebooks", "figures", "report"}
 
-def study_runs(trace, size="full", second_pool=None):
-    """Return the runs that make the whole study of a trace, in an order that satisfies their needs.
+
+def study_runs(
+    trace: "Trace", size: str = "full", second_trace: str | None = None
+) -> list[Run]:
+    """Return the runs that make the whole study of a trace, each after what it needs.
+
+    Every setting that `experiments` names is given to the notebooks from there.
 
     Parameters
     ----------
     trace : Trace
     size : str
         A key of `SIZES`.
-    second_pool : str, optional
-        Name of a trace of another pool, for the check that a conclusion is not one pool's alone.
+    second_trace : str, optional
+        Name of a trace of another pool, for the check that a conclusion is not one
+        pool's alone; promoted variants are run with it, too.
 
     Returns
     -------
@@ -68,73 +83,126 @@ def study_runs(trace, size="full", second_pool=None):
     """
     if size not in SIZES:
         raise InputError(f"unknown size {size!r}; {nearest(size, SIZES)}")
-    s = SIZES[size]
-    contexts = list(trace.contexts[: s["contexts"]])
-    counts = {"sessions": s["sessions"], "queries": s["queries"]}
-    some = counts | {"contexts": joined(contexts)}
-    rates = ", ".join(f"{r:g}" for r in s["rates"])
-    convergence = [
-        Run(
-            f"convergence-{name}-{_file_name(context)}",
-            "convergence",
-            counts | {"context": context, "learner": name, "learning_rates": rates},
-        )
-        for name in experiments.ROUTERS
-        for context in contexts
+    chosen = list(trace.contexts[: SIZES[size]["contexts"]])
+    contexts = {"contexts": joined(chosen)}
+    convergence = _convergence_runs(chosen, size)
+    sessions = _session_runs(trace, contexts, size, second_trace)
+    readings = Run("readings", "readings", _counts(size) | contexts)
+    simulated = [*convergence, *sessions, readings]
+    promoted_runs = [
+        Run(f"variant-{name}", "variant", parameters | {"name": name})
+        for name, parameters in (promoted() if second_trace else {}).items()
     ]
-    sessions = [
-        Run(f"sessions-{w.replace(' ', '-')}", "sessions", some | {"weights": w})
-        for w in experiments.WEIGHTS
+    return [
+        # long, and nothing waits for it: first, so that it is not the last to end
+        Run("pool", "pool", contexts),
+        Run("objectives", "objectives", contexts),
+        *simulated,
+        _after("figures-convergence", "convergence-figures", convergence),
+        _after("figures-sessions", "session-figures", sessions),
+        _after("claims", "claims", simulated),
+        *promoted_runs,
     ]
-    sessions.append(
-        Run("check-reversed", "sessions", some | {"models": joined(trace.models[::-1])})
-    )
-    if second_pool:
-        sessions.append(
-            Run(
-                "check-second",
-                "sessions",
-                counts | {"trace": second_pool, "prices": "", "contexts": "all"},
-            )
-        )
-    names = lambda runs: tuple(r.name for r in runs)
-    simulated = [*convergence, *sessions, Run("readings", "readings", some)]
-    own = (
-        [
-            Run(f"variant-{name}", "variant", parameters | {"name": name})
-            for name, parameters in promoted().items()
-        ]
-        if second_pool
-        else []
-    )
+
+
+def _counts(size: str) -> dict[str, Any]:
+    return {name: SIZES[size][name] for name in ("sessions", "queries")}
+
+
+def _convergence_runs(contexts: list[str], size: str) -> list[Run]:
+    """Return a run for each learner and context, at all learning rates."""
+    common = _counts(size) | {
+        "weights": experiments.MAIN_WEIGHTS,
+        "learning_rates": ", ".join(f"{rate:g}" for rate in SIZES[size]["rates"]),
+    }
     return [
         Run(
-            "pool", "pool", {"contexts": some["contexts"]}
-        ),  # long, and nothing waits for it: first, so that it is not the last to end
-        Run("objectives", "objectives", {"contexts": some["contexts"]}),
-        *simulated,
-        Run("figures-convergence", "convergence-figures", {}, needs=names(convergence)),
-        Run("figures-sessions", "session-figures", {}, needs=names(sessions)),
-        Run("claims", "claims", {}, needs=(*names(simulated),)),
-        *own,
+            f"convergence-{learner}-{_file_name(context)}",
+            "convergence",
+            common | {"context": context, "learner": learner},
+        )
+        for learner in experiments.ROUTERS
+        for context in contexts
     ]
 
 
-def variants_folder():
-    """Where the parameter files of promoted variants stand."""
+def _session_runs(
+    trace: "Trace", contexts: dict[str, Any], size: str, second_trace: str | None
+) -> list[Run]:
+    """Return a run for each weight setting, and those that check them."""
+    common = _counts(size) | {"learning_rate": experiments.RATE}
+    main = common | {"weights": experiments.MAIN_WEIGHTS}
+    runs = [
+        Run(
+            f"sessions-{weights.replace(' ', '-')}",
+            "sessions",
+            common | contexts | {"weights": weights},
+        )
+        for weights in experiments.WEIGHTS
+    ]
+    in_reverse = {"models": joined(trace.models[::-1])}
+    runs.append(Run("check-reversed", "sessions", main | contexts | in_reverse))
+    if second_trace:
+        second = {"trace": second_trace, "prices": "", "contexts": "all"}
+        runs.append(Run("check-second", "sessions", main | second))
+    return runs
+
+
+def _after(name: str, notebook: str, runs: list[Run]) -> Run:
+    """Return the run of a notebook that reads the results of others."""
+    return Run(name, notebook, needs=tuple(run.name for run in runs))
+
+
+def default_folder(
+    trace: str = TRACE, size: str = "full", prices: str = "", seed: int = 0
+) -> str:
+    """Return where a study goes, within the folder of all studies.
+
+    Returns
+    -------
+    str
+        Empty for the record's own study; any other has a folder of its own.
+
+    Examples
+    --------
+    >>> default_folder(), default_folder(size="smoke"), default_folder("mine.csv")
+    ('', 'smoke', 'mine')
+    """
+    shared = trace.startswith(hub.SCHEME)
+    a_file = "." in trace and not shared
+    if shared:
+        repo, revision = hub.parse(trace)
+        name = f"{repo}@{(revision or '')[:12]}".replace("/", "-")
+    else:
+        name = Path(trace).stem if a_file else trace
+    if name in TAKEN:
+        name += "-trace"
+    if prices and not a_file:
+        name += f"-{Path(prices).stem}"
+    if seed:
+        name += f"-seed-{seed}"
+    parts = [
+        "" if name == TRACE and not a_file else name,
+        "" if size == "full" else size,
+    ]
+    return "/".join(part for part in parts if part)
+
+
+def variants_folder() -> Path:
+    """Return where the parameter files of promoted variants stand."""
     return home("data") / "variants"
 
 
-def promoted():
-    """Variants that were explored, exported and made a part of the study: name -> parameters."""
+def promoted() -> dict[str, dict[str, Any]]:
+    """Return the variants that were made a part of the study: name -> parameters."""
     return {
         path.stem: json.loads(path.read_text("utf-8"))
         for path in sorted(variants_folder().glob("*.json"))
     }
 
 
-def all_figures():
-    """`FIGURES`, and one figure for each promoted variant."""
+def all_figures() -> dict[str, tuple[str, str]]:
+    """Return `FIGURES`, and one figure for each promoted variant."""
     words = (
         "A setting of one's own: how it converges, and what its sessions cost, take and"
         " get right beside every control."
@@ -144,12 +212,12 @@ def all_figures():
     }
 
 
-def _file_name(context):
-    """Return a context's name as part of a file's: itself where it is plain, else what is plain of it and a digest."""
+def _file_name(context: str) -> str:
+    """Return a context's name as part of a file's name.
+
+    Itself where it is plain, else what is plain of it and a digest.
+    """
     if re.fullmatch(r"[a-z0-9_-]{1,40}", context):
         return context
-    return (
-        re.sub(r"[^a-z0-9]+", "-", context.lower())[:40].strip("-")
-        + "-"
-        + digest(context)[:8]
-    )
+    plain = re.sub(r"[^a-z0-9]+", "-", context.lower())[:40].strip("-")
+    return f"{plain}-{digest(context)[:8]}"

@@ -1,9 +1,14 @@
 """A study: where its results, notebooks, figures and report stand."""
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..files import root
+from ..files import checkout, root
+
+#: The trace of the record, and the one of the second pool that it is checked against.
+TRACE = "bfcl-2024-08-11"
+SECOND_TRACE = f"{TRACE}-second"
 
 
 @dataclass(frozen=True)
@@ -28,9 +33,26 @@ class Study:
     folder: Path
 
     @classmethod
-    def here(cls, folder: str | Path = "build") -> "Study":
-        """Return the study in a folder of the checkout that the kit stands in."""
-        return cls(root(), Path(folder))
+    def here(cls, folder: str | Path | None = None) -> "Study":
+        """Return the study in a folder.
+
+        Parameters
+        ----------
+        folder : path, optional
+            Relative paths start at the current folder. By default ``build`` of the
+            checkout that the kit stands in; for an installed kit ``pickllm-study`` of
+            the current folder.
+        """
+        if folder is None:
+            return cls(root(), Path("build" if checkout() else "pickllm-study"))
+        path = Path(os.path.abspath(folder))
+        if path.is_relative_to(root()):
+            path = path.relative_to(root())
+        return cls(root(), path)
+
+    def inside(self, name: str) -> "Study":
+        """Return the study in a folder of this one's."""
+        return replace(self, folder=self.folder / name)
 
     @property
     def path(self) -> Path:
@@ -61,6 +83,11 @@ class Study:
     def record(self) -> Path:
         """The committed figures, which `reproduce` renews and `verify` compares."""
         return self.root / "figures"
+
+    @property
+    def renews_record(self) -> bool:
+        """Whether it is the one that may write the record: ``build`` of a checkout."""
+        return self.root == checkout() and self.folder == Path("build")
 
     def stamp(self, run: str) -> Path:
         """Return the file that says what a finished run was made from."""

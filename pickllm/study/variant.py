@@ -1,14 +1,16 @@
-"""A variant: one setting of one's own, as plain data; its numbers, exported under a name, promoted into the study.
+"""A variant: one setting of one's own, as plain data, and what it comes to.
 
-What is exported goes to a folder of its own and says in the picture that it is no part of the record,
-until `promote` makes a parameter file of it that the study runs.
+What is exported goes to a folder of its own and says in the picture that it is no part
+of the record, until `promote` makes a parameter file of it that the study runs.
 """
 
 import json
 import pathlib
 import re
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -19,11 +21,16 @@ from ..core.learners import LinearRewardInaction, QLearning
 from ..core.reward import Reward
 from ..core.replay import replay
 from ..errors import InputError, MissingFileError, nearest
-from ..files import root, write_json, written
+from ..files import checkout, write_json, written
 from ..traces.sources import load_trace
+from .parameters import listed
 from .runs import variants_folder
+from .study import TRACE, Study
 
-FOLDER = "build/explore"
+if TYPE_CHECKING:
+    from ..core.sessions import Sessions
+    from ..core.trace import Trace
+
 MARK = "exploration, not the record"
 
 
@@ -45,30 +52,28 @@ class Variant:
     queries, sessions, seed : int
     """
 
-    trace: str = "bfcl-2024-08-11"
+    trace: str = TRACE
     prices: str = ""
     context: str = "simple"
     models: str = "all"
     form: str = "ratio"
     w_accuracy: float = 1.0
-    w_cost: float = 0.1
+    w_cost: float = experiments.WEIGHTS[experiments.MAIN_WEIGHTS]
     w_latency: float = 1.0
     learner: str = "automaton"
-    learning_rate: float = 0.1
-    epsilon: float = 0.1
+    learning_rate: float = experiments.RATE
+    epsilon: float = experiments.EPSILON
     queries: int = 1000
     sessions: int = 1000
     seed: int = 0
 
-    def parts(self):
+    def parts(self) -> "tuple[Trace, Reward, LinearRewardInaction | QLearning]":
         """Return the trace of the context and pool, the reward, and the learner.
 
         Raises
         ------
         InputError
         """
-        from .parameters import listed
-
         here = _context(self.trace, self.prices, self.context)
         models = listed(self.models, here.models, "LLM")
         if len(models) < 2:
@@ -76,36 +81,26 @@ class Variant:
                 "a pool needs two LLMs to route between, got"
                 f" {', '.join(models) or 'none'}; choose another"
             )
-        here = here if tuple(models) == here.models else here.select(models=models)
-        if self.learner not in experiments.ROUTERS:
-            raise InputError(
-                f"unknown learner {self.learner!r};"
-                f" {nearest(self.learner, experiments.ROUTERS)}"
-            )
-        learner = (
-            LinearRewardInaction(self.learning_rate)
-            if self.learner == "automaton"
-            else QLearning(self.learning_rate, self.epsilon)
-        )
-        return (
-            here,
-            Reward(self.form, self.w_accuracy, self.w_cost, self.w_latency),
-            learner,
-        )
+        if tuple(models) != here.models:
+            here = here.select(models=models)
+        learner = experiments.learner(self.learner, self.learning_rate, self.epsilon)
+        reward = Reward(self.form, self.w_accuracy, self.w_cost, self.w_latency)
+        return here, reward, learner
 
 
 @lru_cache(maxsize=64)
-def _context(trace, prices, context):
+def _context(trace: str, prices: str, context: str) -> "Trace":
     return cached_trace(trace, prices).select(context=context)
 
 
 @lru_cache(maxsize=8)
-def cached_trace(trace, prices):
+def cached_trace(trace: str, prices: str) -> "Trace":
+    """Return a trace, kept for the next control that is moved."""
     return load_trace(trace, prices or None)
 
 
-def numbers(variant):
-    """Everything that a variant's figure shows, as one table.
+def numbers(variant: Variant) -> pd.DataFrame:
+    """Return everything that a variant's figure shows, as one table.
 
     Controls are expectations over the trace, which need no session and have no
     interval; the router's intervals are over its sessions.
@@ -124,7 +119,7 @@ def numbers(variant):
     ['accuracy', 'cost_cents', 'latency_s', 'locked', 'locked_on', 'probability']
     """
     here, reward, learner = variant.parts()
-    s = replay(
+    replayed = replay(
         here,
         reward,
         learner,
@@ -133,68 +128,65 @@ def numbers(variant):
         seed=variant.seed,
         checkpoints=60,
     )
-    best = here.models[s.best]
-    paths = (
-        statistics.trajectory(s)
-        .rename(columns={"query": "x", "model": "series", "probability": "value"})
-        .assign(panel="probability")
-    )
-    curve = statistics.lock_curve(s.locked_at, variant.queries, points=60).rename(
-        columns={"query": "x", "locked": "value"}
-    )
-    rows = [paths, curve.assign(panel="locked", series=variant.learner)]
-    shares = np.array(
-        statistics.share(
-            np.bincount(s.locked_model[s.locked_at >= 0], minlength=len(here.models)),
-            variant.sessions,
-        )
-    )
-    rows.append(
+    frames = [
+        *_learning(variant, here, replayed),
+        *_means(variant, here, reward, replayed),
+    ]
+    frame = pd.concat(frames, ignore_index=True)
+    frame["best"] = frame.series == here.models[replayed.best]
+    return frame.loc[:, ["panel", "series", "x", "value", "low", "high", "best"]]
+
+
+def _learning(
+    variant: Variant, here: "Trace", replayed: "Sessions"
+) -> list[pd.DataFrame]:
+    """Return the panels of how sessions learn: probability, locked, locked_on."""
+    paths = statistics.trajectory(replayed)
+    curve = statistics.lock_curve(replayed.locked_at, variant.queries, points=60)
+    locked = replayed.locked_model[replayed.locked_at >= 0]
+    counts = np.bincount(locked, minlength=len(here.models))
+    shares = np.array(statistics.share(counts, variant.sessions))
+    columns = {"query": "x", "model": "series", "probability": "value"}
+    return [
+        paths.rename(columns=columns).assign(panel="probability"),
+        curve.rename(columns={"query": "x", "locked": "value"}).assign(
+            panel="locked", series=variant.learner
+        ),
         pd.DataFrame(shares.T, columns=["value", "low", "high"]).assign(
             panel="locked_on", series=here.models
-        )
-    )
-    table = s.table()
-    for panel, values, expected in (
-        ("cost_cents", 100 * table.cost_usd, 100 * variant.queries * here.cost_usd),
-        ("latency_s", table.latency_ms / 1e3, here.latency_ms / 1e3),
-        ("accuracy", table.accuracy, here.accuracy),
-    ):
-        value, low, high = statistics.mean(values.to_numpy())
-        rows.append(
-            pd.DataFrame(
-                {
-                    "panel": panel,
-                    "series": [variant.learner],
-                    "value": value,
-                    "low": low,
-                    "high": high,
-                }
-            )
-        )
-        raw = reward.raw(here.accuracy, here.cost_usd, here.latency_ms)
-        controls = dict(zip(here.models, expected.mean(axis=0), strict=True)) | {
-            "random": expected.mean()
-        }
-        controls["oracle"] = expected[
-            np.arange(here.n_queries), raw.argmax(axis=1)
-        ].mean()
-        rows.append(
-            pd.DataFrame(
-                {
-                    "panel": panel,
-                    "series": list(controls),
-                    "value": list(controls.values()),
-                }
-            )
-        )
-    frame = pd.concat(rows, ignore_index=True)
-    return frame.assign(best=frame.series == best)[
-        ["panel", "series", "x", "value", "low", "high", "best"]
+        ),
     ]
 
 
-def name_of(text):
+def _means(
+    variant: Variant, here: "Trace", reward: Reward, replayed: "Sessions"
+) -> Iterator[pd.DataFrame]:
+    """Yield the panels of what sessions come to: the router's mean, then controls."""
+    table = replayed.table()
+    panels = {
+        "cost_cents": (100 * table.cost_usd, 100 * variant.queries * here.cost_usd),
+        "latency_s": (table.latency_ms / 1e3, here.latency_ms / 1e3),
+        "accuracy": (table.accuracy, here.accuracy),
+    }
+    raw = reward.raw(here.accuracy, here.cost_usd, here.latency_ms)
+    every_query = np.arange(here.n_queries)
+    for panel, (values, outcomes) in panels.items():
+        value, low, high = statistics.mean(values.to_numpy())
+        router = {"value": value, "low": low, "high": high}
+        yield pd.DataFrame({"panel": panel, "series": [variant.learner], **router})
+        controls = dict(zip(here.models, outcomes.mean(axis=0), strict=True))
+        controls["random"] = outcomes.mean()
+        controls["oracle"] = outcomes[every_query, raw.argmax(axis=1)].mean()
+        yield pd.DataFrame(
+            {
+                "panel": panel,
+                "series": list(controls),
+                "value": list(controls.values()),
+            }
+        )
+
+
+def name_of(text: str) -> str:
     """Return a name for a variant: letters, digits and hyphens.
 
     Examples
@@ -210,21 +202,31 @@ def name_of(text):
     return str(text)
 
 
-def export(variant, name):
-    """Write a variant's parameters, numbers and figure to ``build/explore/<name>``; the folder.
+def exports() -> pathlib.Path:
+    """Return the folder of exported variants."""
+    return Study.here().inside("explore").path
+
+
+def export(variant: Variant, name: str) -> pathlib.Path:
+    """Write a variant's parameters, numbers and figure to a folder of its own.
+
+    Returns
+    -------
+    pathlib.Path
+        ``explore/<name>`` in the folder of all studies.
 
     Raises
     ------
     InputError
     """
-    folder = root() / FOLDER / name_of(name)
+    folder = exports() / name_of(name)
     frame = numbers(variant)
     figures.save(figures.variant(frame, MARK), name, frame, folder, MARK)
     write_json(folder / "variant.json", asdict(variant))
     return folder
 
 
-def read(path):
+def read(path: str | pathlib.Path) -> Variant:
     """Return a variant from its parameter file.
 
     Raises
@@ -238,7 +240,7 @@ def read(path):
         )
     try:
         values = json.loads(path.read_text("utf-8"))
-        known = [f.name for f in fields(Variant)]
+        known = [field.name for field in fields(Variant)]
         unknown = [key for key in values if key not in known]
         if unknown:
             raise InputError(
@@ -257,22 +259,28 @@ def read(path):
         ) from None
 
 
-def promote(name):
-    """Make an exported variant a part of the study: `make reproduce` runs it, `make verify` compares it.
+def promote(name: str) -> pathlib.Path:
+    """Make an exported variant a part of the study, which then runs and compares it.
 
     Returns
     -------
     pathlib.Path
-        The parameter file; delete it, and the figure ``variant-<name>``, to take the variant back.
+        The parameter file; delete it, and the figure ``variant-<name>``, to take the
+        variant back.
 
     Raises
     ------
     MissingFileError, InputError
-        No such export; a variant that does not run.
+        No checkout; no such export; a variant that does not run.
     """
-    source = root() / FOLDER / name_of(name) / "variant.json"
+    if checkout() is None:
+        raise InputError(
+            "promote needs the notebooks and data of a checkout of the kit, got an"
+            " installed kit; clone the kit and export the variant there"
+        )
+    source = exports() / name_of(name) / "variant.json"
     if not source.exists():
-        there = sorted(p.parent.name for p in (root() / FOLDER).glob("*/variant.json"))
+        there = sorted(p.parent.name for p in exports().glob("*/variant.json"))
         raise MissingFileError(
             f"no exported variant {name!r}; {nearest(name, there)}; export one from"
             " notebooks/explore.ipynb first"
@@ -280,23 +288,20 @@ def promote(name):
     variant = read(source)
     variant.parts()
     target = variants_folder() / f"{name}.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
     with written(target) as file:
         file.write(source.read_text("utf-8"))
     return target
 
 
-def sentence(frame):
+def sentence(frame: pd.DataFrame) -> str:
     """Return what a figure's numbers say, in one sentence."""
-    locked = frame[frame.panel == "locked_on"]
-    first, best = (
-        locked.loc[locked.value.idxmax()],
-        frame[(frame.panel == "probability") & frame.best].series.iloc[0],
-    )
-    total = frame[frame.panel == "locked"].value.iloc[-1]
-    right = locked[locked.best].iloc[0]
+    shares = frame.query("panel == 'locked_on'")
+    most = shares.loc[shares.value.idxmax()]
+    right = shares.query("best").iloc[0]
+    total = frame.query("panel == 'locked'").value.iloc[-1]
     return (
-        f"{100 * total:.0f} % of sessions locked, most often on {first.series}"
-        f" ({100 * first.value:.0f} %); the best LLM is {best}: {100 * right.value:.0f}"
-        f" % locked on it ({100 * right.low:.0f} to {100 * right.high:.0f})."
+        f"{100 * total:.0f} % of sessions locked, most often on {most.series}"
+        f" ({100 * most.value:.0f} %); the best LLM is {right.series}:"
+        f" {100 * right.value:.0f} % locked on it ({100 * right.low:.0f} to"
+        f" {100 * right.high:.0f})."
     )
