@@ -208,7 +208,7 @@ def _archive(arguments: Namespace) -> int | None:
     print(
         f"{os.path.relpath(done.path)}: {done.files} files,"
         f" {done.path.stat().st_size / 2**20:.1f} MiB."
-        " Unpacked, `python verify_archive.py` checks them"
+        " Unpacked, `sha256sum -c SHA256SUMS` checks them"
     )
 
 
