@@ -7,6 +7,7 @@ import numpy as np
 
 from ..errors import InputError, MissingFileError, nearest
 from ..files import digest, written
+from .identity import identity
 from .pool import Limits, declare_limits, default_limits, price_of, read_prices
 
 COLUMNS = (
@@ -113,6 +114,7 @@ class Trace:
             self.context.tolist(),
             vars(self.limits),
             *arrays,
+            *([identity(sorted(self.extra.items()))] if self.extra else []),
         )
 
     def select(self, context=None, models=None):
