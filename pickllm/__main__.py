@@ -812,7 +812,11 @@ def _study(arguments, folder, record=True):
     start = time.perf_counter()
     common = _common(arguments)
     trace = arguments.loaded
-    default = arguments.trace == DEFAULT_TRACE and arguments.size == "full"
+    default = (
+        arguments.trace == DEFAULT_TRACE
+        and arguments.size == "full"
+        and not arguments.prices
+    )
     runs = study_runs(
         trace, arguments.size, f"{DEFAULT_TRACE}-second" if default else None
     )
