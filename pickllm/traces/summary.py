@@ -14,7 +14,6 @@ is one query's own. Names of LLMs and contexts, and counts of queries, are not h
 from somebody who knows all the others of its group, or who holds two summaries that differ by it.
 """
 
-import json
 import pathlib
 from dataclasses import dataclass
 
@@ -22,8 +21,9 @@ import numpy as np
 
 from ..core.pool import Limits, Price
 from ..core.trace import Trace
-from ..errors import InputError, MissingFileError
+from ..errors import InputError
 from ..files import write_json
+from ..readers import read_json
 
 VARIABLES = ("input_tokens", "output_tokens", "latency_ms")
 #: Also of a trace that brought its own costs, which no price list gives back.
@@ -199,13 +199,10 @@ class TraceSummary:
         ------
         MissingFileError, InputError
         """
-        path = pathlib.Path(path)
-        if not path.exists():
-            raise MissingFileError(
-                f"no summary {path}; write one with `pickllm summarise FILE`"
-            )
+        content = read_json(
+            path, "trace summary", "write one with `pickllm summarise FILE`"
+        )
         try:
-            content = json.loads(path.read_text("utf-8"))
             if content["format"] != FORMAT or tuple(content["grid"]) != GRID:
                 raise InputError(
                     f"{path}: summary of format {content['format']}, this version reads"
@@ -220,7 +217,6 @@ class TraceSummary:
                 content["provenance"],
             )
             summary.sample(1)  # whatever a sample needs is there
-            return summary
         except InputError:
             raise
         except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
@@ -228,6 +224,7 @@ class TraceSummary:
                 f"{path}: not a trace summary ({type(error).__name__}: {error}); write"
                 " it again with `pickllm summarise`"
             ) from error
+        return summary
 
     def sample(self, n_queries=5000, seed=0):
         """Return a trace of the same law: patterns first, then tokens and latency by copula and quantile function.
