@@ -175,6 +175,21 @@ class Handler(BaseHTTPRequestHandler):
                 },
             )
 
+    def tree(self, user, role, content, name, revision):
+        if (data := self.dataset(user, name)) and (
+            sha := self.resolved(data, revision)
+        ):
+            files = [
+                {
+                    "type": "file",
+                    "path": path,
+                    "size": len(blob),
+                    "oid": hashlib.sha1(blob).hexdigest(),
+                }
+                for path, blob in data["commits"][sha].items()
+            ]
+            self.answer(200, files)
+
     def validate(self, user, role, content):
         import yaml
 
@@ -298,6 +313,7 @@ ROUTES = [
     (r"/api/validate-yaml", ("POST",), Handler.validate),
     (rf"/api/datasets/{_NAME}", ("GET",), Handler.info),
     (rf"/api/datasets/{_NAME}/revision/(?P<revision>.+)", ("GET",), Handler.info),
+    (rf"/api/datasets/{_NAME}/tree/(?P<revision>.+)", ("GET",), Handler.tree),
     (
         rf"/api/datasets/{_NAME}/preupload/(?P<revision>.+)",
         ("POST",),

@@ -136,7 +136,7 @@ def test_what_is_wrong_is_said(tmp_path, wide):
     with pytest.raises(MissingFileError):
         llmrouterbench(tmp_path / "none.json", 100)
     (tmp_path / "half.json").write_text('{"records": [')
-    with pytest.raises(InputError, match="not JSON"):
+    with pytest.raises(InputError, match="not a run of LLMRouterBench, as JSON"):
         llmrouterbench(tmp_path / "half.json", 100)
     (tmp_path / "other.json").write_text("[]")
     with pytest.raises(InputError, match="no 'dataset_name'"):
@@ -146,6 +146,18 @@ def test_what_is_wrong_is_said(tmp_path, wide):
         llmrouterbench([first, again], 100)
     with pytest.raises(InputError, match="no query was answered by all"):
         llmrouterbench([first, run(tmp_path / "3", "b", [1.0], dataset="law")], 100)
+
+
+def test_a_shifted_column_is_refused_by_line(tmp_path, wide):
+    lines = wide.read_text().splitlines()
+    wide.write_text("\n".join([lines[0], *(f"{line}," for line in lines[1:])]) + "\n")
+    correct = tmp_path / "law.csv"
+    correct.write_text("prompt,a,b\nWhy?,False,True,\nHow?,True,True,\n")
+    for importer in (lambda: routerbench(wide, 100), lambda: routellm(correct, 1, 1)):
+        with pytest.raises(
+            InputError, match=r"csv, line 2: \d fields under \d columns"
+        ):
+            importer()
 
 
 def test_the_command_writes_a_trace_that_checks(tmp_path, wide, capsys):

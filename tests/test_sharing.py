@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 
 import hub as stand_in
 import numpy as np
@@ -72,6 +73,10 @@ def trace(n=12, **limits):
     )
 
 
+def without_text(mine):
+    return replace(mine, extra={"attempts": mine.extra["attempts"]})
+
+
 # There and back
 
 
@@ -84,7 +89,7 @@ def test_what_is_pushed_is_what_its_commit_loads(hub, limits):
     pushed = sharing.push(mine, "ada/mine", licence="cc-by-4.0", source="a log")
     again = pk.load_trace(pushed.address)
     assert pushed.address == f"hub:ada/mine@{hub.datasets['ada/mine']['refs']['main']}"
-    assert again.fingerprint() == mine.fingerprint()
+    assert again.fingerprint() == without_text(mine).fingerprint()
     assert again.prices == mine.prices
     assert again.limits == mine.limits
     assert same(
@@ -103,9 +108,9 @@ def test_large_files_go_by_the_large_file_protocol_and_come_back(tmp_path):
         }
         code = (  # in a process of its own: huggingface_hub reads its switches when it is imported
             "import sys, pickllm as pk\nfrom pickllm.traces import hub as sharing\nt ="
-            " pk.load_trace(sys.argv[1]); p = sharing.push(t, 'ada/large')\nassert"
-            " pk.load_trace(p.address).fingerprint() == t.fingerprint();"
-            " print(p.address)"
+            " pk.load_trace(sys.argv[1])\np = sharing.push(t, 'ada/large', with_text=True)"
+            "\nassert pk.load_trace(p.address).fingerprint() == t.fingerprint()"
+            "\nprint(p.address)"
         )
         done = subprocess.run(
             [sys.executable, "-c", code, tmp_path / "t.csv"],
@@ -267,7 +272,7 @@ def test_the_card_says_what_a_reader_needs(hub):
         law == f"| law | 6 | {here.accuracy[:, 0].mean():.3f} |"
         f" {here.accuracy[:, 1].mean():.3f} |"
     )
-    assert trace().fingerprint() in card
+    assert without_text(trace()).fingerprint() in card
     assert "hub:ada/mine@REVISION" in card
     assert "support desk \\| 2025" in card
     assert "b\\|ü" in card
@@ -381,7 +386,7 @@ def test_the_command_prints_what_is_disclosed_and_the_address_that_loads(
     hub, tmp_path, capsys
 ):
     table().to_csv(tmp_path / "mine.csv", index=False)
-    sharing._price_table(prices().values()).to_csv(tmp_path / "prices.csv", index=False)
+    sharing._write_prices(tmp_path / "prices.csv", prices().values())
     code, out, err = run(
         capsys,
         "push",
@@ -395,7 +400,7 @@ def test_the_command_prints_what_is_disclosed_and_the_address_that_loads(
     assert (code, err) == (0, [])
     assert out[0] == "Anybody can read:"
     assert any("left out as text: response" in line for line in out)
-    assert pk.load_trace(out[-1]).fingerprint() == trace().fingerprint()
+    assert pk.load_trace(out[-1]).fingerprint() == without_text(trace()).fingerprint()
     assert (
         run(
             capsys, "check", tmp_path / "mine.csv", "--prices", tmp_path / "prices.csv"

@@ -15,7 +15,7 @@ import pytest
 
 import pickllm as pk
 from pickllm.core.replay import replay
-from pickllm.sweeps import run, workers
+from pickllm.sweeps import run, settings, workers
 from pickllm.sweeps.grid import grid
 from pickllm.sweeps.store import Store
 from pickllm.sweeps.totals import merged, totals
@@ -73,7 +73,7 @@ def test_chunks_and_threads_change_no_session(trace, learner, monkeypatch):
     whole = pk.sweep(
         trace, pk.Reward(), LEARNERS[learner], contexts="rest", sessions=101, queries=30
     )
-    monkeypatch.setattr(run, "TABULATED", 33 * 30)
+    monkeypatch.setattr(settings, "TABULATED", 33 * 30)
     for n_jobs in (1, 3):
         pd.testing.assert_frame_equal(
             pk.sweep(
@@ -96,7 +96,7 @@ def test_chunks_and_threads_change_no_session(trace, learner, monkeypatch):
 def test_a_reduced_row_is_the_statistics_of_the_sessions_table(
     trace, learner, engine, order, monkeypatch
 ):
-    monkeypatch.setattr(run, "REDUCED", 64 * 120)  # several chunks, merged
+    monkeypatch.setattr(settings, "REDUCED", 64 * 120)  # several chunks, merged
     options = {
         "sessions": 500,
         "queries": 120,
@@ -188,7 +188,7 @@ def test_totals_add_up_in_any_grouping(trace):
 
 def swept(trace, folder, n_jobs=1, **options):
     options = {"sessions": 40, "queries": 30, "reduce": True} | options
-    plan = run.settings(trace, REWARDS, LEARNERS, ["simple", "rest"], **options)
+    plan = settings.settings(trace, REWARDS, LEARNERS, ["simple", "rest"], **options)
     return run.execute(plan, folder, n_jobs=n_jobs)
 
 
@@ -243,23 +243,10 @@ def test_a_damaged_file_is_named_set_aside_and_computed_again(trace, tmp_path, d
 
 def test_results_of_other_code_are_set_aside(trace, tmp_path, monkeypatch):
     swept(trace, tmp_path)
-    monkeypatch.setattr(run, "code", lambda *_: "other")
+    monkeypatch.setattr(settings, "code", lambda *_: "other")
     _, counts = swept(trace, tmp_path)
     assert counts["computed"] == 12
     assert all("superseded (made by version 0" in line for line in counts["set_aside"])
-
-
-def test_a_learners_own_code_is_an_input(trace, tmp_path):
-    one, two = (
-        type("Mine", (pk.LinearRewardInaction,), {"__module__": name})(0.3)
-        for name in ("first", "second")
-    )
-    settings = [
-        run.settings(trace, pk.Reward(), {"mine": learner}, "rest")[0]
-        for learner in (one, two)
-    ]
-    assert settings[0].identity() == settings[1].identity()
-    assert settings[0].inputs() != settings[1].inputs()
 
 
 def test_a_file_in_place_of_the_folder_is_one_line(trace, tmp_path):
@@ -474,7 +461,7 @@ def test_a_cluster_that_loses_a_worker_gives_the_bytes_of_one_process(
         f"b={rate}": pk.LinearRewardInaction(rate)
         for rate in np.linspace(0.05, 0.6, 12).round(3).tolist()
     }
-    plan = run.settings(
+    plan = settings.settings(
         trace,
         pk.Reward(),
         rates,
@@ -505,8 +492,23 @@ def test_an_address_is_enough(trace, dask_cluster):
     )
 
 
+def test_on_a_cluster_no_setting_s_table_stands_for_another_s(trace, dask_cluster):
+    from pickllm.beyond.scenarios import unanswered
+
+    rest = trace.select(context="rest")
+    learner = {"automaton": pk.Hindered(pk.LinearRewardInaction(0.3))}
+    plan = [
+        settings.settings(t, pk.Reward(), learner, sessions=20, queries=300)[0]
+        for t in (rest, unanswered(rest, 0.9))
+    ]
+    there, _ = run.execute(plan, scheduler=dask_cluster[0])
+    assert not there[0].equals(there[1])
+    for one, other in zip(there, run.execute(plan)[0], strict=True):
+        pd.testing.assert_frame_equal(one, other, check_exact=True)
+
+
 def test_workers_of_another_version_are_refused(trace, dask_cluster, monkeypatch):
-    monkeypatch.setattr(run, "code", lambda *_: "other")  # here alone
+    monkeypatch.setattr(settings, "code", lambda *_: "other")  # here alone
     with pytest.raises(
         pk.InputError,
         match=(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, nearest
 from ..files import digest, written
+from .identity import identity
 from .pool import Limits, Price, default_limits, price_of
 from .trace_file import Prices, arrays_of, read_frame
 
@@ -112,12 +113,14 @@ class Trace:
         arrays = [
             np.ascontiguousarray(getattr(self, column)).tobytes() for column in OUTCOMES
         ]
+        further = [identity(sorted(self.extra.items()))] if self.extra else []
         return digest(
             list(self.models),
             self.query_id.tolist(),
             self.context.tolist(),
             vars(self.limits),
             *arrays,
+            *further,
         )
 
     def select(

@@ -1,238 +1,39 @@
-"""Sweeps: every combination of contexts, rewards and learners, here or on a cluster, kept on disk if wished.
+"""Sweeps: every combination of contexts, rewards and learners, here or on a cluster.
 
-A setting is one combination. Its sessions are replayed in chunks that depend on its size alone, so that
-the same bytes come out of one process, of threads, and of a cluster that loses a worker. With a folder,
-each finished setting is a Parquet file that carries the hash of everything it depends on, and a sweep
-that was stopped goes on with what is missing.
+With a folder, each finished setting is kept (see `store`), and a sweep that was stopped
+goes on with what is missing.
 """
 
-import inspect
-import itertools
 import pathlib
-import sys
 from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
 
-from ..core.prepared import checkpoint_marks, prepare, require_order
-from ..core.replay import replay
-from ..errors import InputError, nearest
-from ..files import digest
-from ..modules import code_hash
-from .totals import merged, totals
+from ..core.trace import Trace
+from .settings import Chunk, Setting, Task, settings
+from .store import Store
 
-#: Decisions to a chunk, where sums alone are kept and where every session's row is.
-REDUCED, TABULATED = 2**25, 2**22
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-@dataclass(frozen=True, eq=False)
-class Setting:
-    """One combination: what to replay, and the columns that tell it apart."""
-
-    labels: dict
-    trace: object = field(repr=False)
-    reward: object
-    learner: object
-    options: dict
-    reduce: bool = False
-
-    @property
-    def decisions(self):
-        """Routing decisions of all its sessions."""
-        return self.options["sessions"] * self.options["queries"]
-
-    def chunks(self):
-        """Its sessions in chunks, as (first, number); they depend on the size alone."""
-        sessions, queries = self.options["sessions"], self.options["queries"]
-        size = max(1, (REDUCED if self.reduce else TABULATED) // queries)
-        size = size // 32 * 32 or size  # whole lanes
-        return [
-            (first, min(size, sessions - first)) for first in range(0, sessions, size)
-        ]
-
-    def run(self, chunk):
-        """Return the result of one chunk: `Totals`, or the table of its sessions."""
-        first, number = chunk
-        options = self.options | {"sessions": number, "first": first}
-        if self.reduce:
-            return totals(self.trace, self.reward, self.learner, **options)
-        return replay(
-            self.trace, self.reward, self.learner, **options | {"checkpoints": 2}
-        ).table()
-
-    def table(self, results):
-        """Return the setting's rows from its chunks' results, in their order."""
-        import pandas as pd
-
-        if not self.reduce:
-            rows = pd.concat(results, ignore_index=True)
-            return pd.concat(
-                [pd.DataFrame(self.labels, index=rows.index), rows], axis=1
-            )
-        total = results[0]
-        for result in results[1:]:
-            total = merged(total, result)
-        t = self.trace
-        best = int(
-            self.reward.raw(t.accuracy, t.cost_usd, t.latency_ms).mean(axis=0).argmax()
-        )
-        marks = checkpoint_marks(
-            self.options.get("checkpoints", 100), self.options["queries"]
-        )
-        return pd.DataFrame(
-            [
-                self.labels
-                | {"queries": self.options["queries"]}
-                | total.row(t.models, best, marks)
-            ]
-        )
-
-    def identity(self):
-        """Return what the setting is, as plain data, whatever the version of the code."""
-        return {
-            "labels": self.labels,
-            "trace": self.trace.fingerprint(),
-            "reward": repr(self.reward),
-            "learner": repr(self.learner),
-            "options": {name: repr(value) for name, value in self.options.items()},
-            "reduce": self.reduce,
-        }
-
-    def inputs(self):
-        """Hash of everything that the result depends on: identity, this package's code, the learner's own."""
-        kinds = [
-            type(thing)
-            for thing in (
-                self.learner,
-                self.reward,
-                self.options.get("order"),
-                self.options.get("lock"),
-            )
-        ]
-        return digest(
-            self.identity(),
-            code(*kinds),
-            *(_source(kind) for kind in kinds if not _is_ours(kind)),
-        )
-
-
-def code(*kinds):
-    """Hash of the modules that a session's result depends on: this one's, and those where some classes stand."""
-    return code_hash(
-        pathlib.Path(__file__).resolve(),
-        *(
-            pathlib.Path(sys.modules[kind.__module__].__file__)
-            for kind in kinds
-            if _is_ours(kind)
-        ),
-    )
-
-
-def _is_ours(kind):
-    return kind.__module__.startswith("pickllm.")
-
-
-def _source(kind):
-    try:
-        return inspect.getsource(kind)
-    except (OSError, TypeError):  # typed in at a prompt
-        return f"{kind.__module__}.{kind.__qualname__}"
-
-
-def named(things, what):
-    """``{name: thing}`` from a mapping, or from a sequence (or a single one) by label.
-
-    Examples
-    --------
-    >>> import pickllm as pk
-    >>> list(named([pk.QLearning(0.1, epsilon=0.2)], "learners"))
-    ['QLearning(learning_rate=0.1, epsilon=0.2, initial_value=0.0)']
-    """
-    if not isinstance(things, dict):
-        things = things if isinstance(things, (list, tuple)) else [things]
-        things = {getattr(t, "label", None) or repr(t): t for t in things}
-    if not things:
-        raise InputError(f"sweep: {what} is empty; give at least one")
-    return things
-
-
-def settings(
-    trace,
-    rewards,
-    learners,
-    contexts=None,
-    sessions=1000,
-    queries=1000,
-    seed=0,
-    reduce=False,
-    **options,
-):
-    """Every combination as a `Setting`, in order; parameters as in `sweep`."""
-    contexts = (
-        list(trace.contexts)
-        if contexts is None
-        else [contexts]
-        if isinstance(contexts, str)
-        else list(contexts)
-    )
-    if not contexts:
-        raise InputError(
-            "sweep: contexts is empty; give at least one of"
-            f" {', '.join(trace.contexts)}"
-        )
-    unknown = set(options) - {"order", "lock", "engine", "checkpoints"}
-    if unknown:
-        raise InputError(
-            f"sweep: unknown option {min(unknown)!r};"
-            f" {nearest(min(unknown), ['order', 'lock', 'engine', 'checkpoints'])}"
-        )
-    options = {"sessions": sessions, "queries": queries, "seed": seed} | options
-    rewards, learners = named(rewards, "rewards"), named(learners, "learners")
-    parts = {context: trace.select(context=context) for context in contexts}
-    # every mistake shows before anything runs
-    first = next(iter(parts.values()))
-    for reward, learner in itertools.product(rewards.values(), learners.values()):
-        checks = {k: v for k, v in options.items() if k != "engine"}
-        prepare(first, reward, learner, **checks)
-    order = options.get("order", "bootstrap")
-    for part in parts.values():
-        require_order(order, queries, part.n_queries)
-    return [
-        Setting(
-            {
-                "context": context,
-                "reward_form": form,
-                "learner": name,
-                **parameters(learner),
-            },
-            part,
-            reward,
-            learner,
-            options,
-            reduce,
-        )
-        for context, part in parts.items()
-        for form, reward in rewards.items()
-        for name, learner in learners.items()
-    ]
-
-
-def sweep(
-    trace,
-    rewards,
-    learners,
-    contexts=None,
-    sessions=1000,
-    queries=1000,
-    seed=0,
-    scheduler=None,
+def sweep(  # noqa: PLR0913 - the names are fixed
+    trace: Trace,
+    rewards: Any,
+    learners: Any,
+    contexts: str | Sequence[str] | None = None,
+    sessions: int = 1000,
+    queries: int = 1000,
+    seed: int = 0,
+    scheduler: Any = None,
     *,
-    folder=None,
-    reduce=False,
-    progress=False,
-    n_jobs=1,
-    **options,
-):
+    folder: str | pathlib.Path | None = None,
+    reduce: bool = False,
+    progress: bool = False,
+    n_jobs: int = 1,
+    **options: Any,
+) -> "pd.DataFrame":
     """Replay every combination of context, reward and learner.
 
     Parameters
@@ -291,29 +92,21 @@ def sweep(
     return pd.concat(tables, ignore_index=True)
 
 
-def parameters(learner):
-    """Return a learner's scalar parameters, by name."""
-    try:
-        names = [f.name for f in fields(learner) if f.name != "index"]
-    except TypeError:  # not a dataclass
-        names = []
-    values = {name: getattr(learner, name) for name in names}
-    return {
-        name: value
-        for name, value in values.items()
-        if isinstance(value, (int, float, str, bool))
-    }
-
-
-# Running settings, and keeping what is finished
-
-
-def execute(plan, folder=None, scheduler=None, n_jobs=1, progress=False, keep=True):
-    """Return the settings' tables, computed or, where a folder holds them already, reused.
+def execute(
+    plan: Sequence[Setting],
+    folder: str | pathlib.Path | None = None,
+    scheduler: Any = None,
+    n_jobs: int = 1,
+    progress: bool = False,
+    keep: bool = True,
+) -> tuple[list["pd.DataFrame"], dict[str, Any]]:
+    """Return the settings' tables, computed or, where a folder holds them, reused.
 
     Parameters
     ----------
-    plan : list of Setting
+    plan : sequence of Setting
+    folder, scheduler, n_jobs, progress
+        As in `sweep`.
     keep : bool
         Whether to return the tables; without, memory holds one setting at a time.
 
@@ -322,53 +115,55 @@ def execute(plan, folder=None, scheduler=None, n_jobs=1, progress=False, keep=Tr
     list of pandas.DataFrame
         In the plan's order; empty unless `keep`.
     dict
-        ``computed`` and ``reused`` settings, and the files ``set_aside``.
+        ``computed`` and ``reused`` settings; and ``set_aside``, a line for each file
+        that was there and could not be used.
     """
-    from tqdm import tqdm
-
-    from .store import Store
-
     store = Store(folder) if folder is not None else None
-    found = [store.read(setting) if store else None for setting in plan]
-    missing = [i for i, table in enumerate(found) if table is None]
-    if not keep:
-        found = [None] * len(plan)
+    tables: dict[int, pd.DataFrame] = {}
+    missing = []
+    for i, setting in enumerate(plan):
+        table = store.read(setting) if store else None
+        if table is None:
+            missing.append(i)
+        elif keep:
+            tables[i] = table
     todo = [plan[i] for i in missing]
-    bar = tqdm(
-        total=sum(s.decisions for s in todo),
-        unit="dec",
-        unit_scale=True,
-        desc="sweep",
-        disable=not progress or not todo,
-        smoothing=0.05,
-    )
-    with bar:
-        for i, setting, results in _by_setting(
-            missing, todo, _results(todo, scheduler, n_jobs), bar
-        ):
-            table = setting.table(results)
-            if store:
-                store.write(setting, table)
-            if keep:
-                found[i] = table
-    return found if keep else [], {
+    computed = _tables(todo, _results(todo, scheduler, n_jobs), progress)
+    for i, table in zip(missing, computed, strict=True):
+        if store:
+            store.write(plan[i], table)
+        if keep:
+            tables[i] = table
+    return [tables[i] for i in sorted(tables)], {
         "computed": len(missing),
         "reused": len(plan) - len(missing),
         "set_aside": store.set_aside if store else [],
     }
 
 
-def _by_setting(numbers, todo, results, bar):
-    """Each setting with all its chunks' results, as soon as the last one is there."""
-    for i, setting in zip(numbers, todo, strict=True):
-        parts = []
-        for _, number in setting.chunks():
-            parts.append(next(results))
-            bar.update(number * setting.options["queries"])
-        yield i, setting, parts
+def _tables(
+    todo: Sequence[Setting], results: Iterator[Any], progress: bool
+) -> Iterator["pd.DataFrame"]:
+    """Yield each setting's table, as soon as its last chunk's result is there."""
+    from tqdm import tqdm
+
+    with tqdm(
+        total=sum(setting.decisions for setting in todo),
+        unit="dec",
+        unit_scale=True,
+        desc="sweep",
+        disable=not (progress and todo),
+        smoothing=0.05,
+    ) as bar:
+        for setting in todo:
+            parts = []
+            for _, number in setting.chunks():
+                parts.append(next(results))
+                bar.update(number * setting.options["queries"])
+            yield setting.table(parts)
 
 
-def _results(todo, scheduler, n_jobs):
+def _results(todo: Sequence[Setting], scheduler: Any, n_jobs: int) -> Iterator[Any]:
     """Yield the result of every chunk of every setting, in order."""
     tasks = [(setting, chunk) for setting in todo for chunk in setting.chunks()]
     if scheduler is not None and tasks:
@@ -385,14 +180,29 @@ def _results(todo, scheduler, n_jobs):
             yield setting.run(chunk)
         return
     with ThreadPoolExecutor(n_jobs) as pool:
-        yield from in_order(
-            tasks, lambda setting, chunk: pool.submit(setting.run, chunk), 2 * n_jobs
-        )
+
+        def submit(setting: Setting, chunk: Chunk) -> Any:
+            return pool.submit(setting.run, chunk)
+
+        yield from in_order(tasks, submit, 2 * n_jobs)
 
 
-def in_order(tasks, submit, ahead):
-    """Results in the order of the tasks, with a few tasks under way; the rest are dropped when the reader stops."""
-    waiting = deque()
+def in_order(
+    tasks: Sequence[Task], submit: Callable[[Setting, Chunk], Any], ahead: int
+) -> Iterator[Any]:
+    """Yield results in the order of the tasks, with a few tasks under way.
+
+    The rest are dropped when the reader stops.
+
+    Parameters
+    ----------
+    tasks : sequence of (Setting, chunk)
+    submit : callable
+        Takes a setting and a chunk, and returns a future.
+    ahead : int
+        How many tasks are under way at once.
+    """
+    waiting: deque[Any] = deque()
     try:
         for setting, chunk in tasks:
             waiting.append(submit(setting, chunk))

@@ -1,34 +1,43 @@
 """More than one machine: the chunks of a sweep on a Dask cluster."""
 
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
 from ..errors import InputError
-from . import run
+from . import run, settings
+from .settings import Chunk, Setting, Task
 
-PATIENCE = (
-    10  # seconds to wait for a scheduler's answer; three times that for a first worker
-)
+if TYPE_CHECKING:
+    from distributed import Client
+
+#: Seconds to wait for a scheduler's answer; three times that for a first worker.
+PATIENCE = 10
 
 
-def results(tasks, scheduler):
-    """Results in the order of the tasks; what a lost worker had is computed again by the others.
+def results(tasks: Sequence[Task], scheduler: Any) -> Iterator[Any]:
+    """Yield results in the order of the tasks.
+
+    What a lost worker had is computed again by the others.
 
     Parameters
     ----------
-    tasks : list of (Setting, chunk)
+    tasks : sequence of (Setting, chunk)
     scheduler : str or distributed.Client
 
     Raises
     ------
     InputError
-        No answer, no worker, a worker of another version, or a chunk that kills its workers.
+        No answer, no worker, a worker of another version, or a chunk that kills its
+        workers.
     """
     client, own = _client(scheduler)
     from distributed import KilledWorker
 
     try:
         _require_workers(client)
-        yield from run.in_order(
-            tasks, _submitter(client), 4 * sum(client.nthreads().values())
-        )
+        ahead = 4 * sum(client.nthreads().values())
+        yield from run.in_order(tasks, _submitter(client), ahead)
     except KilledWorker as error:
         raise InputError(
             "sweep: a chunk took down every worker that tried it"
@@ -40,7 +49,7 @@ def results(tasks, scheduler):
             client.close()
 
 
-def _client(scheduler):
+def _client(scheduler: Any) -> tuple["Client", bool]:
     """Return a client of the cluster, and whether it is ours to close."""
     try:
         from distributed import Client
@@ -65,8 +74,8 @@ def _client(scheduler):
         ) from None
 
 
-def _require_workers(client):
-    """At least one worker, and all of them with this code."""
+def _require_workers(client: "Client") -> None:
+    """Refuse a cluster without a worker, or with one that runs other code."""
     address = client.scheduler.address
     try:
         client.wait_for_workers(1, timeout=3 * PATIENCE)
@@ -75,9 +84,8 @@ def _require_workers(client):
             f"sweep: the scheduler {address} has no worker after {3 * PATIENCE} s;"
             f" start some with `dask worker {address}`"
         ) from None
-    other = [
-        worker for worker, theirs in client.run(_code).items() if theirs != _code()
-    ]
+    here = _code()
+    other = [worker for worker, there in client.run(_code).items() if there != here]
     if other:
         raise InputError(
             f"sweep: the worker {other[0]} runs other code than this process; install"
@@ -85,32 +93,35 @@ def _require_workers(client):
         )
 
 
-def _submitter(client):
-    """Return a function that sends a chunk off; its setting goes once, as a task, so that a lost worker's copy can be made again."""
-    sent = {}
+def _submitter(client: "Client") -> Callable[[Setting, Chunk], Any]:
+    """Return a function that sends a chunk off.
 
-    def submit(setting, chunk):
-        name = (
-            setting.inputs()
-            if id(setting) not in sent
-            else sent[id(setting)].key.removeprefix("setting-")
-        )
+    Its setting goes once, as a task, so that a lost worker's copy can be made again. A
+    key of the cluster stands for a result, so it is a hash of what that depends on;
+    where this cannot be known, no other result may have the key.
+    """
+    sent: dict[int, tuple[str, Any]] = {}
+
+    def submit(setting: Setting, chunk: Chunk) -> Any:
         if id(setting) not in sent:
-            sent[id(setting)] = client.submit(_same, setting, key=f"setting-{name}")
-        return client.submit(
-            _run, sent[id(setting)], chunk, key=f"chunk-{name}-{chunk}"
-        )
+            name = setting.inputs
+            if setting.unknowable:
+                name = f"{name}-{uuid.uuid4()}"
+            there = client.submit(_same, setting, key=f"setting-{name}")
+            sent[id(setting)] = name, there
+        name, there = sent[id(setting)]
+        return client.submit(_run, there, chunk, key=f"chunk-{name}-{chunk}")
 
     return submit
 
 
-def _same(setting):
+def _same(setting: Setting) -> Setting:
     return setting
 
 
-def _run(setting, chunk):
+def _run(setting: Setting, chunk: Chunk) -> Any:
     return setting.run(chunk)
 
 
-def _code():
-    return run.code()
+def _code() -> str:
+    return settings.code()

@@ -1,35 +1,46 @@
-"""Sharing: a trace or its summary as a dataset on the Hugging Face Hub, and back by revision.
+"""Sharing: a trace or its summary as a dataset on the Hugging Face Hub, and back.
 
-A shared dataset is one folder: ``trace.parquet`` (or ``trace.csv``) with ``prices.csv`` and
-``trace.json``, or ``summary.json`` alone, and a card. An address is ``hub:owner/name@revision``; 40 hex
-digits name one commit for ever, a branch or a tag may move, so it is resolved once and warned about.
-Whatever has been loaded by its commit is kept by `huggingface_hub` and needs no network again.
+A shared dataset is one folder: ``trace.parquet`` (or ``trace.csv``) with ``prices.csv``
+and ``trace.json``, or ``summary.json`` alone, and a card. An address is
+``hub:owner/name@revision``; 40 hex digits name one commit for ever, a branch or a tag
+may move, so it is resolved once and warned about. Whatever has been loaded by its
+commit is kept by `huggingface_hub` and needs no network again.
 """
 
-import io
+import functools
 import json
 import os
 import pathlib
 import re
 import tempfile
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..core.pool import PRICE_COLUMNS
+from ..core.pool import PRICE_COLUMNS, Price
+from ..core.trace import Trace, read_trace
 from ..errors import InputError, UnpinnedWarning
+from ..files import write_json
+from ..readers import read_json
 from .summary import TraceSummary
 
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
 SCHEME = "hub:"
-#: Files of a shared dataset, in the order in which they are looked for.
-TRACE_FILES, SUMMARY_FILE, PRICE_FILE, NOTE_FILE, CARD = (
-    ("trace.parquet", "trace.csv"),
-    "summary.json",
-    "prices.csv",
-    "trace.json",
-    "README.md",
-)
+#: Files of a shared dataset: the rows as either, the first that is there.
+TRACE_FILES = ("trace.parquet", "trace.csv")
+SUMMARY_FILE = "summary.json"
+PRICE_FILE = "prices.csv"
+NOTE_FILE = "trace.json"
+CARD = "README.md"
+FILES = (*TRACE_FILES, SUMMARY_FILE, PRICE_FILE, NOTE_FILE)
+#: Of `NOTE_FILE`. In the first one, the fingerprint left further columns out.
+FORMAT = 2
 TAG = "pickllm"
+TEMPLATES = pathlib.Path(__file__).parent / "templates"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _ADDRESS = re.compile(
     r"hub:(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<revision>\S+))?",
@@ -58,19 +69,34 @@ class Shared:
     trace: pathlib.Path | None
     summary: pathlib.Path | None
     prices: pathlib.Path | None
-    note: dict
+    note: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Pushed:
-    """What `push` did: the address that loads it back, and what everybody who may read it learns."""
+    """What `push` did.
+
+    Attributes
+    ----------
+    address : str
+        That loads it back.
+    disclosed : tuple of str
+        What everybody who may read it learns.
+    """
 
     address: str
-    disclosed: tuple
+    disclosed: tuple[str, ...]
 
 
-def parse(address):
-    """(repository, revision or None) of an address.
+class Content(NamedTuple):
+    """Of what is pushed: the fingerprint once loaded, and what is disclosed."""
+
+    fingerprint: str
+    disclosed: list[str]
+
+
+def parse(address: str) -> tuple[str, str | None]:
+    """Return the repository of an address, and its revision or None.
 
     Examples
     --------
@@ -86,8 +112,10 @@ def parse(address):
     return found["repo"], found["revision"]
 
 
-def pinned(address, stacklevel=2):
-    """Return the same address with its commit; a branch, a tag or no revision is resolved, with a warning.
+def pinned(address: str, stacklevel: int = 2) -> str:
+    """Return the same address with its commit.
+
+    A branch, a tag or no revision is resolved, with a warning.
 
     Raises
     ------
@@ -108,13 +136,15 @@ def pinned(address, stacklevel=2):
     return f"{SCHEME}{repo}@{commit}"
 
 
-def download(address, stacklevel=2):
+def download(address: str, stacklevel: int = 2) -> Shared:
     """Bring a shared dataset to this disk.
 
     Parameters
     ----------
     address : str
         ``hub:owner/name@revision``.
+    stacklevel : int
+        Whose line a warning names; see `warnings.warn`.
 
     Returns
     -------
@@ -129,35 +159,77 @@ def download(address, stacklevel=2):
     address = pinned(address, stacklevel + 1)
     repo, commit = parse(address)
     with _reported(repo, commit):
-        files = _kept(repo, commit) or _fetched(repo, commit)
-    trace = next((files[name] for name in TRACE_FILES if name in files), None)
-    note = files.get(NOTE_FILE)
+        folder = _folder(repo, commit)
+    paths = {name: folder / name for name in FILES}
+    here = {name: path for name, path in paths.items() if path.exists()}
+    trace = next((here[name] for name in TRACE_FILES if name in here), None)
+    summary = here.get(SUMMARY_FILE)
+    if trace is None and summary is None:
+        raise _not_a_trace(repo, commit)
+    note = {}
+    if NOTE_FILE in here:
+        note = read_json(here[NOTE_FILE], "note of a trace", "push the trace again")
+    if not isinstance(note, dict):
+        note = {}
+    return Shared(address, trace, summary, here.get(PRICE_FILE), note)
+
+
+def _folder(repo: str, commit: str | None) -> pathlib.Path:
+    """Return where a commit's files stand on this disk, once they are all there."""
+    from huggingface_hub import errors, snapshot_download
+    from tqdm import tqdm
+
+    download = functools.partial(
+        snapshot_download,
+        repo,
+        repo_type="dataset",
+        revision=commit,
+        cache_dir=os.environ.get("HF_HUB_CACHE"),
+        endpoint=_endpoint(),
+        allow_patterns=[*FILES, CARD],
+        tqdm_class=functools.partial(tqdm, disable=True),
+    )
     try:
-        note = json.loads(note.read_text("utf-8")) if note else {}
-    except ValueError as error:
-        raise InputError(
-            f"{address}: {NOTE_FILE} is not JSON ({error}); push the trace again"
-        ) from error
-    return Shared(
-        address,
-        trace,
-        files.get(SUMMARY_FILE),
-        files.get(PRICE_FILE),
-        note if isinstance(note, dict) else {},
+        return pathlib.Path(download(local_files_only=True))
+    except errors.LocalEntryNotFoundError:
+        # fails at once where there is no Hub, which a download tries half a minute long
+        _api().dataset_info(repo, revision=commit)
+        return pathlib.Path(download())
+
+
+def _not_a_trace(repo: str, commit: str | None) -> InputError:
+    with _reported(repo, commit):
+        found = _api().dataset_info(repo, revision=commit).siblings or ()
+    names = sorted(f.rfilename for f in found)
+    seen = [name for name in names if not name.startswith(".")]
+    listing = ", ".join(seen[:5]) or "no files"
+    if len(seen) > 5:
+        listing += f" and {len(seen) - 5} more"
+    return InputError(
+        f"{SCHEME}{repo}@{commit}: not a shared trace; it needs {TRACE_FILES[0]},"
+        f" {TRACE_FILES[1]} or {SUMMARY_FILE}, and has {listing}. Download its file,"
+        " bring it to the columns of a trace and load that"
     )
 
 
-def push(
-    data,
-    repo,
+def is_as_pushed(trace: Trace, note: dict[str, Any]) -> bool:
+    """Whether a trace that was loaded is the one whose fingerprint its note holds."""
+    if "fingerprint" not in note or (note.get("format") != FORMAT and trace.extra):
+        return True
+    return note["fingerprint"] == trace.fingerprint()
+
+
+def push(  # noqa: PLR0913 - each is a choice of whoever publishes
+    data: Trace | TraceSummary,
+    repo: str,
     *,
-    summary_only=False,
-    licence="unknown",
-    source="",
-    private=False,
-    with_text=False,
-    min_cell=5,
-):
+    summary_only: bool = False,
+    licence: str = "unknown",
+    source: str = "",
+    private: bool = False,
+    with_text: bool = False,
+    min_cell: int = 5,
+) -> Pushed:
     """Publish a trace, or its summary, as a dataset of the Hub, in one commit.
 
     The token comes from the environment (``HF_TOKEN``, or what ``hf auth login``
@@ -196,26 +268,47 @@ def push(
     """
     if parse(f"{SCHEME}{repo}") != (repo, None):
         raise InputError(f"push: a dataset's name is owner/name, got {repo!r}")
-    if not isinstance(data, TraceSummary):
-        data = data.sample_of or (
-            TraceSummary.of(data, min_cell, protect=True) if summary_only else data
-        )
-    files, disclosed = (
-        _summary_files(data)
-        if isinstance(data, TraceSummary)
-        else _trace_files(data, with_text)
-    )
-    loaded = files.pop("fingerprint")
-    files[CARD] = _card(repo, data, licence, source, loaded, disclosed).encode()
-    with _reported(repo, None, writing=True):
-        return Pushed(
-            f"{SCHEME}{repo}@{_commit(repo, files, private)}",
-            (*disclosed, f"licence: {licence}", f"fingerprint: {loaded}"),
-        )
+    left: list[str] = []
+    if isinstance(data, Trace):
+        if data.sample_of:
+            data = _summary_behind(data)
+        elif summary_only:
+            data = TraceSummary.of(data, min_cell, protect=True)
+        elif not with_text:
+            data, left = _without_text(data)
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        content = _write(data, folder)
+        if left:
+            content.disclosed.append(
+                f"left out as text: {', '.join(left)} (--with-text shares them)"
+            )
+        card = _card(data, content, repo=repo, licence=licence, source=source)
+        (folder / CARD).write_text(card, "utf-8")
+        with _reported(repo, None, writing=True):
+            commit = _commit(repo, folder, private)
+    told = f"licence: {licence}", f"fingerprint: {content.fingerprint}"
+    return Pushed(f"{SCHEME}{repo}@{commit}", (*content.disclosed, *told))
 
 
-def _commit(repo, files, private):
-    """One commit that makes these files the dataset's only ones; its id."""
+def _summary_behind(trace: Trace) -> TraceSummary:
+    """Return the summary that a trace is a sample of, at the trace's own prices."""
+    summary: TraceSummary = trace.sample_of
+    for model, price in trace.prices.items():
+        if summary.prices.get(model) != price:
+            raise InputError(
+                f"push: a sample of a summary at other prices than the summary's"
+                f" ({model}); push it as it was loaded without prices=, which whoever"
+                " loads it may give"
+            )
+    return summary
+
+
+def _commit(repo: str, folder: pathlib.Path, private: bool) -> str:
+    """Make a folder's files the dataset's only ones; return the commit's id.
+
+    In one commit, so that whoever reads meanwhile has the files of one push.
+    """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, get_token
 
     token = get_token()
@@ -238,316 +331,218 @@ def _commit(repo, files, private):
             f"push: {repo} is public already; make it private at"
             f" {_endpoint()}/datasets/{repo}/settings, or choose a new name"
         )
-    old = {*TRACE_FILES, SUMMARY_FILE, PRICE_FILE, NOTE_FILE} & there - files.keys()
-    operations = [
-        CommitOperationAdd(name, content) for name, content in files.items()
-    ] + [CommitOperationDelete(name) for name in sorted(old)]
-    message = "Summary of a trace" if SUMMARY_FILE in files else "Trace"
+    new = sorted(path.name for path in folder.iterdir())
+    old = sorted(there.intersection(FILES) - set(new))
+    message = "Summary of a trace" if SUMMARY_FILE in new else "Trace"
     return api.create_commit(
         repo,
-        operations,
+        [
+            *(CommitOperationAdd(name, folder / name) for name in new),
+            *(CommitOperationDelete(name) for name in old),
+        ],
         commit_message=f"{message} (pickllm)",
         repo_type="dataset",
         parent_commit=info.sha,
     ).oid
 
 
-def _trace_files(trace, with_text):
-    """Return a trace's files as bytes, its fingerprint, and what they disclose."""
-    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+def _write(data: Trace | TraceSummary, folder: pathlib.Path) -> Content:
+    """Write what is shared of a trace or a summary.
 
-    frame = trace.to_frame()
-    text = [
-        c
-        for c in trace.extra
-        if not (is_numeric_dtype(frame[c]) or is_bool_dtype(frame[c]))
-    ]
-    wordy = next(
-        (q for q in trace.query_id.tolist() if len(q) > LONGEST_ID or " " in q), None
-    )
-    if wordy and not with_text:
-        raise InputError(
-            f"push: query_id {wordy[:40]!r} reads like a query's text; give ids without"
-            f" spaces of at most {LONGEST_ID} characters, or say --with-text"
-        )
-    left = [] if with_text else text
-    content = io.BytesIO()
-    frame.drop(columns=left).to_parquet(content, index=False)
+    The fingerprint is of what is loaded again: a file rounds, and has types of its own.
+    """
+    if isinstance(data, TraceSummary):
+        data.save(folder / SUMMARY_FILE)
+        loaded = TraceSummary.load(folder / SUMMARY_FILE).sample()
+        return Content(loaded.fingerprint(), list(data.disclosed()))
+    data.save(folder / TRACE_FILES[0])
+    prices = None
+    if data.prices:
+        prices = folder / PRICE_FILE
+        _write_prices(prices, data.prices.values())
+    loaded = read_trace(folder / TRACE_FILES[0], prices, data.limits)
     note = {
-        "format": 1,
-        "name": trace.name,
-        "fingerprint": trace.fingerprint(),
-        "limits": vars(trace.limits),
+        "format": FORMAT,
+        "name": data.name,
+        "fingerprint": loaded.fingerprint(),
+        "limits": vars(data.limits),
     }
-    files = {
-        TRACE_FILES[0]: content.getvalue(),
-        NOTE_FILE: (json.dumps(note, indent=1) + "\n").encode(),
-        "fingerprint": trace.fingerprint(),
-    }
-    if trace.prices:
-        files[PRICE_FILE] = (
-            _price_table(trace.prices.values())
-            .to_csv(index=False, lineterminator="\n")
-            .encode()
-        )
-    kept = [c for c in trace.extra if c not in left]
-    columns = "ids, contexts and LLMs by name, accuracy, tokens, latency and cost"
+    write_json(folder / NOTE_FILE, note)
     disclosed = [
-        f"every row: {trace.n_queries} queries by {len(trace.models)} LLMs, with"
-        f" {columns}"
+        f"every row: {data.n_queries} queries by {len(data.models)} LLMs, with ids,"
+        " contexts and LLMs by name, accuracy, tokens, latency and cost"
     ]
-    disclosed += [f"further columns, as they are: {', '.join(kept)}"] if kept else []
-    disclosed += (
-        [f"left out as text: {', '.join(left)} (--with-text shares them)"]
-        if left
-        else []
-    )
-    return files, disclosed
+    if data.extra:
+        disclosed.append(f"further columns, as they are: {', '.join(data.extra)}")
+    return Content(loaded.fingerprint(), disclosed)
 
 
-def _summary_files(summary):
-    with (
-        tempfile.TemporaryDirectory() as folder
-    ):  # the file rounds; what is shared is what it holds
-        path = pathlib.Path(folder) / SUMMARY_FILE
-        summary.save(path)
-        content, fingerprint = (
-            path.read_bytes(),
-            TraceSummary.load(path).sample().fingerprint(),
-        )
-    return {SUMMARY_FILE: content, "fingerprint": fingerprint}, summary.disclosed()
+def _without_text(trace: Trace) -> tuple[Trace, list[str]]:
+    """Return a trace without its further columns that hold text, and their names.
+
+    Raises
+    ------
+    InputError
+        Ids that read like text.
+    """
+    for query in trace.query_id.tolist():
+        if len(query) > LONGEST_ID or " " in query:
+            raise InputError(
+                f"push: query_id {query[:40]!r} reads like a query's text; give ids"
+                f" without spaces of at most {LONGEST_ID} characters, or say"
+                " --with-text"
+            )
+    numbers = {c: v for c, v in trace.extra.items() if v.dtype.kind in "biufc"}
+    left = [c for c in trace.extra if c not in numbers]
+    return replace(trace, extra=numbers), left
 
 
-def _price_table(prices):
+def _write_prices(path: pathlib.Path, prices: Any) -> None:
     import pandas as pd
 
-    return pd.DataFrame(
-        [
-            (p.model, p.vendor, p.input_usd, p.output_usd, p.as_of, p.source)
-            for p in prices
-        ],
-        columns=PRICE_COLUMNS,
-    )
+    rows = [
+        (p.model, p.vendor, p.input_usd, p.output_usd, p.as_of, p.source)
+        for p in prices
+    ]
+    frame = pd.DataFrame(rows, columns=list(PRICE_COLUMNS))
+    frame.to_csv(path, index=False, lineterminator="\n")
 
 
-def _card(repo, data, licence, source, fingerprint, disclosed):
+def _card(data: Trace | TraceSummary, content: Content, **stated: str) -> str:
     """Return the dataset's card: what the Hub reads (YAML), then what people do."""
-    import yaml
+    import jinja2
+    from huggingface_hub import DatasetCardData
 
-    whole = not isinstance(data, TraceSummary)
-    head = {
-        "license": licence,
-        "pretty_name": f"{data.name}: {'trace' if whole else 'summary of a trace'}",
-        "tags": [TAG, "llm-routing"],
-    }
-    head |= (
-        {"configs": [{"config_name": "default", "data_files": TRACE_FILES[0]}]}
-        if whole
-        else {"viewer": False}
+    whole = isinstance(data, Trace)
+    kind = "trace" if whole else "summary of a trace"
+    configs = [{"config_name": "default", "data_files": TRACE_FILES[0]}]
+    head = DatasetCardData(
+        license=stated["licence"],
+        pretty_name=f"{data.name}: {kind}",
+        tags=[TAG, "llm-routing"],
+        **({"configs": configs} if whole else {"viewer": False}),
     )
-    if whole:
-        counts = {c: int((data.context == c).sum()) for c in data.contexts}
-        means = {
-            (c, m): data.accuracy[data.context == c, j].mean()
-            for c in data.contexts
-            for j, m in enumerate(data.models)
+    loader = jinja2.FileSystemLoader(TEMPLATES)
+    environment = jinja2.Environment(loader=loader, keep_trailing_newline=True)
+    environment.filters["cell"] = _cell
+    return environment.get_template("dataset_card.md.jinja").render(
+        head=head.to_yaml(),
+        whole=whole,
+        name=data.name,
+        models=data.models,
+        contexts=_contexts(data),
+        prices=list(data.prices.values()),
+        price_columns=PRICE_COLUMNS,
+        disclosed=content.disclosed,
+        fingerprint=content.fingerprint,
+        **stated,
+    )
+
+
+def _contexts(data: Trace | TraceSummary) -> list[dict[str, Any]]:
+    """Return each context's name, its queries, and each LLM's mean accuracy in it."""
+    if isinstance(data, TraceSummary):
+        return [
+            {
+                "name": context,
+                "queries": s["n_queries"],
+                "means": [s["rows"][m]["accuracy"][0] for m in data.models],
+            }
+            for context, s in data.contexts.items()
+        ]
+    parts = [data.select(context=context) for context in data.contexts]
+    return [
+        {
+            "name": part.contexts[0],
+            "queries": part.n_queries,
+            "means": part.accuracy.mean(axis=0).tolist(),
         }
-    else:
-        counts = {c: s["n_queries"] for c, s in data.contexts.items()}
-        means = {
-            (c, m): s["rows"][m]["accuracy"][0]
-            for c, s in data.contexts.items()
-            for m in data.models
-        }
-    table = [
-        ("context", "queries", *(f"accuracy of {m}" for m in data.models)),
-        ("---",) * (2 + len(data.models)),
+        for part in parts
     ]
-    table += [
-        (c, str(n), *(f"{means[c, m]:.3f}" for m in data.models))
-        for c, n in counts.items()
-    ]
-    schema = [
-        ("column", "unit"),
-        ("---", "---"),
-        ("query_id, context, model", "names"),
-        ("accuracy", "in [0, 1]"),
-        ("input_tokens, output_tokens", "count"),
-        ("latency_ms", "milliseconds"),
-        ("cost_usd", "US dollars"),
-    ]
-    listed = map(tuple, _price_table(data.prices.values()).astype(str).to_numpy())
-    parts = [
-        f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---",
-        f"# {_cell(data.name)}",
-        (
-            f"{'Outcomes' if whole else 'Statistics of the outcomes'} of every LLM of a"
-            " pool on every query;"
-            f" {'one row per query and LLM' if whole else 'no row'}."
-        ),
-        "## Load it",
-        (
-            "```python\nimport pickllm as pk\n\ntrace ="
-            f' pk.load_trace("{SCHEME}{repo}@REVISION")\n```'
-        ),
-        (
-            "REVISION is the 40 hex digits of a commit of this dataset (Files,"
-            " History); `pickllm push` printed them."
-        ),
-        "## Queries and mean accuracy",
-        _markdown(table),
-        *(["## Schema of trace.parquet", _markdown(schema)] if whole else []),
-        "## Prices",
-        (
-            _markdown([PRICE_COLUMNS, ("---",) * 6, *listed])
-            if data.prices
-            else "Costs are as recorded."
-        ),
-        "## What is disclosed",
-        "\n".join(f"- {_cell(line)}" for line in disclosed),
-        "## Provenance",
-        (
-            f"Source: {_cell(source) or 'not stated'}. Licence: {_cell(licence)}."
-            f" Fingerprint of the trace as loaded (SHA-256): `{fingerprint}`."
-        ),
-    ]
-    return "\n\n".join(parts) + "\n"
 
 
-def _markdown(rows):
-    return "\n".join(f"| {' | '.join(_cell(v) for v in row)} |" for row in rows)
+def _cell(text: str) -> str:
+    """Return a name as text of a Markdown table.
 
-
-def _cell(text):
-    """Return a name as text of a Markdown table: nothing in it ends a cell, a line or starts markup."""
+    Nothing in it ends a cell, a line or starts markup.
+    """
     return re.sub(r"([|<>`*\[\]\\])", r"\\\1", " ".join(str(text).split()))
 
 
-def _endpoint():
+def _endpoint() -> str:
     return os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
 
 
-def _api(token=None):
+def _api(token: str | None = None) -> "HfApi":
     from huggingface_hub import HfApi
 
     return HfApi(endpoint=_endpoint(), token=token)
 
 
-def _kept(repo, commit):
-    """Return a commit's files as they stand on this disk; none if its rows or its summary were not brought yet."""
-    from huggingface_hub import try_to_load_from_cache
-
-    names = (NOTE_FILE, PRICE_FILE, SUMMARY_FILE, *TRACE_FILES)
-    paths = {
-        n: try_to_load_from_cache(
-            repo, n, os.environ.get("HF_HUB_CACHE"), commit, "dataset"
-        )
-        for n in names
-    }
-    here = {
-        name: pathlib.Path(path)
-        for name, path in paths.items()
-        if isinstance(path, str)
-    }
-    return here if here.keys() & {SUMMARY_FILE, *TRACE_FILES} else {}
-
-
-def _fetched(repo, commit):
-    """Return a commit's files, brought to this disk; the rows come last, so that where they are, all is."""
-    from huggingface_hub import hf_hub_download
-
-    there = [
-        f.rfilename for f in _api().dataset_info(repo, revision=commit).siblings or ()
-    ]
-    main = next((name for name in (*TRACE_FILES, SUMMARY_FILE) if name in there), None)
-    if main is None:
-        seen = sorted(name for name in there if not name.startswith("."))
-        listing = ", ".join(seen[:5]) + (
-            f" and {len(seen) - 5} more" if len(seen) > 5 else ""
-        )
-        raise InputError(
-            f"{SCHEME}{repo}@{commit}: not a shared trace; it needs {TRACE_FILES[0]},"
-            f" {TRACE_FILES[1]} or {SUMMARY_FILE}, and has {listing or 'no files'}."
-            " Download its file, bring it to the columns of a trace and load that"
-        )
-    wanted = [
-        name
-        for name in (NOTE_FILE, PRICE_FILE)
-        if name in there and main != SUMMARY_FILE
-    ] + [main]
-    at = {
-        "repo_type": "dataset",
-        "revision": commit,
-        "cache_dir": os.environ.get("HF_HUB_CACHE"),
-        "endpoint": _endpoint(),
-    }
-    return {name: pathlib.Path(hf_hub_download(repo, name, **at)) for name in wanted}
-
-
 @contextmanager
-def _reported(repo, revision, writing=False):
-    """Whatever the Hub, the network or the disk may answer, as one line with the next move."""
-    from huggingface_hub import errors
-
-    where = f"{SCHEME}{repo}" + (f"@{revision}" if revision else "")
-    transport = errors.HfHubHTTPError.__mro__[
-        1
-    ]  # of the HTTP library that huggingface_hub uses
+def _reported(repo: str, revision: str | None, writing: bool = False) -> Iterator[None]:
+    """Whatever the Hub, the network or the disk may answer, as one line."""
     try:
         yield
     except (InputError, BrokenPipeError):
         raise
-    except errors.GatedRepoError as error:
-        raise InputError(
-            f"{where}: its owner must let you in; ask at {_endpoint()}/datasets/{repo},"
-            " then set HF_TOKEN"
-        ) from error
-    except errors.RepositoryNotFoundError as error:
-        move = (
-            "check the name; if it is private, set HF_TOKEN to a token that may read it"
-        )
-        move = (
-            "check the owner, and that the token may write there" if writing else move
-        )
-        raise InputError(
-            f"{where}: no such dataset at {_endpoint()}; {move}"
-        ) from error
-    except errors.RevisionNotFoundError as error:
-        raise InputError(
-            f"{where}: no such revision; its commits are listed at"
-            f" {_endpoint()}/datasets/{repo}/commits/main"
-        ) from error
-    except errors.HfHubHTTPError as error:
-        status = error.response.status_code if error.response is not None else "nothing"
-        moves = {
-            401: "the token is not valid: set HF_TOKEN to another",
-            403: "the token may not do this: set HF_TOKEN to one that may",
-            412: "someone else pushed meanwhile: push again",
-        }
-        raise InputError(
-            f"{where}: the Hub answered {status};"
-            f" {moves.get(status, 'try again later')}"
-        ) from error
-    except (
+    except Exception as error:
+        where = SCHEME + repo + (f"@{revision}" if revision else "")
+        said = _said(error, repo, writing)
+        if said is None:
+            raise
+        raise InputError(f"{where}: {said}") from error
+
+
+def _said(error: BaseException, repo: str, writing: bool) -> str | None:
+    """Return what an error means and the next move; None for one of our own making."""
+    from huggingface_hub import errors
+
+    hub = _endpoint()
+    transport = errors.HfHubHTTPError.__mro__[1]  # of huggingface_hub's HTTP library
+    unreachable = (
         transport,
         errors.LocalEntryNotFoundError,
         errors.OfflineModeIsEnabled,
         errors.FileMetadataError,
         ConnectionError,
         TimeoutError,
-    ) as error:
-        move = "check the network and HF_ENDPOINT" + (
-            "" if writing else "; what was loaded once by its commit needs no network"
+    )
+    cause = error.__cause__
+    if isinstance(error, errors.LocalEntryNotFoundError) and cause is not None:
+        return _said(cause, repo, writing)
+    if isinstance(error, errors.GatedRepoError):
+        return f"its owner must let you in; ask at {hub}/datasets/{repo}, then set HF_TOKEN"
+    if isinstance(error, errors.RepositoryNotFoundError):
+        move = (
+            "check the name; if it is private, set HF_TOKEN to a token that may read it"
         )
-        raise InputError(
-            f"{where}: cannot reach {_endpoint()}"
-            f" ({type(error.__cause__ or error).__name__}); {move}"
-        ) from error
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise InputError(
-            f"{where}: {_endpoint()} does not answer as a Hub does; check HF_ENDPOINT"
-        ) from error
-    except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(
-            f"{where}: {' '.join(str(error).split())[:300]}; try again"
-        ) from error
+        if writing:
+            move = "check the owner, and that the token may write there"
+        return f"no such dataset at {hub}; {move}"
+    if isinstance(error, errors.RevisionNotFoundError):
+        commits = f"{hub}/datasets/{repo}/commits/main"
+        return f"no such revision; its commits are listed at {commits}"
+    if isinstance(error, errors.HfHubHTTPError):
+        return _status(error.response)
+    if isinstance(error, unreachable):
+        move = "check the network and HF_ENDPOINT"
+        if not writing:
+            move += "; what was loaded once by its commit needs no network"
+        return f"cannot reach {hub} ({type(cause or error).__name__}); {move}"
+    if isinstance(error, KeyError | TypeError | json.JSONDecodeError):
+        return f"{hub} does not answer as a Hub does; check HF_ENDPOINT"
+    if isinstance(error, OSError | ValueError | RuntimeError):
+        return f"{' '.join(str(error).split())[:300]}; try again"
+    return None
+
+
+def _status(response: Any) -> str:
+    """Return what an HTTP status of the Hub means, and the next move."""
+    moves = {
+        401: "the token is not valid: set HF_TOKEN to another",
+        403: "the token may not do this: set HF_TOKEN to one that may",
+        412: "someone else pushed meanwhile: push again",
+    }
+    status = "nothing" if response is None else response.status_code
+    return f"the Hub answered {status}; {moves.get(status, 'try again later')}"

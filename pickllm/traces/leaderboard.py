@@ -1,19 +1,26 @@
-"""The Berkeley Function Calling Leaderboard's result files of 2024-08-11: which they are, fetched and read.
+"""The Berkeley Function Calling Leaderboard's results of 2024-08-11, fetched and read.
 
-The files stand in the public repository HuanzhiMao/BFCL-Result. For each LLM and category there is a
-result file (JSON lines with token counts and latency per query) and a score file (the stated accuracy,
-then the failures alone, by 1-based position). A query that is not listed as a failure was answered
-correctly; the accuracy rebuilt so is proved equal to the stated one in every file.
+The files stand in the public repository HuanzhiMao/BFCL-Result. For each LLM and
+category there is a result file (JSON lines with token counts and latency per query) and
+a score file (the stated accuracy, then the failures alone, by 1-based position). A
+query that is not listed as a failure was answered correctly; the accuracy rebuilt so is
+proved equal to the stated one in every file.
 """
 
+import hashlib
 import json
 import os
 import pathlib
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from ..core.pool import declare_limits, declared_pools, read_prices
 from ..core.trace import Trace
 from ..errors import InputError, MissingFileError
-from ..files import home
+from ..files import home, written
+from ..readers import read_text
 
 NAME = "bfcl-2024-08-11"
 REPOSITORY = "https://github.com/HuanzhiMao/BFCL-Result"
@@ -56,37 +63,46 @@ CONTEXTS = {
 }
 
 
-def _paths(model, category):
+def _paths(model: str, category: str) -> tuple[str, str]:
+    """Return where a category's results and scores of an LLM stand."""
     return (
         f"{DAY}/result/{model}/gorilla_openfunctions_v1_test_{category}_result.json",
         f"{DAY}/score/{model}/{category}_score.json",
     )
 
 
-def checksums():
+def checksums() -> dict[str, str]:
     """``{path in the repository: SHA-256}`` of exactly the files that the study needs."""
-    lines = (home("data") / f"{NAME}.sha256").read_text("utf-8").splitlines()
-    return {path: sha for sha, path in (line.split("  ", 1) for line in lines)}
+    listed = {}
+    text = (home("data") / f"{NAME}.sha256").read_text("utf-8")
+    for line in text.splitlines():
+        sha, path = line.split("  ", 1)
+        listed[path] = sha
+    return listed
 
 
-def cache_folder():
-    """Where fetched files are kept: ``PICKLLM_CACHE``, else the user's cache folder."""
+def cache_folder() -> pathlib.Path:
+    """Return where fetched files are: ``PICKLLM_CACHE``, else the user's cache folder."""
     import pooch
 
-    return (
-        pathlib.Path(os.environ.get("PICKLLM_CACHE") or pooch.os_cache("pickllm"))
-        / NAME
-    )
+    folder = os.environ.get("PICKLLM_CACHE") or pooch.os_cache("pickllm")
+    return pathlib.Path(folder) / NAME
 
 
-def fetch(url=None, folder=None, progress=True):
-    """Download the leaderboard's files, checked by SHA-256; those already here are not fetched again.
+def fetch(
+    url: str | None = None,
+    folder: str | pathlib.Path | None = None,
+    progress: bool = True,
+) -> pathlib.Path:
+    """Download the leaderboard's files, checked by SHA-256.
+
+    Those already here are not fetched again.
 
     Parameters
     ----------
     url : str, optional
-        A mirror with the repository's layout (http, https or a folder); by default ``PICKLLM_MIRROR``, else
-        the public repository at the pinned commit.
+        A mirror with the repository's layout (http, https or a folder); by default
+        ``PICKLLM_MIRROR``, else the public repository at the pinned commit.
     folder : path, optional
         By default `cache_folder`.
     progress : bool
@@ -99,70 +115,92 @@ def fetch(url=None, folder=None, progress=True):
 
     Raises
     ------
+    MissingFileError
+        A mirror's folder without a file.
     InputError
-        A checksum differs, or the address does not answer; files that did arrive are kept.
+        A checksum differs, or the address does not answer; files that did arrive are
+        kept.
     """
-    from concurrent.futures import ThreadPoolExecutor
-    from urllib.parse import urlsplit
-    from urllib.request import url2pathname
-
-    import pooch
-    import requests
     from tqdm import tqdm
 
-    url = (url or os.environ.get("PICKLLM_MIRROR") or DEFAULT_URL).rstrip("/") + "/"
-    folder = pathlib.Path(folder or cache_folder())
+    url = url or os.environ.get("PICKLLM_MIRROR") or DEFAULT_URL
+    here = pathlib.Path(folder or cache_folder())
     registry = checksums()
-    pooch.get_logger().setLevel("ERROR")
-    if "://" not in url:
-        url = pathlib.Path(url).resolve().as_uri() + "/"
-
-    def one(path):
-        target = folder / path
-        if url.startswith("file:"):
-            source = pathlib.Path(url2pathname(urlsplit(url).path)) / path
-            return _copied(source, target, registry[path])
-        try:
-            pooch.retrieve(
-                url + path,
-                known_hash=registry[path],
-                fname=target.name,
-                path=target.parent,
-            )
-        except requests.exceptions.RequestException as error:
-            raise InputError(
-                f"cannot download {url + path} ({type(error).__name__}); check the"
-                " network, or set PICKLLM_MIRROR to a mirror. What arrived is kept in"
-                f" {folder}: the same command goes on from there"
-            ) from error
-        except (
-            ValueError
-        ) as error:  # pooch: the hash of the download differs, and it was deleted
-            raise _differs(url + path, registry[path]) from error
-        except OSError as error:
-            raise InputError(
-                f"cannot write {target}: {error.strerror or error}; free some space or"
-                " set PICKLLM_CACHE"
-            ) from error
-
+    bring = _copy if _folder_of(url) else _download
     with ThreadPoolExecutor(8) as threads:
+        arriving = threads.map(
+            lambda path: bring(url, path, here, registry[path]), registry
+        )
         try:
-            list(
-                tqdm(
-                    threads.map(one, registry),
-                    total=len(registry),
-                    desc=f"fetch {NAME}",
-                    unit="file",
-                    disable=not progress,
-                )
-            )
+            for _ in tqdm(
+                arriving,
+                total=len(registry),
+                desc=f"fetch {NAME}",
+                unit="file",
+                disable=not progress,
+            ):
+                pass
         except BaseException:
             threads.shutdown(cancel_futures=True)
             raise
-    return folder
+    return here
 
 
-def _differs(where, expected):
+def _folder_of(url: str) -> pathlib.Path | None:
+    """Return the folder that a mirror is; None where it is not on this disk."""
+    if url.startswith("file:"):
+        return pathlib.Path(url2pathname(urlsplit(url).path))
+    return None if "://" in url else pathlib.Path(url)
+
+
+def _download(url: str, path: str, folder: pathlib.Path, sha: str) -> None:
+    """Bring one file from an address; one that is here, and as it should be, stays."""
+    import pooch
+    import requests
+
+    pooch.get_logger().setLevel("ERROR")
+    address = f"{url.rstrip('/')}/{path}"
+    target = folder / path
+    try:
+        pooch.retrieve(address, known_hash=sha, fname=target.name, path=target.parent)
+    except requests.exceptions.RequestException as error:
+        raise InputError(
+            f"cannot download {address} ({type(error).__name__}); check the network, or"
+            f" set PICKLLM_MIRROR to a mirror. What arrived is kept in {folder}: the same"
+            " command goes on from there"
+        ) from error
+    except ValueError as error:  # the hash differs, and pooch has deleted the file
+        raise _differs(address, sha) from error
+    except OSError as error:
+        raise InputError(
+            f"cannot write {target}: {error.strerror or error}; free some space or set"
+            " PICKLLM_CACHE"
+        ) from error
+
+
+def _copy(url: str, path: str, folder: pathlib.Path, sha: str) -> None:
+    """Bring one file from a folder; one that is here, and as it should be, stays."""
+    target = folder / path
+    if target.exists() and _sha256(target.read_bytes()) == sha:
+        return
+    source = pathlib.Path(_folder_of(url) or url) / path
+    if not source.exists():
+        raise MissingFileError(
+            f"no file {source}; PICKLLM_MIRROR must hold the repository's layout,"
+            f" folder {DAY} and all below it"
+        )
+    content = source.read_bytes()
+    if _sha256(content) != sha:
+        raise _differs(str(source), sha)
+    with written(target, "wb") as file:
+        file.write(content)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _differs(where: str, expected: str) -> InputError:
     return InputError(
         f"checksum of {where} differs from the pinned SHA-256 {expected[:12]}...; the"
         " source has changed or the download is damaged: try again, or use another"
@@ -170,45 +208,27 @@ def _differs(where, expected):
     )
 
 
-def _copied(source, target, sha):
-    import hashlib
-
-    from ..files import written
-
-    if target.exists() and hashlib.sha256(target.read_bytes()).hexdigest() == sha:
-        return
-    if not source.exists():
-        raise MissingFileError(
-            f"no file {source}; PICKLLM_MIRROR must hold the repository's layout,"
-            f" folder {DAY} and all below it"
-        )
-    content = source.read_bytes()
-    if hashlib.sha256(content).hexdigest() != sha:
-        raise _differs(source, sha)
-    with written(target, "wb") as file:
-        file.write(content)
-
-
-def fetched():
+def fetched() -> bool:
     """Whether every file stands in the cache."""
     return all((cache_folder() / path).exists() for path in checksums())
 
 
-def _json_lines(path):
+def _json_lines(path: pathlib.Path) -> list[dict[str, Any]]:
+    text = read_text(path, "file", f"run `pickllm fetch {NAME}`")
     try:
-        return [
-            json.loads(line)
-            for line in path.read_text("utf-8").split("\n")
-            if line.strip()
-        ]
+        return [json.loads(line) for line in text.split("\n") if line.strip()]
     except ValueError as error:
         raise InputError(
             f"{path}: not JSON lines ({error}); fetch the files again"
         ) from error
 
 
-def read_category(folder, model, category):
-    """One LLM's outcomes in one category, accuracy rebuilt and proved equal to the stated one.
+def read_category(
+    folder: str | pathlib.Path, model: str, category: str
+) -> list[dict[str, Any]]:
+    """Return one LLM's outcomes in one category.
+
+    Its accuracy is rebuilt, and proved equal to the stated one.
 
     Returns
     -------
@@ -223,10 +243,8 @@ def read_category(folder, model, category):
         The rebuilt accuracy differs from the stated one, or a failure names no query.
     """
     result, score = (pathlib.Path(folder) / path for path in _paths(model, category))
-    for path in (result, score):
-        if not path.exists():
-            raise MissingFileError(f"no file {path}; run `pickllm fetch {NAME}`")
-    queries, (stated, *failures) = _json_lines(result), _json_lines(score)
+    queries = _json_lines(result)
+    stated, *failures = _json_lines(score)
     failed = {failure["id"] for failure in failures}
     if not failed <= set(range(1, len(queries) + 1)):
         raise InputError(
@@ -258,7 +276,7 @@ def read_category(folder, model, category):
     ]
 
 
-def read(folder=None, pool=NAME):
+def read(folder: str | pathlib.Path | None = None, pool: str = NAME) -> Trace:
     """Return the measured rows of one of the two pools, as a Trace.
 
     Parameters
@@ -270,15 +288,13 @@ def read(folder=None, pool=NAME):
     """
     import pandas as pd
 
-    folder = pathlib.Path(folder or cache_folder())
-    declared, prices = declared_pools()[pool], read_prices()
-    rows = [
-        row
-        for category in CONTEXTS
-        for model in declared["models"]
-        for row in read_category(folder, model, category)
-    ]
-    limits = declare_limits(declared["models"], prices, declared)
-    return Trace.from_frame(
-        pd.DataFrame(rows), prices, limits, declared["models"], name=f"{pool}-rows"
-    )
+    folder = folder or cache_folder()
+    declared = declared_pools()[pool]
+    models = declared["models"]
+    prices = read_prices()
+    rows = []
+    for category in CONTEXTS:
+        for model in models:
+            rows += read_category(folder, model, category)
+    limits = declare_limits(models, prices, declared)
+    return Trace.from_frame(pd.DataFrame(rows), prices, limits, models, f"{pool}-rows")

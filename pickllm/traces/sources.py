@@ -1,11 +1,18 @@
-"""Where traces come from: the bundled summaries, the measured rows once fetched, the Hub, or a file."""
+"""Where traces come from: the bundled summaries, the rows behind them, the Hub, a file."""
 
 import functools
 import pathlib
 from dataclasses import replace
 
-from ..core.pool import Limits, declared_pools
-from ..core.trace import read_trace
+from ..core.pool import (
+    Limits,
+    Price,
+    declare_limits,
+    declared_pools,
+    price_of,
+    read_prices,
+)
+from ..core.trace import Trace, read_trace
 from ..errors import InputError, MissingFileError, nearest
 from ..files import home
 from . import hub, leaderboard
@@ -14,32 +21,42 @@ from .summary import TraceSummary
 #: Queries per context in the bundled sample, and its seed: the bundled trace is one
 #: fixed sample.
 BUNDLED_QUERIES, BUNDLED_SEED = 5000, 0
+#: What the name of a measured pool's rows ends in, and that of a repriced pool.
+ROWS, REPRICED = "-rows", "-repriced"
+
+#: A price list, or where it stands.
+Prices = dict[str, Price] | str | pathlib.Path
 
 
-def list_traces():
-    """Return the names that `load_trace` knows: the bundled traces, then the measured rows behind them.
+def list_traces() -> list[str]:
+    """Return the names that `load_trace` knows: bundled traces, then the rows behind them.
 
     Examples
     --------
     >>> list_traces()[0]
     'bfcl-2024-08-11'
     """
-    return [*declared_pools(), *(f"{name}-rows" for name in declared_pools())]
+    return [*declared_pools(), *(f"{name}{ROWS}" for name in declared_pools())]
 
 
-def load_trace(name, prices=None, limits=None):
+def load_trace(
+    name: str | pathlib.Path,
+    prices: Prices | None = None,
+    limits: Limits | None = None,
+) -> Trace:
     """Return a trace by name or from a file.
 
     Parameters
     ----------
     name : str or path
         A name of `list_traces` (the bundled ones need nothing; those that end in
-        ``-rows`` need `pickllm fetch` once), or a path (.csv, .parquet, or a summary
-        .json).
+        ``-rows`` need `pickllm fetch` once), an address of the Hub, or a path (.csv,
+        .parquet, or a summary .json).
     prices : path or dict of str to Price, optional
-        For a file, or a trace of the Hub: the price list for its models.
+        The price list for its models, over any that it brings: tokens are priced anew.
     limits : Limits, optional
-        For a file, or a trace of the Hub: the limits declared for its pool.
+        Declared for its pool; by default those that it brings, or where prices are
+        given its token caps at these.
 
     Returns
     -------
@@ -48,77 +65,101 @@ def load_trace(name, prices=None, limits=None):
     Raises
     ------
     InputError, MissingFileError
+        No such trace, or one that breaks a rule; a model without a price; prices for a
+        trace that has costs but no tokens.
     """
     text = str(name)
-    if text in declared_pools():
-        return _bundled(text)
-    if text.removesuffix("-rows") in declared_pools():
-        return leaderboard.read(pool=text.removesuffix("-rows"))
-    if text.startswith(hub.SCHEME):
-        return _shared(text, prices, limits)
-    if text.endswith(".json"):
-        return TraceSummary.load(text).sample(BUNDLED_QUERIES, BUNDLED_SEED)
-    if pathlib.Path(text).suffix or pathlib.Path(text).exists():
-        return read_trace(text, prices, limits)
-    raise InputError(
-        f"unknown trace {text!r}; a path ends in .csv, .parquet or .json, and of names"
-        f" {nearest(text, list_traces())}"
-    )
+    pool = text.removesuffix(ROWS)
+    if pool in declared_pools():
+        trace = _bundled(text) if text == pool else leaderboard.read(pool=pool)
+        if prices is not None:
+            trace = _priced(trace, prices, declared_pools()[pool])
+            trace = replace(trace, name=f"{text}{REPRICED}")
+    elif text.startswith(hub.SCHEME):
+        trace = _shared(text, prices, limits)
+    elif text.endswith(".json"):
+        trace = _sampled(text, prices)
+    elif pathlib.Path(text).suffix or pathlib.Path(text).exists():
+        trace = _read(text, prices, limits)
+    else:
+        raise InputError(
+            f"unknown trace {text!r}; a path ends in .csv, .parquet or .json, and of"
+            f" names {nearest(text, list_traces())}"
+        )
+    return trace if limits is None else replace(trace, limits=limits)
 
 
-def _shared(address, prices, limits):
-    """Return a trace from the Hub, named by its commit; rows where there are any, else a sample of the summary."""
+@functools.lru_cache(maxsize=4)
+def _bundled(name: str) -> Trace:
+    sample = bundled_summary(name).sample(BUNDLED_QUERIES, BUNDLED_SEED)
+    return replace(sample, name=name)
+
+
+def _sampled(path: str | pathlib.Path, prices: Prices | None) -> Trace:
+    """Return a sample of a summary's file."""
+    trace = TraceSummary.load(path).sample(BUNDLED_QUERIES, BUNDLED_SEED)
+    return trace if prices is None else _priced(trace, prices)
+
+
+def _read(
+    path: str | pathlib.Path, prices: Prices | None, limits: Limits | None
+) -> Trace:
+    """Return a trace from its file; prices stand over costs that the file brings."""
+    trace = read_trace(path, prices, limits)
+    return trace if prices is None else _priced(trace, prices)
+
+
+def _priced(trace: Trace, prices: Prices, pool: dict | None = None) -> Trace:
+    """Return a trace at other prices, with its pool's token caps at these as limits."""
+    listed = prices if isinstance(prices, dict) else read_prices(prices)
+    mine = {model: price_of(model, listed) for model in trace.models}
+    tokens = trace.input_tokens.any() or trace.output_tokens.any()
+    if trace.cost_usd.any() and not tokens:
+        raise InputError(
+            f"{trace.name}: has costs but no tokens, so that prices cannot be applied;"
+            " leave prices out, or fill in input_tokens and output_tokens"
+        )
+    limits = declare_limits(trace.models, mine, pool)
+    return replace(trace.reprice(mine), limits=limits)
+
+
+def _shared(address: str, prices: Prices | None, limits: Limits | None) -> Trace:
+    """Return a trace from the Hub, named by its commit.
+
+    Its rows where there are any, else a sample of its summary.
+    """
     files = hub.download(address, stacklevel=4)
     repo, commit = hub.parse(files.address)
-    name = f"{repo}@{commit[:12]}"
     try:
-        if files.summary:
-            return replace(
-                TraceSummary.load(files.summary).sample(BUNDLED_QUERIES, BUNDLED_SEED),
-                name=name,
-            )
-        recorded = (
-            Limits(**files.note["limits"])
-            if "limits" in files.note and prices is None
-            else None
-        )
-        trace = replace(
-            read_trace(
-                files.trace,
-                files.prices if prices is None else prices,
-                limits or recorded,
-            ),
-            name=name,
-        )
+        trace = _shared_trace(files, prices, limits)
     except (InputError, MissingFileError, TypeError) as error:
-        there = str(error).replace(str((files.trace or files.summary).parent), repo)
-        remedy = (
-            "its columns must be those of a trace: download it, convert it and load the"
-            " file"
-        )
+        folder = (files.trace or files.summary).parent
+        there = str(error).replace(str(folder), repo)
         raise InputError(
-            f"{files.address}: a dataset in another schema ({there}); {remedy}"
+            f"{files.address}: a dataset in another schema ({there}); its columns must"
+            " be those of a trace: download it, convert it and load the file"
         ) from error
-    if (
-        prices is None
-        and limits is None
-        and files.note.get("fingerprint", trace.fingerprint()) != trace.fingerprint()
-    ):
+    if prices is None and limits is None and not hub.is_as_pushed(trace, files.note):
         raise InputError(
             f"{files.address}: not the trace that was pushed (its fingerprint differs"
             " from trace.json's); ask its owner to push it again, or give prices= to"
             " load it as it is"
         )
-    return trace
+    return replace(trace, name=f"{repo}@{str(commit)[:12]}")
 
 
-@functools.lru_cache(maxsize=4)
-def _bundled(name):
-    return replace(
-        bundled_summary(name).sample(BUNDLED_QUERIES, BUNDLED_SEED), name=name
-    )
+def _shared_trace(
+    files: hub.Shared, prices: Prices | None, limits: Limits | None
+) -> Trace:
+    if files.trace is None:
+        return _sampled(files.summary, prices)
+    if prices is not None:
+        return _read(files.trace, prices, limits)
+    if limits is None and "limits" in files.note:
+        limits = Limits(**files.note["limits"])
+    return read_trace(files.trace, files.prices, limits)
 
 
-def bundled_summary(name):
+def bundled_summary(name: str) -> TraceSummary:
     """Return the TraceSummary that ships with the kit under this name."""
     return TraceSummary.load(home("data") / f"{name}.summary.json")

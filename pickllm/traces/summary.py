@@ -14,7 +14,6 @@ is one query's own. Names of LLMs and contexts, and counts of queries, are not h
 from somebody who knows all the others of its group, or who holds two summaries that differ by it.
 """
 
-import json
 import pathlib
 from dataclasses import dataclass
 
@@ -22,8 +21,9 @@ import numpy as np
 
 from ..core.pool import Limits, Price
 from ..core.trace import Trace
-from ..errors import InputError, MissingFileError
+from ..errors import InputError
 from ..files import write_json
+from ..readers import read_json
 
 VARIABLES = ("input_tokens", "output_tokens", "latency_ms")
 #: Also of a trace that brought its own costs, which no price list gives back.
@@ -48,6 +48,9 @@ GRID = (
     1,
 )
 MAX_LEVELS = 11
+#: Of sampled values: far more than was measured, and far fewer than those in which two
+#: processors differ.
+DECIMALS = {"input_tokens": 0, "output_tokens": 0, "latency_ms": 6, OWN_COST: 12}
 FORMAT = 1
 
 
@@ -196,13 +199,10 @@ class TraceSummary:
         ------
         MissingFileError, InputError
         """
-        path = pathlib.Path(path)
-        if not path.exists():
-            raise MissingFileError(
-                f"no summary {path}; write one with `pickllm summarise FILE`"
-            )
+        content = read_json(
+            path, "trace summary", "write one with `pickllm summarise FILE`"
+        )
         try:
-            content = json.loads(path.read_text("utf-8"))
             if content["format"] != FORMAT or tuple(content["grid"]) != GRID:
                 raise InputError(
                     f"{path}: summary of format {content['format']}, this version reads"
@@ -217,7 +217,6 @@ class TraceSummary:
                 content["provenance"],
             )
             summary.sample(1)  # whatever a sample needs is there
-            return summary
         except InputError:
             raise
         except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
@@ -225,6 +224,7 @@ class TraceSummary:
                 f"{path}: not a trace summary ({type(error).__name__}: {error}); write"
                 " it again with `pickllm summarise`"
             ) from error
+        return summary
 
     def sample(self, n_queries=5000, seed=0):
         """Return a trace of the same law: patterns first, then tokens and latency by copula and quantile function.
@@ -484,14 +484,25 @@ def _sample_context(context, models, n, rng):
         )  # drawn for all, so that one cell's size moves no other's draws
         for level, cell in context["cells"][model].items():
             mine = codes[:, j] == level
-            u = ndtr(_factor(cell["correlation"]) @ normal[:, mine])
+            u = ndtr(_correlated(cell["correlation"], normal[:, mine]))
             for v, quantiles, position in zip(
                 variables, cell["quantiles"], u, strict=True
             ):
                 out[v][mine, j] = np.interp(position, GRID, quantiles)
-    for v in VARIABLES[:2]:
-        out[v] = np.rint(out[v])
+    for v in variables:
+        out[v] = out[v].round(DECIMALS[v])
     return out
+
+
+def _correlated(correlation, normal):
+    """Return independent normal scores, (n_variables, n), as correlated ones.
+
+    Summed one after the other: a processor's own matrix product rounds in its own way.
+    """
+    columns = _factor(correlation).T
+    return sum(
+        column[:, None] * row for column, row in zip(columns, normal, strict=True)
+    )
 
 
 def _factor(correlation):

@@ -1,0 +1,231 @@
+"""Settings: one combination each of context, reward and learner, and what it depends on.
+
+A setting's sessions are replayed in chunks that depend on its size alone, so that the
+same bytes come out of one process, of threads, and of a cluster that loses a worker.
+"""
+
+import functools
+import itertools
+import pathlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..core.identity import identity, places, unknowable
+from ..core.reward import Reward
+from ..core.prepared import checkpoint_marks, prepare, require_order
+from ..core.replay import replay
+from ..core.trace import Trace
+from ..errors import InputError, nearest
+from ..files import digest
+from ..modules import code_hash
+from .totals import merged, totals
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Decisions to a chunk, where sums alone are kept and where every session's row is.
+REDUCED, TABULATED = 2**25, 2**22
+#: Sessions to a lane of the compiled loop; chunks are whole lanes where they can be.
+LANE = 32
+#: What a setting passes on to `replay`, besides sessions, queries and seed.
+OPTIONS = ("order", "lock", "engine", "checkpoints")
+
+#: Sessions of a setting, as (first, number), and the two together.
+Chunk = tuple[int, int]
+Task = tuple["Setting", Chunk]
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """One combination: what to replay, and the columns that tell it apart."""
+
+    labels: dict[str, Any]
+    trace: Trace = field(repr=False)
+    reward: Reward
+    learner: Any
+    options: dict[str, Any]
+    reduce: bool = False
+
+    @property
+    def decisions(self) -> int:
+        """Routing decisions of all its sessions."""
+        return self.options["sessions"] * self.options["queries"]
+
+    def chunks(self) -> list[Chunk]:
+        """Return its sessions in chunks, as (first, number)."""
+        sessions = self.options["sessions"]
+        decisions = REDUCED if self.reduce else TABULATED
+        size = max(1, decisions // self.options["queries"])
+        if size >= LANE:
+            size -= size % LANE
+        starts = range(0, sessions, size)
+        return [(first, min(size, sessions - first)) for first in starts]
+
+    def run(self, chunk: Chunk) -> Any:
+        """Return the result of one chunk: `Totals`, or the table of its sessions."""
+        first, number = chunk
+        options = self.options | {"sessions": number, "first": first}
+        if self.reduce:
+            return totals(self.trace, self.reward, self.learner, **options)
+        options["checkpoints"] = 2  # the fewest: the table holds none
+        return replay(self.trace, self.reward, self.learner, **options).table()
+
+    def table(self, results: Sequence[Any]) -> "pd.DataFrame":
+        """Return the setting's rows from its chunks' results, in their order."""
+        import pandas as pd
+
+        if not self.reduce:
+            rows = pd.concat(results, ignore_index=True)
+            labels = pd.DataFrame(self.labels, index=rows.index)
+            return pd.concat([labels, rows], axis=1)
+        t = self.trace
+        raw = self.reward.raw(t.accuracy, t.cost_usd, t.latency_ms)
+        best = int(raw.mean(axis=0).argmax())
+        queries = self.options["queries"]
+        marks = checkpoint_marks(self.options.get("checkpoints", 100), queries)
+        sums = functools.reduce(merged, results).row(t.models, best, marks)
+        return pd.DataFrame([self.labels | {"queries": queries} | sums])
+
+    @functools.cached_property
+    def identity(self) -> dict[str, Any]:
+        """What the setting is, as plain data, whatever the package's own code."""
+        return {
+            "labels": self.labels,
+            "trace": self.trace.fingerprint(),
+            "reward": identity(self.reward),
+            "learner": identity(self.learner),
+            "options": identity(self.options),
+            "reduce": self.reduce,
+        }
+
+    @property
+    def unknowable(self) -> list[str]:
+        """What it holds that cannot be told from another of its kind."""
+        return unknowable(self.identity)
+
+    @functools.cached_property
+    def inputs(self) -> str:
+        """Hash of what the result depends on: its identity, and the package's code."""
+        own = [place for place in places(self.identity) if place.startswith("pickllm.")]
+        modules = (place.split(".<")[0] for place in own)
+        return digest(self.identity, code(*(f"import {module}" for module in modules)))
+
+
+def code(*imports: str) -> str:
+    """Return a hash of the modules that a session's result depends on.
+
+    Parameters
+    ----------
+    *imports : str
+        Code that imports what is used beyond this module, such as a learner's.
+    """
+    return code_hash(pathlib.Path(__file__).resolve(), *imports)
+
+
+def name_each(things: Any, what: str) -> dict[str, Any]:
+    """Return ``{name: thing}`` from a mapping, or from a sequence (or a single one).
+
+    Parameters
+    ----------
+    things : object, sequence or dict of str to object
+        Without a mapping, a thing is named by its ``label`` or how Python shows it.
+    what : str
+        What they are, for a message.
+
+    Raises
+    ------
+    InputError
+        There is none, or two that differ have one name.
+
+    Examples
+    --------
+    >>> import pickllm as pk
+    >>> list(name_each([pk.QLearning(0.1, epsilon=0.2)], "learners"))
+    ['QLearning(learning_rate=0.1, epsilon=0.2, initial_value=0.0)']
+    """
+    if isinstance(things, dict):
+        named = things
+    else:
+        named = {}
+        for thing in things if isinstance(things, list | tuple) else [things]:
+            name = getattr(thing, "label", None) or _shown(thing)
+            other = named.setdefault(name, thing)
+            if identity(other) != identity(thing):
+                raise InputError(
+                    f"sweep: two of the {what} are called {name!r} and differ; give"
+                    f" {what} as a dict, with a name for each"
+                )
+    if not named:
+        raise InputError(f"sweep: {what} is empty; give at least one")
+    return named
+
+
+def _shown(thing: Any) -> str:
+    """Return how Python shows a thing, without where it is in memory."""
+    return re.sub(r" at 0x[0-9A-Fa-f]+", "", repr(thing))
+
+
+def settings(  # noqa: PLR0913 - the parameters are those of `sweep`
+    trace: Trace,
+    rewards: Any,
+    learners: Any,
+    contexts: str | Sequence[str] | None = None,
+    sessions: int = 1000,
+    queries: int = 1000,
+    seed: int = 0,
+    reduce: bool = False,
+    **options: Any,
+) -> list[Setting]:
+    """Return every combination as a `Setting`, in order; parameters as in `sweep`."""
+    unknown = set(options) - set(OPTIONS)
+    if unknown:
+        first = min(unknown)
+        raise InputError(f"sweep: unknown option {first!r}; {nearest(first, OPTIONS)}")
+    options = {"sessions": sessions, "queries": queries, "seed": seed} | options
+    rewards = name_each(rewards, "rewards")
+    learners = name_each(learners, "learners")
+    parts = _by_context(trace, contexts)
+    # every mistake shows before anything runs
+    numbers = {name: value for name, value in options.items() if name != "engine"}
+    first = next(iter(parts.values()))
+    for reward, learner in itertools.product(rewards.values(), learners.values()):
+        prepare(first, reward, learner, **numbers)
+    for part in parts.values():
+        require_order(options.get("order", "bootstrap"), queries, part.n_queries)
+    plan = []
+    for context, form, name in itertools.product(parts, rewards, learners):
+        learner = learners[name]
+        labels = {"context": context, "reward_form": form, "learner": name}
+        labels |= scalars(learner)
+        part = parts[context]
+        plan.append(Setting(labels, part, rewards[form], learner, options, reduce))
+    return plan
+
+
+def _by_context(trace: Trace, contexts: str | Sequence[str] | None) -> dict[str, Trace]:
+    """Return the trace's parts, by context."""
+    if contexts is None:
+        contexts = trace.contexts
+    elif isinstance(contexts, str):
+        contexts = [contexts]
+    if not len(contexts):
+        raise InputError(
+            "sweep: contexts is empty; give at least one of"
+            f" {', '.join(trace.contexts)}"
+        )
+    return {context: trace.select(context=context) for context in contexts}
+
+
+def scalars(learner: Any) -> dict[str, int | float | str | bool]:
+    """Return a learner's parameters that fit a table's cell, by name."""
+    if not is_dataclass(learner):
+        return {}
+    names = [f.name for f in fields(learner) if f.name != "index"]
+    values = {name: getattr(learner, name) for name in names}
+    return {
+        name: value
+        for name, value in values.items()
+        if isinstance(value, int | float | str | bool)
+    }
