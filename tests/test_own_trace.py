@@ -1,5 +1,6 @@
 """A trace of one's own: awkward names, free LLMs, ties, few queries."""
 
+from pickllm.analysis import pairs
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +9,7 @@ import pickllm as pk
 from pickllm import experiments
 from pickllm.analysis import findings, means, outcomes, verdicts
 from pickllm.core import statistics
-from pickllm.core.trace import COLUMNS
+from pickllm.core.trace_file import COLUMNS
 from pickllm.study.parameters import joined, listed
 from pickllm.study.runs import study_runs
 
@@ -136,7 +137,7 @@ def test_llms_called_like_strategies_change_none_of_them():
     )
     for column in ("cost_usd", "latency_ms", "accuracy"):
         assert (mine[column].to_numpy() == theirs[column].to_numpy()).all()
-    found = statistics.disguises(
+    found = pairs.disguises(
         x[x.weights == "balanced"],
         experiments.ROUTERS,
         dict(zip(fixed, called.models, strict=True)),
@@ -162,12 +163,12 @@ def test_a_context_called_mean_is_told_apart_from_the_mean_of_contexts():
 
 
 def test_no_change_is_stated_against_a_cost_of_nothing():
-    assert all(np.isnan(v) for v in statistics.relative_change([1.0, 2.0], [0.0, 0.0]))
+    assert all(np.isnan(v) for v in pairs.relative_change([1.0, 2.0], [0.0, 0.0]))
     assert all(
         np.isnan(v)
-        for v in statistics.relative_change(np.ones((5, 2)), [[0.0, 1.0]] * 5)
+        for v in pairs.relative_change(np.ones((5, 2)), [[0.0, 1.0]] * 5)
     )
-    assert statistics.relative_change([0.0, 0.0], [1.0, 3.0])[0] == -1
+    assert pairs.relative_change([0.0, 0.0], [1.0, 3.0])[0] == -1
 
 
 @pytest.mark.parametrize(
@@ -176,7 +177,7 @@ def test_no_change_is_stated_against_a_cost_of_nothing():
 def test_a_free_llm_makes_its_claims_untestable_and_leaves_the_others(cost):
     trace = own(cost=cost, contexts=("one", "two"))
     table, _ = simulated(trace, sessions=10)
-    compared = statistics.comparisons(
+    compared = pairs.comparisons(
         table[table.weights == "balanced"],
         experiments.ROUTERS,
         tuple(experiments.CONTROLS),
@@ -202,10 +203,10 @@ def test_a_free_llm_makes_its_claims_untestable_and_leaves_the_others(cost):
     )
     assert judged.measured.isna().equals(judged.verdict == "not testable")
     assert judged.verdict["latency-52-lri-random"] != "not testable"
-    groups = statistics.groups(
+    groups = pairs.groups(
         table[(table.weights == "balanced") & table.learner.isin(experiments.CONTROLS)]
     ).assign(weights="balanced")
-    disguises = statistics.disguises(
+    disguises = pairs.disguises(
         table[table.weights == "balanced"],
         experiments.ROUTERS,
         {f"always {m}": m for m in MODELS},

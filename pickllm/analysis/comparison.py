@@ -1,5 +1,6 @@
 """The paper's two learners beside what others would try: one table, and the bounds."""
 
+from . import pairs
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -226,7 +227,7 @@ def mixed(
         values = replayed.outcome("reward").mean(axis=1)
         first = values if first is None else first
         mean = [float(value) for value in statistics.mean(values)]
-        rows.append((name, *mean, *statistics.difference(values, first)[:3]))
+        rows.append((name, *mean, *pairs.difference(values, first)[:3]))
     ends = ["value", "low", "high", "change", "change_low", "change_high"]
     return pd.DataFrame(rows, columns=["learner", *ends])
 
@@ -249,18 +250,18 @@ def against_paper(table: pd.DataFrame) -> pd.DataFrame:
     from statsmodels.stats.multitest import multipletests
 
     comparisons = {
-        "regret": statistics.difference,
-        "right": statistics.difference,
-        "cents": statistics.relative_change,
-        "seconds": statistics.relative_change,
+        "regret": pairs.difference,
+        "right": pairs.difference,
+        "cents": pairs.relative_change,
+        "seconds": pairs.relative_change,
     }
     others = [name for name in table.learner.unique() if name not in PAPER]
     rows = []
     for name in others:
         for paper in PAPER:
             for measure, compared in comparisons.items():
-                mine = statistics.wide(table, measure, name)
-                theirs = statistics.wide(table, measure, paper)
+                mine = pairs.wide(table, measure, name)
+                theirs = pairs.wide(table, measure, paper)
                 rows.append((name, paper, measure, *compared(mine, theirs)))
     columns = ["learner", "paper", "measure", "change", "low", "high", "p"]
     frame = pd.DataFrame(rows, columns=columns)

@@ -34,7 +34,8 @@ import numpy as np
 import pandas as pd
 
 from .. import experiments
-from ..core.statistics import difference, mean, relative_change, share, wide
+from ..core.statistics import mean, share
+from .pairs import difference, relative_change, wide
 from .claims import ARTICLES, CLAIMS, Claim
 
 #: Percentage points, and a share in percent, that the rules name.

@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from ..core.learners import _in_range
+from ..core.learners import require_in_range
 from ..core.locking import MaxProbability
 from ..errors import InputError
 
@@ -56,8 +56,8 @@ class LinearRewardPenalty:
     lock_rule: ClassVar = MaxProbability(0.99)
 
     def __post_init__(self):
-        _in_range(self, "learning_rate", 0, 1, low_open=True)
-        _in_range(self, "penalty_rate", 0, 1)
+        require_in_range(self, "learning_rate", 0, 1, low_open=True)
+        require_in_range(self, "penalty_rate", 0, 1)
 
     def start(self, n_sessions, n_models):
         """Every LLM equally likely."""
@@ -92,8 +92,8 @@ class LinearRewardEpsilonPenalty:
     lock_rule: ClassVar = MaxProbability(0.99)
 
     def __post_init__(self):
-        _in_range(self, "learning_rate", 0, 1, low_open=True)
-        _in_range(self, "epsilon", 0, 1)
+        require_in_range(self, "learning_rate", 0, 1, low_open=True)
+        require_in_range(self, "epsilon", 0, 1)
 
     def start(self, n_sessions, n_models):
         """Every LLM equally likely."""
@@ -179,7 +179,7 @@ class Pursuit:
     lock_rule: ClassVar = MaxProbability(0.99)
 
     def __post_init__(self):
-        _in_range(self, "learning_rate", 0, 1, low_open=True)
+        require_in_range(self, "learning_rate", 0, 1, low_open=True)
         _whole(self, "trials")
 
     def start(self, n_sessions, n_models):
@@ -274,7 +274,7 @@ class GeneralisedPursuit:
     lock_rule: ClassVar = MaxProbability(0.99)
 
     def __post_init__(self):
-        _in_range(self, "learning_rate", 0, 1, low_open=True)
+        require_in_range(self, "learning_rate", 0, 1, low_open=True)
         _whole(self, "trials")
 
     def start(self, n_sessions, n_models):

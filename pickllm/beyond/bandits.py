@@ -12,7 +12,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from ..core.learners import _in_range
+from ..core.learners import require_in_range
 from ..core.locking import GreedyUnchanged, MaxProbability
 
 
@@ -97,9 +97,9 @@ class DecayingEpsilon:
     lock_rule: ClassVar = GreedyUnchanged(100)
 
     def __post_init__(self):
-        _in_range(self, "learning_rate", 0, 1, low_open=True)
+        require_in_range(self, "learning_rate", 0, 1, low_open=True)
         for name in ("epsilon", "decay", "initial_value"):
-            _in_range(self, name, 0, 1)
+            require_in_range(self, name, 0, 1)
 
     def start(self, n_sessions, n_models):
         """Q of every LLM at `initial_value`, no answer yet."""
@@ -148,9 +148,9 @@ class Softmax:
     lock_rule: ClassVar = GreedyUnchanged(100)
 
     def __post_init__(self):
-        _in_range(self, "learning_rate", 0, 1, low_open=True)
-        _in_range(self, "temperature", 0, 100, low_open=True)
-        _in_range(self, "initial_value", 0, 1)
+        require_in_range(self, "learning_rate", 0, 1, low_open=True)
+        require_in_range(self, "temperature", 0, 100, low_open=True)
+        require_in_range(self, "initial_value", 0, 1)
 
     def start(self, n_sessions, n_models):
         """Q of every LLM at `initial_value`."""
@@ -201,7 +201,7 @@ class GradientBandit:
     lock_rule: ClassVar = MaxProbability(0.99)
 
     def __post_init__(self):
-        _in_range(self, "learning_rate", 0, 10, low_open=True)
+        require_in_range(self, "learning_rate", 0, 10, low_open=True)
 
     def start(self, n_sessions, n_models):
         """No preference."""
@@ -241,7 +241,7 @@ class UCB1:
     lock_rule: ClassVar = GreedyUnchanged(100)
 
     def __post_init__(self):
-        _in_range(self, "width", 0, 10)
+        require_in_range(self, "width", 0, 10)
 
     def start(self, n_sessions, n_models):
         """Nothing known."""
@@ -285,7 +285,7 @@ class KLUCB:
     lock_rule: ClassVar = GreedyUnchanged(100)
 
     def __post_init__(self):
-        _in_range(self, "c", 0, 10)
+        require_in_range(self, "c", 0, 10)
 
     def start(self, n_sessions, n_models):
         """Nothing known."""
@@ -365,9 +365,9 @@ class ThompsonGaussian:
     lock_rule: ClassVar = MaxProbability(0.99)
 
     def __post_init__(self):
-        _in_range(self, "noise", 0, 1, low_open=True)
-        _in_range(self, "prior_mean", 0, 1)
-        _in_range(self, "prior_spread", 0, 10, low_open=True)
+        require_in_range(self, "noise", 0, 1, low_open=True)
+        require_in_range(self, "prior_mean", 0, 1)
+        require_in_range(self, "prior_spread", 0, 10, low_open=True)
 
     def start(self, n_sessions, n_models):
         """Nothing known."""
@@ -411,8 +411,8 @@ class ThompsonBeta:
     lock_rule: ClassVar = MaxProbability(0.99)
 
     def __post_init__(self):
-        _in_range(self, "successes", 0.5, 1000)
-        _in_range(self, "failures", 0.5, 1000)
+        require_in_range(self, "successes", 0.5, 1000)
+        require_in_range(self, "failures", 0.5, 1000)
 
     def start(self, n_sessions, n_models):
         """Nothing known."""
@@ -539,7 +539,7 @@ class Exp3:
     lock_rule: ClassVar = GreedyUnchanged(100)
 
     def __post_init__(self):
-        _in_range(self, "gamma", 0, 1, low_open=True)
+        require_in_range(self, "gamma", 0, 1, low_open=True)
 
     def start(self, n_sessions, n_models):
         """Log w of every LLM at 0."""

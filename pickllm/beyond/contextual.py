@@ -16,7 +16,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from ..core.learners import _in_range
+from ..core.learners import require_in_range
 from ..core.locking import MaxProbability
 from ..errors import InputError, nearest
 from .bandits import certain
@@ -235,7 +235,7 @@ class LinUCB:
     lock_rule: ClassVar = None
 
     def __post_init__(self):
-        _in_range(self, "alpha", 0, 10)
+        require_in_range(self, "alpha", 0, 10)
         if not callable(self.features):
             raise InputError(
                 "LinUCB: features must be a function of a trace, got"

@@ -17,7 +17,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from ..core.learners import _in_range
+from ..core.learners import require_in_range
 from ..core.locking import MaxProbability
 from .bandits import certain, counted, nothing_known
 
@@ -273,5 +273,5 @@ def optimal_weights(mean, steps=8):
 
 
 def _checked(learner):
-    _in_range(learner, "delta", 0, 1, low_open=True)
-    _in_range(learner, "noise", 0, 1, low_open=True)
+    require_in_range(learner, "delta", 0, 1, low_open=True)
+    require_in_range(learner, "noise", 0, 1, low_open=True)

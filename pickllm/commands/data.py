@@ -35,7 +35,7 @@ def _check_arguments(sub: ArgumentParser) -> None:
 
 
 def _check(arguments: Namespace) -> int | None:
-    from ..core.trace import find_problems, read_frame
+    from ..core.trace_file import find_problems, read_frame
     from ..traces.hub import SCHEME
     from ..traces.sources import load_trace
 
