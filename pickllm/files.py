@@ -67,7 +67,7 @@ def written(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
     Examples
     --------
     >>> import tempfile
-import tomllib
+    import tomllib
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with written(Path(folder) / "a.txt") as file:
     ...         _ = file.write("done")

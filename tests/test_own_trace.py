@@ -1,13 +1,12 @@
 """A trace of one's own: awkward names, free LLMs, ties, few queries."""
 
-from pickllm.analysis import pairs
 import numpy as np
 import pandas as pd
 import pytest
 
 import pickllm as pk
 from pickllm import experiments
-from pickllm.analysis import findings, means, outcomes, verdicts
+from pickllm.analysis import findings, means, outcomes, pairs, verdicts
 from pickllm.core import statistics
 from pickllm.core.trace_file import COLUMNS
 from pickllm.study.parameters import joined, listed
@@ -165,8 +164,7 @@ def test_a_context_called_mean_is_told_apart_from_the_mean_of_contexts():
 def test_no_change_is_stated_against_a_cost_of_nothing():
     assert all(np.isnan(v) for v in pairs.relative_change([1.0, 2.0], [0.0, 0.0]))
     assert all(
-        np.isnan(v)
-        for v in pairs.relative_change(np.ones((5, 2)), [[0.0, 1.0]] * 5)
+        np.isnan(v) for v in pairs.relative_change(np.ones((5, 2)), [[0.0, 1.0]] * 5)
     )
     assert pairs.relative_change([0.0, 0.0], [1.0, 3.0])[0] == -1
 

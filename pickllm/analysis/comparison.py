@@ -1,6 +1,5 @@
 """The paper's two learners beside what others would try: one table, and the bounds."""
 
-from . import pairs
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,6 +9,7 @@ import pandas as pd
 from ..beyond import bounds
 from ..core import statistics
 from ..core.replay import replay
+from . import pairs
 from .means import MEAN, all_there, mean_over_contexts
 
 if TYPE_CHECKING:

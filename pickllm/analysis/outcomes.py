@@ -13,8 +13,8 @@ import pandas as pd
 from .. import experiments
 from ..core import statistics
 from ..core.pool import declared_pools
-from ..core.reward import FORMS, Reward
 from ..core.replay import replay
+from ..core.reward import FORMS, Reward
 from ..files import home
 from ..traces.sources import load_trace
 from ..traces.summary import TraceSummary

@@ -35,8 +35,8 @@ import pandas as pd
 
 from .. import experiments
 from ..core.statistics import mean, share
-from .pairs import difference, relative_change, wide
 from .claims import ARTICLES, CLAIMS, Claim
+from .pairs import difference, relative_change, wide
 
 #: Percentage points, and a share in percent, that the rules name.
 NEAR = 5.0

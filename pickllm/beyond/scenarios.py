@@ -11,6 +11,7 @@ What a learner is not told (an LLM that is not there yet, an answer without feed
 late) stands in columns of the trace, and `Hindered` makes any learner meet them.
 """
 
+import itertools
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -19,7 +20,6 @@ import numpy as np
 from ..core.locking import MaxProbability
 from ..errors import InputError, nearest
 from .contextual import _each, _with
-import itertools
 
 #: Columns of `Trace.extra` that `Hindered` heeds, each (n_queries, n_models) of 0 or 1;
 #: without them all are 1.

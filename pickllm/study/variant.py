@@ -18,8 +18,8 @@ import pandas as pd
 from .. import experiments, figures
 from ..core import statistics
 from ..core.learners import LinearRewardInaction, QLearning
-from ..core.reward import Reward
 from ..core.replay import replay
+from ..core.reward import Reward
 from ..errors import InputError, MissingFileError, nearest
 from ..files import checkout, write_json, written
 from ..traces.sources import load_trace

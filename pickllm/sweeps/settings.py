@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..core.identity import identity, places, unknowable
-from ..core.reward import Reward
 from ..core.prepared import checkpoint_marks, prepare, require_order
 from ..core.replay import replay
+from ..core.reward import Reward
 from ..core.trace import Trace
 from ..errors import InputError, nearest
 from ..files import digest

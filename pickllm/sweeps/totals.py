@@ -133,7 +133,7 @@ def merged(first, second):
     )
 
 
-def totals(  # noqa: PLR0913 the parameters of `replay`, which design fixes
+def totals(
     trace: Trace,
     reward: Reward,
     learner: object,

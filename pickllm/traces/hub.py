@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..core.pool import PRICE_COLUMNS, Price
+from ..core.pool import PRICE_COLUMNS
 from ..core.trace import Trace, read_trace
 from ..errors import InputError, UnpinnedWarning
 from ..files import write_json

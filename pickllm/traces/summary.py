@@ -14,7 +14,6 @@ is one query's own. Names of LLMs and contexts, and counts of queries, are not h
 from somebody who knows all the others of its group, or who holds two summaries that differ by it.
 """
 
-import pathlib
 from dataclasses import dataclass
 
 import numpy as np
