@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +17,10 @@ import numpy as np
 import pandas as pd
 
 import pickllm as pk
-from pickllm.core.compiled import setting
-from pickllm.core.sessions import bound, outcome_table
-from pickllm.engine import kernels, streams
+from pickllm.core.compiled import play_compiled, reduce_compiled, setting
+from pickllm.core.prepared import Prepared, prepare
+from pickllm.core.replay import play
+from pickllm.engine import streams
 
 from . import peers
 from .timing import Call, interleaved, spread
@@ -72,25 +73,6 @@ class Setting(ctypes.Structure):
     _fields_ = tuple(CONSTANTS.items())
 
 
-@dataclass(frozen=True)
-class Problem:
-    """One learner on one context, as the compiled loop takes it."""
-
-    trace: pk.Trace
-    reward: pk.Reward
-    learner: Any
-    unit: "NDArray[np.float64]"
-    numbers: Any
-
-    @classmethod
-    def of(cls, trace: pk.Trace, learner: Any) -> "Problem":
-        """Bind a learner and the default reward to a trace."""
-        reward, learner, rule = bound(trace, pk.Reward(), learner)
-        unit = reward.unit(trace.accuracy, trace.cost_usd, trace.latency_ms)
-        numbers = setting(learner, rule, len(trace.models))
-        return cls(trace, reward, learner, unit, numbers)
-
-
 def compiled_c() -> ctypes.CDLL | None:
     """Return engine.c as a library, or None where there is no C compiler."""
     compiler = shutil.which("gcc") or shutil.which("cc")
@@ -116,7 +98,7 @@ def _pointer(array: "NDArray[Any]") -> ctypes.c_void_p:
 
 def in_c(
     library: ctypes.CDLL,
-    problem: Problem,
+    problem: Prepared,
     sessions: int,
     queries: int,
     seed: int,
@@ -140,7 +122,7 @@ def in_c(
     recorded = np.empty((sessions, len(marks), n_models))
     locked_at = np.empty(sessions, np.int64)
     locked_model = np.empty(sessions, np.int64)
-    numbers = problem.numbers
+    numbers = setting(problem.learner, problem.rule, n_models)
     constants = Setting(*(getattr(numbers, name) for name in CONSTANTS))
     run = library.qlearning if numbers.values else library.automaton
     run(
@@ -162,7 +144,7 @@ def in_c(
     return chosen, asked, recorded, locked_at, locked_model
 
 
-def check_c(library: ctypes.CDLL, problem: Problem) -> None:
+def check_c(library: ctypes.CDLL, problem: Prepared) -> None:
     """Compare the C program with ours.
 
     Raises
@@ -172,37 +154,23 @@ def check_c(library: ctypes.CDLL, problem: Problem) -> None:
     """
     marks = MARKS[:30]
     theirs = in_c(library, problem, 99, 300, 3, marks)
-    ours = kernels.replay(
-        problem.unit, problem.numbers, slice(0, 99), 300, 3, "bootstrap", marks
-    )
+    few = replace(problem, sessions=range(99), queries=300, seed=3, checkpoints=marks)
+    ours = play_compiled(few)
     for their_array, our_array in zip(theirs, ours, strict=True):
         np.testing.assert_array_equal(their_array, our_array)
 
 
-def _ours(problem: Problem) -> Candidates:
-    outcomes = outcome_table(problem.trace, problem.reward)
-    block = slice(0, SESSIONS)
-    inputs = (problem.numbers, block, QUERIES, 0, "bootstrap")
-    replay = partial(kernels.replay, problem.unit, *inputs)
-    size = SESSIONS * QUERIES
-    in_numpy = partial(
-        pk.replay,
-        problem.trace,
-        problem.reward,
-        problem.learner,
-        sessions=NUMPY_SESSIONS,
-        queries=QUERIES,
-        engine="numpy",
-    )
+def _ours(problem: Prepared) -> Candidates:
+    size = len(problem.sessions) * QUERIES
+    ends = replace(problem, checkpoints=ENDS)
+    assert len(ends.outcomes)  # the table is made once, before anything is timed
+    some = replace(problem, sessions=range(NUMPY_SESSIONS))
     return {
-        OURS: (size, partial(replay, MARKS)),
-        "compiled, choices alone": (size, partial(replay, ENDS)),
-        "compiled, sums alone": (
-            size,
-            partial(kernels.reduce, problem.unit, outcomes, *inputs, ENDS),
-        ),
-        TWO_THREADS: (size, partial(replay, MARKS, 2)),
-        "NumPy across sessions": (NUMPY_SESSIONS * QUERIES, in_numpy),
+        OURS: (size, partial(play_compiled, problem)),
+        "compiled, choices alone": (size, partial(play_compiled, ends)),
+        "compiled, sums alone": (size, partial(reduce_compiled, ends)),
+        TWO_THREADS: (size, partial(play_compiled, problem, 2)),
+        "NumPy across sessions": (NUMPY_SESSIONS * QUERIES, partial(play, some)),
     }
 
 
@@ -238,7 +206,14 @@ def measure(repetitions: int = 5) -> pd.DataFrame:
     library = compiled_c()
     rows = []
     for name, learner in LEARNERS.items():
-        problem = Problem.of(trace, learner)
+        problem = prepare(
+            trace,
+            pk.Reward(),
+            learner,
+            sessions=SESSIONS,
+            queries=QUERIES,
+            checkpoints=MARKS.tolist(),
+        )
         candidates = _ours(problem) | _others(problem.unit, LOOPS[name])
         if library:
             check_c(library, problem)

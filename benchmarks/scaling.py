@@ -56,12 +56,12 @@ def _call(learner: Any, case: Case) -> Call:
         kernels.replay,
         np.random.default_rng(case.models).random((1000, case.models)),
         setting(learner, learner.lock_rule, case.models),
-        slice(0, case.sessions),
+        range(case.sessions),
         case.queries,
-        0,
-        "bootstrap",
-        np.array([0, case.queries]),
-        case.threads,
+        seed=0,
+        order="bootstrap",
+        marks=np.array([0, case.queries]),
+        n_jobs=case.threads,
     )
 
 

@@ -18,7 +18,7 @@ FLOORS = [
     {"live", "traces", "beyond"},
     {"figures", "core"},
     {"engine"},
-    {"modules", "readers"},
+    {"identity", "modules", "readers"},
     {"files"},
     {"errors"},
 ]
@@ -36,12 +36,12 @@ def rooms_entered(path, text):
     here = path.relative_to(PACKAGE).parent.parts
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.ImportFrom) and node.level:
-            place = [
-                *here[: len(here) - node.level + 1],
-                *(node.module or "").split("."),
-            ]
-            names = place if any(place) else [alias.name for alias in node.names]
-            yield node.lineno, next(filter(None, names))
+            place = list(here[: len(here) - node.level + 1])
+            if node.module:
+                place += node.module.split(".")
+            names = place[:1] or [alias.name for alias in node.names]
+            for name in names:
+                yield node.lineno, name
 
 
 def offences(path, text):
@@ -70,6 +70,9 @@ def test_an_import_that_points_up_is_named_with_its_line():
     path = PACKAGE / "core" / "pool.py"
     assert list(offences(path, "import numpy\nfrom ..study import runs\n")) == [
         "pickllm/core/pool.py:2: core looks up into study"
+    ]
+    assert list(offences(path, "from .. import errors, publish\n")) == [
+        "pickllm/core/pool.py:1: core looks up into publish"
     ]
     assert not list(
         offences(path, "from ..errors import InputError\nfrom . import trace\n")

@@ -13,7 +13,7 @@ import pytest
 
 import pickllm as pk
 from pickllm.beyond.scenarios import unanswered
-from pickllm.core.identity import identity, places, unknowable
+from pickllm.identity import identity, places, unknowable
 from pickllm.sweeps import run
 from pickllm.sweeps.settings import code, name_each, settings
 
@@ -165,7 +165,7 @@ SCRIPT = """
 import json, threading
 import numpy as np
 import pickllm as pk
-from pickllm.core.identity import identity
+from pickllm.identity import identity
 class Mine(pk.LinearRewardInaction):
     "A learner typed in at a prompt, whose source nobody has."
     names = {"a", "b", "c"}

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, nearest
 from ..files import digest, written
-from .identity import identity
+from ..identity import identity
 from .pool import Limits, Price, default_limits, price_of
 from .trace_file import Prices, arrays_of, read_frame
 

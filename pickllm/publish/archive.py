@@ -10,7 +10,7 @@ import hashlib
 import json
 import stat
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -35,7 +35,7 @@ class Content(NamedTuple):
 
 
 def write(
-    planned: Sequence[dict[str, Any]],
+    planned: Sequence[Mapping[str, Any]],
     study: Study | str | Path = "build",
     output: str | Path | None = None,
     dirty: bool = False,
@@ -140,7 +140,7 @@ def _changed(study: Study, dirty: bool) -> list[str]:
     return changed
 
 
-def _require_record(planned: Sequence[dict[str, Any]], study: Study) -> None:
+def _require_record(planned: Sequence[Mapping[str, Any]], study: Study) -> None:
     """Refuse a study that is not done with this very code, or not the record's."""
     remedy = "run `make reproduce`, commit figures/, then again"
     waiting = [plan["run"].name for plan in planned if not plan["done"]]
@@ -171,7 +171,7 @@ def _tracked(study: Study) -> dict[str, Content]:
     return contents
 
 
-def _made(planned: Sequence[dict[str, Any]], study: Study) -> dict[str, Content]:
+def _made(planned: Sequence[Mapping[str, Any]], study: Study) -> dict[str, Content]:
     """Return results, stamps, notebooks, figures and report of a study's runs."""
     names = {plan["run"].name for plan in planned}
     paths = [p for p in study.results.iterdir() if p.name.split(".")[0] in names]

@@ -10,7 +10,7 @@ import json
 import os
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,7 @@ def write(
     study: Study | str | Path,
     trace: "Trace",
     size: str,
-    planned: Sequence[dict[str, Any]],
+    planned: Sequence[Mapping[str, Any]],
 ) -> Path:
     """Write a study's report from its results, and its manifest beside its figures.
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..core.identity import identity, places, unknowable
+from ..identity import identity, places, unknowable
 from ..core.prepared import checkpoint_marks, prepare, require_order
 from ..core.replay import replay
 from ..core.reward import Reward

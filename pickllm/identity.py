@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..files import digest
+from .files import digest
 
 #: Values that JSON holds as they are.
 PLAIN = (type(None), bool, int, float, str)
