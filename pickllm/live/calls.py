@@ -50,7 +50,7 @@ class Settings:
     def __post_init__(self):
         for name, (low, high, whole) in RANGES.items():
             value = getattr(self, name)
-            if value is None:
+            if name == "budget" and value is None:
                 continue
             kind = int if whole else (int, float)
             if not is_number(value, low, kind) or value > high:
