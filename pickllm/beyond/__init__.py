@@ -1,0 +1,1 @@
+"""What others would try: learners, scenarios, bounds beyond the paper's."""

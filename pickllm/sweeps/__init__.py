@@ -1,0 +1,1 @@
+"""Many settings at once: as data, replayed in chunks, kept in a folder."""

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..identity import identity, places, unknowable
 from ..core.prepared import checkpoint_marks, prepare, require_order
 from ..core.replay import replay
 from ..core.reward import Reward
 from ..core.trace import Trace
 from ..errors import InputError, nearest
 from ..files import digest
+from ..identity import identity, places, unknowable
 from ..modules import code_hash
 from .totals import merged, totals
 

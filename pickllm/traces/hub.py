@@ -59,15 +59,16 @@ class Shared:
     ----------
     address : str
         With the 40 hex digits of its commit.
-    trace, summary, prices : pathlib.Path or None
+    file : pathlib.Path
+        Its trace, or its summary.
+    prices : pathlib.Path or None
     note : dict
         What `push` recorded of the trace: ``limits``, ``fingerprint``; empty where
         nothing was.
     """
 
     address: str
-    trace: pathlib.Path | None
-    summary: pathlib.Path | None
+    file: pathlib.Path
     prices: pathlib.Path | None
     note: dict[str, Any]
 
@@ -162,16 +163,15 @@ def download(address: str, stacklevel: int = 2) -> Shared:
         folder = _folder(repo, commit)
     paths = {name: folder / name for name in FILES}
     here = {name: path for name, path in paths.items() if path.exists()}
-    trace = next((here[name] for name in TRACE_FILES if name in here), None)
-    summary = here.get(SUMMARY_FILE)
-    if trace is None and summary is None:
+    main = [name for name in (*TRACE_FILES, SUMMARY_FILE) if name in here]
+    if not main:
         raise _not_a_trace(repo, commit)
     note = {}
     if NOTE_FILE in here:
         note = read_json(here[NOTE_FILE], "note of a trace", "push the trace again")
     if not isinstance(note, dict):
         note = {}
-    return Shared(address, trace, summary, here.get(PRICE_FILE), note)
+    return Shared(address, here[main[0]], here.get(PRICE_FILE), note)
 
 
 def _folder(repo: str, commit: str | None) -> pathlib.Path:
@@ -179,22 +179,20 @@ def _folder(repo: str, commit: str | None) -> pathlib.Path:
     from huggingface_hub import errors, snapshot_download
     from tqdm import tqdm
 
-    download = functools.partial(
-        snapshot_download,
-        repo,
-        repo_type="dataset",
-        revision=commit,
-        cache_dir=os.environ.get("HF_HUB_CACHE"),
-        endpoint=_endpoint(),
-        allow_patterns=[*FILES, CARD],
-        tqdm_class=functools.partial(tqdm, disable=True),
-    )
+    options: dict[str, Any] = {
+        "repo_type": "dataset",
+        "revision": commit,
+        "cache_dir": os.environ.get("HF_HUB_CACHE"),
+        "endpoint": _endpoint(),
+        "allow_patterns": [*FILES, CARD],
+        "tqdm_class": functools.partial(tqdm, disable=True),
+    }
     try:
-        return pathlib.Path(download(local_files_only=True))
+        return pathlib.Path(snapshot_download(repo, local_files_only=True, **options))
     except errors.LocalEntryNotFoundError:
         # fails at once where there is no Hub, which a download tries half a minute long
         _api().dataset_info(repo, revision=commit)
-        return pathlib.Path(download())
+        return pathlib.Path(snapshot_download(repo, **options))
 
 
 def _not_a_trace(repo: str, commit: str | None) -> InputError:
@@ -293,7 +291,7 @@ def push(  # noqa: PLR0913 - each is a choice of whoever publishes
 
 def _summary_behind(trace: Trace) -> TraceSummary:
     """Return the summary that a trace is a sample of, at the trace's own prices."""
-    summary: TraceSummary = trace.sample_of
+    summary: Any = trace.sample_of
     for model, price in trace.prices.items():
         if summary.prices.get(model) != price:
             raise InputError(
@@ -415,12 +413,15 @@ def _card(data: Trace | TraceSummary, content: Content, **stated: str) -> str:
 
     whole = isinstance(data, Trace)
     kind = "trace" if whole else "summary of a trace"
-    configs = [{"config_name": "default", "data_files": TRACE_FILES[0]}]
+    shown: dict[str, Any] = {"viewer": False}
+    if whole:
+        rows = {"config_name": "default", "data_files": TRACE_FILES[0]}
+        shown = {"configs": [rows]}
     head = DatasetCardData(
         license=stated["licence"],
         pretty_name=f"{data.name}: {kind}",
         tags=[TAG, "llm-routing"],
-        **({"configs": configs} if whole else {"viewer": False}),
+        **shown,
     )
     loader = jinja2.FileSystemLoader(TEMPLATES)
     environment = jinja2.Environment(loader=loader, keep_trailing_newline=True)
@@ -512,7 +513,8 @@ def _said(error: BaseException, repo: str, writing: bool) -> str | None:
     if isinstance(error, errors.LocalEntryNotFoundError) and cause is not None:
         return _said(cause, repo, writing)
     if isinstance(error, errors.GatedRepoError):
-        return f"its owner must let you in; ask at {hub}/datasets/{repo}, then set HF_TOKEN"
+        page = f"{hub}/datasets/{repo}"
+        return f"its owner must let you in; ask at {page}, then set HF_TOKEN"
     if isinstance(error, errors.RepositoryNotFoundError):
         move = (
             "check the name; if it is private, set HF_TOKEN to a token that may read it"
@@ -539,10 +541,10 @@ def _said(error: BaseException, repo: str, writing: bool) -> str | None:
 
 def _status(response: Any) -> str:
     """Return what an HTTP status of the Hub means, and the next move."""
-    moves = {
+    moves: dict[Any, str] = {
         401: "the token is not valid: set HF_TOKEN to another",
         403: "the token may not do this: set HF_TOKEN to one that may",
         412: "someone else pushed meanwhile: push again",
     }
-    status = "nothing" if response is None else response.status_code
+    status: Any = "nothing" if response is None else response.status_code
     return f"the Hub answered {status}; {moves.get(status, 'try again later')}"

@@ -184,9 +184,8 @@ def routellm(paths: Paths, latency_ms: Declared, cost_usd: Declared) -> Trace:
 
 def _judged(path: pathlib.Path, table: "pd.DataFrame") -> list[str]:
     """Return the LLMs of a table of correctness: its columns of true and false."""
-    models = [
-        c for c in table if c != "prompt" and table[c].isin((*RIGHT, *WRONG)).all()
-    ]
+    judged = table.isin((*RIGHT, *WRONG)).all().to_dict()
+    models = [str(c) for c in table if c != "prompt" and judged[c]]
     if len(models) < 2:
         raise InputError(
             f"{path}: needs two LLMs or more, each a column of True and False, got"
@@ -227,11 +226,12 @@ def _for_each(
         raise InputError(
             f"{path}: the table holds no {name}; declare one for all LLMs or for each"
         )
-    values = value if isinstance(value, dict) else dict.fromkeys(models, value)
+    if not isinstance(value, dict):
+        value = dict.fromkeys(models, float(value))
     for model in models:
-        if model not in values:
+        if model not in value:
             raise InputError(f"{path}: no {name} declared for {model!r}; add it")
-    return values
+    return value
 
 
 def _run(file: pathlib.Path) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def _paths(model: str, category: str) -> tuple[str, str]:
 
 
 def checksums() -> dict[str, str]:
-    """``{path in the repository: SHA-256}`` of exactly the files that the study needs."""
+    """Return ``{path in the repository: SHA-256}`` of the files that a study needs."""
     listed = {}
     text = (home("data") / f"{NAME}.sha256").read_text("utf-8")
     for line in text.splitlines():
@@ -82,7 +82,7 @@ def checksums() -> dict[str, str]:
 
 
 def cache_folder() -> pathlib.Path:
-    """Return where fetched files are: ``PICKLLM_CACHE``, else the user's cache folder."""
+    """Return where fetched files are: ``PICKLLM_CACHE``, or the user's cache."""
     import pooch
 
     folder = os.environ.get("PICKLLM_CACHE") or pooch.os_cache("pickllm")
@@ -166,8 +166,8 @@ def _download(url: str, path: str, folder: pathlib.Path, sha: str) -> None:
     except requests.exceptions.RequestException as error:
         raise InputError(
             f"cannot download {address} ({type(error).__name__}); check the network, or"
-            f" set PICKLLM_MIRROR to a mirror. What arrived is kept in {folder}: the same"
-            " command goes on from there"
+            f" set PICKLLM_MIRROR to a mirror. What arrived is kept in {folder}: the"
+            " same command goes on from there"
         ) from error
     except ValueError as error:  # the hash differs, and pooch has deleted the file
         raise _differs(address, sha) from error

@@ -1,4 +1,4 @@
-"""Where traces come from: the bundled summaries, the rows behind them, the Hub, a file."""
+"""Where traces come from: bundled summaries, the rows behind them, the Hub, files."""
 
 import functools
 import pathlib
@@ -29,7 +29,7 @@ Prices = dict[str, Price] | str | pathlib.Path
 
 
 def list_traces() -> list[str]:
-    """Return the names that `load_trace` knows: bundled traces, then the rows behind them.
+    """Return the names that `load_trace` knows: bundled ones, then their rows.
 
     Examples
     --------
@@ -133,8 +133,7 @@ def _shared(address: str, prices: Prices | None, limits: Limits | None) -> Trace
     try:
         trace = _shared_trace(files, prices, limits)
     except (InputError, MissingFileError, TypeError) as error:
-        folder = (files.trace or files.summary).parent
-        there = str(error).replace(str(folder), repo)
+        there = str(error).replace(str(files.file.parent), repo)
         raise InputError(
             f"{files.address}: a dataset in another schema ({there}); its columns must"
             " be those of a trace: download it, convert it and load the file"
@@ -151,13 +150,13 @@ def _shared(address: str, prices: Prices | None, limits: Limits | None) -> Trace
 def _shared_trace(
     files: hub.Shared, prices: Prices | None, limits: Limits | None
 ) -> Trace:
-    if files.trace is None:
-        return _sampled(files.summary, prices)
+    if files.file.name == hub.SUMMARY_FILE:
+        return _sampled(files.file, prices)
     if prices is not None:
-        return _read(files.trace, prices, limits)
+        return _read(files.file, prices, limits)
     if limits is None and "limits" in files.note:
         limits = Limits(**files.note["limits"])
-    return read_trace(files.trace, files.prices, limits)
+    return read_trace(files.file, files.prices, limits)
 
 
 def bundled_summary(name: str) -> TraceSummary:

@@ -1,20 +1,25 @@
-"""TraceSummary: the shareable statistics of a trace, and a sample of the same law from them.
+"""TraceSummary: a trace's shareable statistics, and a sample of the same law from them.
 
-Under independent draws within a context a bandit's law depends only on each LLM's distribution of
-(accuracy, tokens, latency); the oracle and paired controls need the joint distribution of accuracies
-too. A summary therefore holds, per context, how often each joint pattern of accuracy levels over the
-pool occurred, and per LLM and level the quantiles of tokens and latency with their rank correlations.
-No row of the trace and no text is in it.
+Under independent draws within a context a bandit's law depends only on each LLM's
+distribution of (accuracy, tokens, latency); the oracle and paired controls need the
+joint distribution of accuracies too. A summary therefore holds, per context, how often
+each joint pattern of accuracy levels over the pool occurred, and per LLM and level the
+quantiles of tokens and latency with their rank correlations. No row of the trace and no
+text is in it.
 
-A *protected* summary is made so that every number in it speaks for at least ``min_cell`` queries of one
-context: rare patterns take the place of their nearest neighbour before anything is counted, and values
-are replaced by the means of their neighbours (univariate microaggregation: Domingo-Ferrer and
-Mateo-Sanz 2002, IEEE TKDE 14(1)) before any quantile is taken, so that no minimum, maximum or quantile
-is one query's own. Names of LLMs and contexts, and counts of queries, are not hidden; nor is a query
-from somebody who knows all the others of its group, or who holds two summaries that differ by it.
+A *protected* summary is made so that every number in it speaks for at least
+``min_cell`` queries of one context: rare patterns take the place of their nearest
+neighbour before anything is counted, and values are replaced by the means of their
+neighbours (univariate microaggregation: Domingo-Ferrer and Mateo-Sanz 2002, IEEE TKDE
+14(1)) before any quantile is taken, so that no minimum, maximum or quantile is one
+query's own. Names of LLMs and contexts, and counts of queries, are not hidden; nor is a
+query from somebody who knows all the others of its group, or who holds two summaries
+that differ by it.
 """
 
-from dataclasses import dataclass
+import pathlib
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +51,11 @@ GRID = (
     0.995,
     1,
 )
+#: Distinct accuracies that are kept as they are; more become `BINS`.
 MAX_LEVELS = 11
+BINS = 10
+#: A context's statistics, as `TraceSummary` describes them.
+Statistics = dict[str, Any]
 #: Of sampled values: far more than was measured, and far fewer than those in which two
 #: processors differ.
 DECIMALS = {"input_tokens": 0, "output_tokens": 0, "latency_ms": 6, OWN_COST: 12}
@@ -73,14 +82,20 @@ class TraceSummary:
     """
 
     name: str
-    models: tuple
+    models: tuple[str, ...]
     limits: Limits
-    prices: dict
-    contexts: dict
-    provenance: dict
+    prices: dict[str, Price]
+    contexts: dict[str, Statistics]
+    provenance: dict[str, Any]
 
     @classmethod
-    def of(cls, trace, min_cell=5, provenance=None, protect=False):
+    def of(
+        cls,
+        trace: Trace,
+        min_cell: int = 5,
+        provenance: dict[str, Any] | None = None,
+        protect: bool = False,
+    ) -> "TraceSummary":
         """Return the summary of a trace.
 
         Parameters
@@ -113,24 +128,17 @@ class TraceSummary:
             c: _context_summary(part, min_cell, variables, protect)
             for c, part in parts.items()
         }
-        # a digest of all rows would let whoever knows all but one of them try that one
-        whole = {} if protect else {"trace_sha256": trace.fingerprint()}
-        note = (
-            {"trace": trace.name}
-            | whole
-            | {"min_cell": min_cell}
-            | ({"protected": True} if protect else {})
-        )
-        return cls(
-            trace.name,
-            trace.models,
-            trace.limits,
-            trace.prices,
-            contexts,
-            note | (provenance or {}),
-        )
+        note: dict[str, Any] = {"trace": trace.name}
+        if not protect:  # whoever knows all rows but one could try that one
+            note["trace_sha256"] = trace.fingerprint()
+        note["min_cell"] = min_cell
+        if protect:
+            note["protected"] = True
+        note |= provenance or {}
+        models, limits, prices = trace.models, trace.limits, trace.prices
+        return cls(trace.name, models, limits, prices, contexts, note)
 
-    def disclosed(self):
+    def disclosed(self) -> tuple[str, ...]:
         """Return what whoever reads the summary learns, as sentences, one a context."""
         k = self.provenance.get("min_cell")
         lines = []
@@ -152,26 +160,28 @@ class TraceSummary:
                 " queries"
             )
             return (*lines, f"{hidden}; names of LLMs and contexts stand as they are")
-        return (
-            *lines,
-            (
-                "not protected: rare patterns are counted as they are, and the"
-                " outermost quantiles are single queries' own values"
-            ),
+        shown = (
+            "not protected: rare patterns are counted as they are, and the outermost"
+            " quantiles are single queries' own values"
         )
+        return (*lines, shown)
 
-    def shift(self, trace):
-        """Return the largest difference between an LLM's mean accuracy in a context of the trace and here; protection moves it."""
-        parts = {
-            c: trace.select(context=c).accuracy.mean(axis=0) for c in self.contexts
-        }
-        return max(
-            abs(s["rows"][m]["accuracy"][0] - parts[c][j])
-            for c, s in self.contexts.items()
-            for j, m in enumerate(self.models)
-        )
+    def shift(self, trace: Trace) -> float:
+        """Return how far protection moved an LLM's mean accuracy in a context, at most.
 
-    def save(self, path):
+        Parameters
+        ----------
+        trace : Trace
+            That the summary is of.
+        """
+        largest = 0.0
+        for context, s in self.contexts.items():
+            means = trace.select(context=context).accuracy.mean(axis=0)
+            here = [s["rows"][model]["accuracy"][0] for model in self.models]
+            largest = max(largest, np.abs(here - means).max())
+        return float(largest)
+
+    def save(self, path: str | pathlib.Path) -> None:
         """Write the summary as JSON."""
         fields = ("model", "vendor", "input_usd", "output_usd", "as_of", "source")
         write_json(
@@ -191,7 +201,7 @@ class TraceSummary:
         )
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: str | pathlib.Path) -> "TraceSummary":
         """Read a summary that `save` wrote.
 
         Raises
@@ -225,10 +235,11 @@ class TraceSummary:
             ) from error
         return summary
 
-    def sample(self, n_queries=5000, seed=0):
-        """Return a trace of the same law: patterns first, then tokens and latency by copula and quantile function.
+    def sample(self, n_queries: int = 5000, seed: int = 0) -> Trace:
+        """Return a trace of the same law.
 
-        Patterns are drawn systematically, so that their counts are within one of the expected ones.
+        Patterns are drawn first, systematically, so that their counts are within one of
+        the expected ones; then tokens and latency by copula and quantile function.
 
         Parameters
         ----------
@@ -239,7 +250,8 @@ class TraceSummary:
         Returns
         -------
         Trace
-            Costs are priced from the sampled tokens, or sampled where the trace brought its own.
+            Costs are priced from the sampled tokens, or sampled where the trace brought
+            its own.
         """
         if not n_queries >= 1:
             raise InputError(
@@ -250,7 +262,9 @@ class TraceSummary:
             _sample_context(s, self.models, n_queries, np.random.default_rng([seed, i]))
             for i, s in enumerate(self.contexts.values())
         ]
-        columns = {v: np.concatenate([p[v] for p in parts]) for v in parts[0]}
+        columns: dict[str, Any] = {
+            v: np.concatenate([p[v] for p in parts]) for v in parts[0]
+        }
         own = columns.pop(OWN_COST, None)
         names = list(self.contexts)
         trace = Trace(
@@ -269,32 +283,37 @@ class TraceSummary:
         return trace.reprice(self.prices) if own is None else trace
 
 
-def _priced(trace):
-    """Whether the price list gives the costs back, as it does unless the trace brought its own."""
-    known = all(m in trace.prices for m in trace.models)
-    return known and np.allclose(
-        trace.reprice(trace.prices).cost_usd, trace.cost_usd, rtol=1e-9, atol=0
-    )
+def _priced(trace: Trace) -> bool:
+    """Whether the price list gives the costs back; not where a trace had its own."""
+    if not all(m in trace.prices for m in trace.models):
+        return False
+    cost = trace.reprice(trace.prices).cost_usd
+    return np.allclose(cost, trace.cost_usd, rtol=1e-9, atol=0)
 
 
-def _variables(context):
+def _variables(context: Statistics) -> tuple[str, ...]:
     """Return the names behind a context's quantiles, in their order."""
-    width = len(next(iter(next(iter(context["cells"].values())).values()))["quantiles"])
+    cells = next(iter(context["cells"].values()))
+    width = len(next(iter(cells.values()))["quantiles"])
     return (*VARIABLES, OWN_COST)[:width]
 
 
-def _levels(accuracy):
-    """(values, codes): accuracy as it is when it has few distinct values, else in equal-count bins by mean."""
+def _levels(accuracy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the values of accuracy, and the position of each answer's in them.
+
+    As they are where they are few, else in bins of equal counts by their means.
+    """
     values, codes = np.unique(accuracy, return_inverse=True)
     if len(values) > MAX_LEVELS:
-        rank = np.argsort(np.argsort(accuracy, axis=None, kind="stable"), kind="stable")
-        codes = rank * 10 // accuracy.size
-        values = np.array([accuracy.ravel()[codes == k].mean() for k in range(10)])
+        order = np.argsort(accuracy, axis=None, kind="stable")
+        rank = np.argsort(order, kind="stable")
+        codes = rank * BINS // accuracy.size
+        values = np.array([accuracy.ravel()[codes == k].mean() for k in range(BINS)])
     return values, codes.reshape(accuracy.shape)
 
 
-def _merged(codes, least):
-    """Codes in which every joint pattern stands for at least `least` queries.
+def _merged(codes: np.ndarray, least: int) -> np.ndarray:
+    """Return codes in which every joint pattern stands for at least `least` queries.
 
     The rarest pattern takes the codes of its nearest, until none is rarer than `least`;
     distance is the number of levels between two patterns, over all LLMs. Among equally
@@ -314,36 +333,41 @@ def _merged(codes, least):
     patterns, member, counts = np.unique(
         codes, axis=0, return_inverse=True, return_counts=True
     )
-    becomes, counts, moved = (
-        np.arange(len(patterns)),
-        counts.astype(float),
-        np.zeros(codes.shape[1]),
-    )
+    becomes = np.arange(len(patterns))
+    counts = counts.astype(float)
+    moved = np.zeros(codes.shape[1])
     while len(patterns) > 1 and counts.min() < least:
         rare = int(counts.argmin())
         distance = np.abs(patterns - patterns[rare]).sum(axis=1).astype(float)
-        distance[rare], distance[np.isinf(counts)] = np.inf, np.inf
+        distance[rare] = np.inf
+        distance[np.isinf(counts)] = np.inf
         nearest = np.flatnonzero(distance == distance.min())
         moves = moved + counts[rare] * (patterns[nearest] - patterns[rare])
         choice = np.lexsort((-counts[nearest], np.abs(moves).sum(axis=1)))[0]
-        near, moved = int(nearest[choice]), moves[choice]
+        near = int(nearest[choice])
+        moved = moves[choice]
         counts[near] += counts[rare]
         counts[rare] = np.inf  # gone
         becomes[becomes == rare] = near
     return patterns[becomes[member.ravel()]]
 
 
-def _common_levels(values, codes, least):
-    """Levels that at least `least` queries have, of any LLM: a rarer one joins its nearest.
+def _common_levels(
+    values: np.ndarray, codes: np.ndarray, least: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return levels that at least `least` queries have, of any LLM, and their codes.
 
-    The two get the value of the one that is common enough to show its own, else their answers' mean.
+    A rarer one joins its nearest. The two get the value of the one that is common
+    enough to show its own, else their answers' mean.
 
     Examples
     --------
-    >>> _common_levels(np.array([0.0, 0.37, 1.0]), np.array([[0]] * 5 + [[1]] + [[2]] * 6), 5)[0].tolist()
+    >>> codes = np.array([[0]] * 5 + [[1]] + [[2]] * 6)
+    >>> _common_levels(np.array([0.0, 0.37, 1.0]), codes, 5)[0].tolist()
     [0.0, 1.0]
     """
-    values, codes = values.copy(), codes.copy()
+    values = values.copy()
+    codes = codes.copy()
     while True:
         levels, answers = np.unique(codes, return_counts=True)
         queries = np.array([(codes == level).any(axis=1).sum() for level in levels])
@@ -361,55 +385,50 @@ def _common_levels(values, codes, least):
         codes[codes == levels[rare]] = levels[near]
 
 
-def _protected_levels(accuracy, least):
-    """Levels and codes of which each level, and each joint pattern, stands for at least `least` queries."""
+def _protected_levels(
+    accuracy: np.ndarray, least: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return levels and codes; each level and joint pattern has `least` queries."""
     values, codes = _common_levels(*_levels(accuracy), least)
     codes = _merged(codes, least)
     used, codes = np.unique(codes, return_inverse=True)
     return values[used], codes.reshape(accuracy.shape)
 
 
-def _microaggregated(data, least):
-    """Each row's values, in groups of at least `least` neighbours, as their group's mean."""
+def _microaggregated(data: np.ndarray, least: int) -> np.ndarray:
+    """Return each row's values as means of groups of at least `least` neighbours."""
     out = np.empty_like(data)
     for row, values in zip(out, data, strict=True):
-        for group in np.array_split(
-            np.argsort(values, kind="stable"), max(1, len(values) // least)
-        ):
+        order = np.argsort(values, kind="stable")
+        for group in np.array_split(order, max(1, len(values) // least)):
             row[group] = values[group].mean()
     return out
 
 
-def _context_summary(trace, min_cell, variables, protect):
+def _context_summary(
+    trace: Trace, min_cell: int, variables: tuple[str, ...], protect: bool
+) -> Statistics:
+    """Return the statistics of a trace of one context."""
     if protect:
-        from dataclasses import replace
-
         values, codes = _protected_levels(trace.accuracy, min_cell)
         trace = replace(trace, accuracy=values[codes])
     else:
         values, codes = _levels(trace.accuracy)
     patterns, counts = np.unique(codes, axis=0, return_counts=True)
-    cells = {}
+    cells: dict[str, dict[int, Any]] = {}
+    rows: dict[str, dict[str, list[float]]] = {}
     for j, model in enumerate(trace.models):
         data = np.stack([getattr(trace, v)[:, j] for v in variables])
         cells[model] = {}
         for level in np.unique(codes[:, j]):
             mine = codes[:, j] == level
-            cell = _cell(
-                data[:, mine] if mine.sum() >= min_cell else data,
-                min_cell if protect else 1,
-            )
+            enough = data[:, mine] if mine.sum() >= min_cell else data
+            cell = _cell(enough, min_cell if protect else 1)
             cells[model][int(level)] = {"n": int(mine.sum())} | cell
-    rows = {
-        model: {
-            v: [
-                float(getattr(trace, v)[:, j].mean()),
-                float(getattr(trace, v)[:, j].std()),
-            ]
-            for v in ("accuracy", "cost_usd", *VARIABLES)
-        }
-        for j, model in enumerate(trace.models)
-    }
+        rows[model] = {}
+        for v in ("accuracy", "cost_usd", *VARIABLES):
+            column = getattr(trace, v)[:, j]
+            rows[model][v] = [float(column.mean()), float(column.std())]
     return {
         "n_queries": trace.n_queries,
         "levels": values.tolist(),
@@ -419,8 +438,8 @@ def _context_summary(trace, min_cell, variables, protect):
     }
 
 
-def _cell(data, least=1):
-    """Quantiles of each variable, and their correlation as normal scores (from Spearman's rho)."""
+def _cell(data: np.ndarray, least: int = 1) -> Statistics:
+    """Return each variable's quantiles, and the variables' rank correlations."""
     from scipy.stats import rankdata
 
     ranks = np.stack([rankdata(row) for row in data])
@@ -428,24 +447,18 @@ def _cell(data, least=1):
     size = np.sqrt((ranks**2).sum(axis=1))
     size[size == 0] = 1.0
     rho = (ranks @ ranks.T) / np.outer(size, size)
-    data = data if least == 1 else _microaggregated(data, least)
+    if least > 1:
+        data = _microaggregated(data, least)
     return {
         "quantiles": [np.quantile(row, GRID, method="hazen").tolist() for row in data],
         "correlation": rho[np.triu_indices(len(data), 1)].tolist(),
     }
 
 
-def _compact(context):
-    """Return a context's summary with numbers rounded to what they can bear, for the file."""
+def _compact(context: Statistics) -> Statistics:
+    """Return a context's statistics, for the file, rounded to what they can bear."""
     cells = {
-        m: {
-            k: {
-                "n": c["n"],
-                "quantiles": [[float(f"{x:.6g}") for x in q] for q in c["quantiles"]],
-                "correlation": [round(x, 4) for x in c["correlation"]],
-            }
-            for k, c in levels.items()
-        }
+        m: {k: _rounded(cell) for k, cell in levels.items()}
         for m, levels in context["cells"].items()
     }
     rows = {
@@ -455,57 +468,74 @@ def _compact(context):
     return context | {"cells": cells, "rows": rows}
 
 
-def _expanded(context):
-    """JSON has string keys only; accuracy levels are numbers again."""
-    return context | {
-        "cells": {
-            m: {int(k): c for k, c in levels.items()}
-            for m, levels in context["cells"].items()
-        }
+def _rounded(cell: Statistics) -> Statistics:
+    return {
+        "n": cell["n"],
+        "quantiles": [[float(f"{x:.6g}") for x in row] for row in cell["quantiles"]],
+        "correlation": [round(x, 4) for x in cell["correlation"]],
     }
 
 
-def _sample_context(context, models, n, rng):
+def _expanded(context: Statistics) -> Statistics:
+    """Return what `_compact` made, with accuracy levels as numbers: JSON's are text."""
+    cells = {
+        m: {int(k): cell for k, cell in levels.items()}
+        for m, levels in context["cells"].items()
+    }
+    return context | {"cells": cells}
+
+
+def _sample_context(
+    context: Statistics, models: tuple[str, ...], n: int, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Return the outcomes of n queries of a context, each (n, n_models)."""
     from scipy.special import ndtr
 
-    patterns, variables = np.array(context["patterns"]), _variables(context)
-    share = np.cumsum(patterns[:, -1]) / patterns[:, -1].sum()
-    drawn = np.searchsorted(
-        share, (np.arange(n) + rng.random()) / n, side="right"
-    ).clip(max=len(share) - 1)
-    codes = patterns[rng.permutation(drawn), :-1]
-    out = {v: np.empty((n, len(models))) for v in variables} | {
-        "accuracy": np.array(context["levels"])[codes]
-    }
+    variables = _variables(context)
+    codes = _drawn_patterns(np.array(context["patterns"]), n, rng)
+    out = {v: np.empty((n, len(models))) for v in variables}
     for j, model in enumerate(models):
-        normal = rng.standard_normal(
-            (len(variables), n)
-        )  # drawn for all, so that one cell's size moves no other's draws
+        # drawn for all queries, so that one cell's size moves no other's draws
+        normal = rng.standard_normal((len(variables), n))
         for level, cell in context["cells"][model].items():
             mine = codes[:, j] == level
-            u = ndtr(_correlated(cell["correlation"], normal[:, mine]))
-            for v, quantiles, position in zip(
-                variables, cell["quantiles"], u, strict=True
+            share = ndtr(_correlated(cell["correlation"], normal[:, mine]))
+            for v, quantiles, u in zip(
+                variables, cell["quantiles"], share, strict=True
             ):
-                out[v][mine, j] = np.interp(position, GRID, quantiles)
+                out[v][mine, j] = np.interp(u, GRID, quantiles)
     for v in variables:
         out[v] = out[v].round(DECIMALS[v])
+    out["accuracy"] = np.array(context["levels"])[codes]
     return out
 
 
-def _correlated(correlation, normal):
+def _drawn_patterns(
+    patterns: np.ndarray, n: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Return n queries' levels, (n, n_models), from patterns with their counts."""
+    share = np.cumsum(patterns[:, -1]) / patterns[:, -1].sum()
+    u = (np.arange(n) + rng.random()) / n
+    drawn = np.searchsorted(share, u, side="right").clip(max=len(share) - 1)
+    return patterns[rng.permutation(drawn), :-1]
+
+
+def _correlated(correlation: list[float], normal: np.ndarray) -> np.ndarray:
     """Return independent normal scores, (n_variables, n), as correlated ones.
 
     Summed one after the other: a processor's own matrix product rounds in its own way.
     """
-    columns = _factor(correlation).T
-    return sum(
-        column[:, None] * row for column, row in zip(columns, normal, strict=True)
-    )
+    total = np.zeros_like(normal)
+    for column, row in zip(_factor(correlation).T, normal, strict=True):
+        total += column[:, None] * row
+    return total
 
 
-def _factor(correlation):
-    """Cholesky factor of the normal scores' correlations: 2 sin(pi rho / 6) of Spearman's, made definite."""
+def _factor(correlation: list[float]) -> np.ndarray:
+    """Return the Cholesky factor of the normal scores' correlations.
+
+    They are 2 sin(pi rho / 6) of Spearman's rho, made positive definite.
+    """
     size = int((1 + np.sqrt(1 + 8 * len(correlation))) / 2)
     matrix = np.eye(size)
     matrix[np.triu_indices(size, 1)] = 2.0 * np.sin(np.pi * np.array(correlation) / 6.0)
