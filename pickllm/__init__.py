@@ -4,6 +4,7 @@ The public names, in the order in which data flows; each is imported when first 
 """
 
 import importlib
+from typing import Any
 
 __version__ = "0.1.0"
 
@@ -61,7 +62,7 @@ HOMES = {
 __all__ = [*HOMES, "__version__"]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name not in HOMES:
         raise AttributeError(f"module 'pickllm' has no attribute {name!r}")
     value = getattr(importlib.import_module(f".{HOMES[name]}", __name__), name)
@@ -69,5 +70,5 @@ def __getattr__(name):
     return value
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted(__all__)

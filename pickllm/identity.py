@@ -1,4 +1,4 @@
-"""Identity: what a thing is, as plain data, so that a result can be told from another's.
+"""Identity: what a thing is, as plain data, so that results can be told apart.
 
 Two things of one identity give the same result. What belongs to the package, or to an
 installed library, is known by its place; what is the user's own is known by its code,
@@ -135,8 +135,9 @@ class _Reader:
                 if known is thing:
                     return {"again": number}
             self.seen.append(thing)
-            read = self._class if isinstance(thing, type) else self._function
-            return read(thing)
+            if isinstance(thing, type):
+                return self._class(thing)
+            return self._function(thing)
         if id(thing) in self.around:
             return {"around": len(self.around) - self.around.index(id(thing))}
         self.around.append(id(thing))

@@ -1,4 +1,4 @@
-"""Grids: the settings of a sweep from plain data, as a file or a command line has it."""
+"""Grids: the settings of a sweep from plain data, of a file or a command line."""
 
 import itertools
 import pathlib
@@ -86,7 +86,7 @@ def grid(values: dict[str, Any]) -> list[Setting]:
     prices = single.pop("prices")
     rewards = _rewards(axes, values)
     plan = []
-    for name in axes["trace"]:
+    for name in axes["trace"] or ():
         trace = load_trace(name, prices)
         learners, kinds = _learners(axes, trace)
         for setting in settings(trace, rewards, learners, axes["context"], **single):

@@ -79,7 +79,8 @@ def sweep(  # noqa: PLR0913 - the names are fixed
     --------
     >>> import pickllm as pk
     >>> trace = pk.load_trace("bfcl-2024-08-11")
-    >>> table = sweep(trace, pk.Reward(), pk.QLearning(), contexts=["rest"], sessions=3, queries=20)
+    >>> few = {"contexts": ["rest"], "sessions": 3, "queries": 20}
+    >>> table = sweep(trace, pk.Reward(), pk.QLearning(), **few)
     >>> len(table), table.context.unique().tolist(), table.epsilon.unique().tolist()
     (3, ['rest'], [0.1])
     """

@@ -1,4 +1,4 @@
-"""Settings: one combination each of context, reward and learner, and what it depends on.
+"""Settings: each a combination of context, reward and learner.
 
 A setting's sessions are replayed in chunks that depend on its size alone, so that the
 same bytes come out of one process, of threads, and of a cluster that loses a worker.
@@ -66,7 +66,7 @@ class Setting:
     def run(self, chunk: Chunk) -> Any:
         """Return the result of one chunk: `Totals`, or the table of its sessions."""
         first, number = chunk
-        options = self.options | {"sessions": number, "first": first}
+        options: dict[str, Any] = {**self.options, "sessions": number, "first": first}
         if self.reduce:
             return totals(self.trace, self.reward, self.learner, **options)
         options["checkpoints"] = 2  # the fewest: the table holds none

@@ -1,4 +1,4 @@
-"""A folder of finished settings, so that a stopped sweep goes on with what is missing."""
+"""A folder of finished settings, so that a stopped sweep goes on where it was."""
 
 import json
 import os

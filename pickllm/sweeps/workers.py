@@ -2,14 +2,11 @@
 
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import InputError
 from . import run, settings
 from .settings import Chunk, Setting, Task
-
-if TYPE_CHECKING:
-    from distributed import Client
 
 #: Seconds to wait for a scheduler's answer; three times that for a first worker.
 PATIENCE = 10
@@ -49,7 +46,7 @@ def results(tasks: Sequence[Task], scheduler: Any) -> Iterator[Any]:
             client.close()
 
 
-def _client(scheduler: Any) -> tuple["Client", bool]:
+def _client(scheduler: Any) -> tuple[Any, bool]:
     """Return a client of the cluster, and whether it is ours to close."""
     try:
         from distributed import Client
@@ -74,7 +71,7 @@ def _client(scheduler: Any) -> tuple["Client", bool]:
         ) from None
 
 
-def _require_workers(client: "Client") -> None:
+def _require_workers(client: Any) -> None:
     """Refuse a cluster without a worker, or with one that runs other code."""
     address = client.scheduler.address
     try:
@@ -93,7 +90,7 @@ def _require_workers(client: "Client") -> None:
         )
 
 
-def _submitter(client: "Client") -> Callable[[Setting, Chunk], Any]:
+def _submitter(client: Any) -> Callable[[Setting, Chunk], Any]:
     """Return a function that sends a chunk off.
 
     Its setting goes once, as a task, so that a lost worker's copy can be made again. A
