@@ -67,7 +67,6 @@ def written(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
     Examples
     --------
     >>> import tempfile
-    import tomllib
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with written(Path(folder) / "a.txt") as file:
     ...         _ = file.write("done")

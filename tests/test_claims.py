@@ -9,7 +9,7 @@ import pytest
 from pickllm import experiments, figures
 from pickllm.analysis import claims, verdicts
 from pickllm.files import root
-from pickllm.publish import report, tables
+from pickllm.publish import latex, report
 
 BASELINES = {"most expensive", "random", "best single", "cheapest"}
 LEARNERS = {"automaton", "qlearning"}
@@ -178,7 +178,7 @@ def test_points_are_called_points_wherever_a_claim_is_shown():
     (shown,) = report.claim_rows(row)
     assert shown["value"] == f"{row.measured.item():+.1f} points"
     assert shown["stated"] == "+10 points"
-    assert tables.quantity(shown["value"]).endswith(" points")
+    assert latex.quantity(shown["value"]).endswith(" points")
     names = figures.claims(record()).axes[0].get_yticklabels()
     marked = {name.get_text() for name in names if "(points)" in name.get_text()}
     points = record().query("unit == 'points'").id

@@ -101,15 +101,19 @@ def test_the_kit_s_own_list_changes_nothing_and_limits_follow_any_other():
 
 
 def test_a_receipt_holds_the_prices_of_its_run(tmp_path):
-    from pickllm.publish import receipts
+    from pickllm.publish import manifest
+    from pickllm.study.study import Study
 
     frame = pd.read_csv(LISTED, dtype={"as_of": str})
     frame["usd_per_million_input_tokens"] *= 3
     frame.to_csv(tmp_path / "mine.csv", index=False)
-    plain, mine = (
-        receipts._trace(MAIN, ""),
-        receipts._trace(MAIN, tmp_path / "mine.csv"),
-    )
+
+    def traced(prices):
+        run = {"parameters": {"trace": MAIN, "prices": prices}}
+        return manifest._traces(Study.here(), {"one": run})[MAIN]
+
+    plain = traced("")
+    mine = traced(str(tmp_path / "mine.csv"))
     assert mine["sha256"] != plain["sha256"]
     for model, (input_usd, output_usd) in plain["prices"]["usd_per_million"].items():
         assert mine["prices"]["usd_per_million"][model] == [3 * input_usd, output_usd]

@@ -21,8 +21,6 @@ LIVE = (
     *("-p", "latency_ceiling_ms=1000"),
     *("-p", "learning_rate=0.3"),
     *("-p", "every=80"),
-    *("-p", "result=live/live.json"),
-    *("-p", "figures=live"),
 )
 
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ..errors import InputError, nearest
 from ..files import home
@@ -51,17 +50,16 @@ class Price:
     as_of: str
     source: str
 
-    def cost_usd(self, input_tokens: ArrayLike, output_tokens: ArrayLike) -> Any:
-        """Return US dollars for token counts (arrays broadcast).
+    def cost_usd(self, input_tokens: Any, output_tokens: Any) -> Any:
+        """Return US dollars for token counts, numbers or arrays (they broadcast).
 
         Examples
         --------
         >>> price = Price("m", "v", 10.0, 30.0, "2024-08-11", "list")
-        >>> float(price.cost_usd(500, 20))
+        >>> price.cost_usd(500, 20)
         0.0056
         """
-        paid = np.multiply(input_tokens, self.input_usd)
-        return (paid + np.multiply(output_tokens, self.output_usd)) / 1e6
+        return (input_tokens * self.input_usd + output_tokens * self.output_usd) / 1e6
 
 
 @dataclass(frozen=True)
@@ -206,7 +204,7 @@ def declare_limits(
     """
     caps = _declared()["default_limits"] if pool is None else pool
     tokens = caps["max_input_tokens"], caps["max_output_tokens"]
-    dearest = max(float(price_of(name, prices).cost_usd(*tokens)) for name in models)
+    dearest = max(price_of(name, prices).cost_usd(*tokens) for name in models)
     return Limits(
         dearest or ALMOST_FREE, caps["latency_floor_ms"], caps["latency_ceiling_ms"]
     )
