@@ -1,4 +1,7 @@
-"""Does a learner of one's own keep the laws that replay, statistics and the live router rely on?"""
+"""Which laws a learner of one's own breaks.
+
+Replay, statistics and the live router rely on them.
+"""
 
 import copy
 
@@ -101,7 +104,10 @@ def _raised(law, error):
 
 
 def _made_up(n_models, n_sessions, seed):
-    """Return a tape of what each session meets, and a trace of two contexts for learners that look at queries."""
+    """Return a tape of what each session meets.
+
+    It holds a trace of two contexts for learners that look at queries.
+    """
     rng = np.random.default_rng(seed)
     ordered = np.tile(
         np.repeat(np.arange(n_models), np.arange(n_models) + 2)[:, None], n_sessions
@@ -131,7 +137,10 @@ def _made_up(n_models, n_sessions, seed):
 
 
 def _walk(learner, world, sessions=slice(None), order=None, steps=None):
-    """Every state of some sessions along the tape, the LLMs in another order if wanted."""
+    """Return every state of some sessions along the tape.
+
+    The LLMs are in another order if wanted.
+    """
     arms = world["arms"][:, sessions]
     rename = np.argsort(order) if order is not None else np.arange(world["n_models"])
     seen = learner.describe(world["trace"]) if hasattr(learner, "describe") else None
@@ -308,7 +317,10 @@ def _rows(state, keep):
 
 
 def _permutation(learner, world):
-    """Where every LLM has been asked, and no two equally often: ties may go by place."""
+    """Return where every LLM has been asked, and no two equally often.
+
+    Ties may go by place.
+    """
     m, each = world["n_models"], 2 if hasattr(learner, "describe") else 1
     order, world = (
         np.roll(np.arange(m), 1),

@@ -17,7 +17,9 @@ TOKENS = {"hf_ada_writes": ("ada", "write"), "hf_ada_reads": ("ada", "read")}
 
 
 class Hub:
-    """Datasets by name: ``{"private", "refs": {"main": commit}, "commits": {commit: {path: bytes}}}``."""
+    """Datasets by name: ``{"private", "refs": {"main": commit}, "commits": {commit:
+    {path: bytes}}}``.
+    """
 
     def __init__(self, lfs=()):
         self.datasets, self.objects, self.calls, self.lfs, self.broken = (
@@ -155,6 +157,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(
             200, {"url": f"http://{self.headers['Host']}/datasets/{name}", "name": name}
         )
+        return None
 
     def info(self, user, role, content, name, revision="main"):
         if (data := self.dataset(user, name)) and (
@@ -258,6 +261,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(400, {"error": "checksum"})
         self.hub.objects[oid] = content
         self.answer(200)
+        return None
 
     def receive(self, user, role, content, name, revision):
         if (
@@ -288,6 +292,7 @@ class Handler(BaseHTTPRequestHandler):
                 "success": True,
             },
         )
+        return None
 
     def resolve(self, user, role, content, name, revision, path):
         if (data := self.dataset(user, name)) and (
@@ -304,6 +309,7 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(
                 200, blob, ETag=f'"{hashlib.sha1(blob).hexdigest()}"', X_Repo_Commit=sha
             )
+        return None
 
 
 _NAME = r"(?P<name>[^/]+/[^/]+?)"

@@ -1,4 +1,6 @@
-"""The bounds against their closed forms for coins, and against a search over distributions."""
+"""The bounds against their closed forms for coins, and against a search over
+distributions.
+"""
 
 import math
 
@@ -27,7 +29,9 @@ def test_for_coins_it_is_the_divergence_of_two_coins(p, x):
 
 
 def test_a_law_without_spread_can_still_be_doubted():
-    """All rewards at 0.4: the nearest law of mean x moves a share to 1, and costs -log of what stays."""
+    """All rewards at 0.4: the nearest law of mean x moves a share to 1, and costs -log
+    of what stays.
+    """
     assert bounds.divergence(np.full(5, 0.4), 0.7)[0] == pytest.approx(
         -math.log(0.3 / 0.6), abs=1e-8
     )
@@ -45,8 +49,13 @@ def test_it_is_the_nearest_law_that_a_search_finds(values, share):
         np.append(values, 1.0),
         len(values),
     )  # what is moved goes to 1, where it lifts the mean most
-    goal = lambda q: float(-np.log(n * np.maximum(q[:n], 1e-300)).mean())
-    slope = lambda q: np.append(-1 / (n * np.maximum(q[:n], 1e-300)), 0.0)
+
+    def goal(q):
+        return float(-np.log(n * np.maximum(q[:n], 1e-300)).mean())
+
+    def slope(q):
+        return np.append(-1 / (n * np.maximum(q[:n], 1e-300)), 0.0)
+
     limits = [
         {"type": "eq", "fun": lambda q: q.sum() - 1, "jac": lambda q: np.ones(n + 1)},
         {"type": "ineq", "fun": lambda q: q @ support - x, "jac": lambda q: support},
@@ -76,7 +85,9 @@ def test_two_coins_have_the_bound_of_lai_and_robbins():
 
 @pytest.mark.parametrize(("a", "b"), [(0.7, 0.4), (0.95, 0.9), (0.3, 0.1)])
 def test_two_coins_have_the_characteristic_time_of_garivier_and_kaufmann(a, b):
-    """1 / T* = kl(a, x) = kl(b, x) at the x where both are equal (their case of two arms)."""
+    """1 / T* = kl(a, x) = kl(b, x) at the x where both are equal (their case of two
+    arms).
+    """
     x = optimize.brentq(lambda x: kl(a, x) - kl(b, x), b + 1e-9, a - 1e-9)
     t, weights = bounds.identification_time(np.column_stack([coin(a), coin(b)]))
     assert t == pytest.approx(1 / kl(a, x), rel=2e-3)
@@ -98,7 +109,9 @@ def test_several_coins_have_the_time_that_a_search_over_shares_finds():
             for u, v, m in pairs
         )
 
-    softmax = lambda z: np.exp(z) / np.exp(z).sum()
+    def softmax(z):
+        return np.exp(z) / np.exp(z).sum()
+
     found = optimize.minimize(
         lambda z: -evidence(softmax(z)),
         [1.0, 1.0, 0.5, 0.0],

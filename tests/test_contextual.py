@@ -1,4 +1,6 @@
-"""Learners that see the query: one context is the learner itself, two are two sessions, and LinUCB is ridge regression."""
+"""Learners that see the query: one context is the learner itself, two are two sessions,
+and LinUCB is ridge regression.
+"""
 
 from dataclasses import replace
 

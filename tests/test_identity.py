@@ -153,7 +153,9 @@ class Nested:
 
 
 def test_two_equal_things_are_one_and_a_part_of_itself_ends():
-    make = lambda last: Nested([pk.QLearning(0.1)], np.array([1.0, last]))
+    def make(last):
+        return Nested([pk.QLearning(0.1)], np.array([1.0, last]))
+
     assert identity(make(2.0)) == identity(make(2.0))
     assert identity(make(2.0)) != identity(make(3.0))
     endless = [1]

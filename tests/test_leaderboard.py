@@ -1,4 +1,6 @@
-"""The leaderboard's files: fetched from a server on this machine or a folder, checked, and read."""
+"""The leaderboard's files: fetched from a server on this machine or a folder, checked,
+and read.
+"""
 
 import functools
 import gc
@@ -22,7 +24,9 @@ N_FILES = 7 * 12 * 2  # models, categories, a result and a score
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Serves the files, counts what is asked for, and fails as the server's `plan` says."""
+    """Serves the files, counts what is asked for, and fails as the server's `plan`
+    says.
+    """
 
     def do_GET(self):
         path = self.path.lstrip("/")
@@ -42,6 +46,7 @@ class Handler(SimpleHTTPRequestHandler):
         self.wfile.write(
             content[:-10] if plan == "cut off" else content[:-10] + b"0123456789"
         )
+        return None
 
     def log_message(self, *_):
         pass
@@ -49,7 +54,9 @@ class Handler(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def server(rows_folder, monkeypatch):
-    """A server of the rows on this machine: `url`, `asked` (paths), `plan` (path, how manieth -> how to fail)."""
+    """A server of the rows on this machine: `url`, `asked` (paths), `plan` (path, how
+    manieth -> how to fail).
+    """
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.delenv("PICKLLM_MIRROR", raising=False)
     with ThreadingHTTPServer(

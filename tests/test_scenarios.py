@@ -1,4 +1,6 @@
-"""Scenarios: a schedule of one phase is plain replay, and what happens after a change is known beforehand."""
+"""Scenarios: a schedule of one phase is plain replay, and what happens after a change
+is known beforehand.
+"""
 
 from dataclasses import replace
 

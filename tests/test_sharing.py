@@ -1,4 +1,6 @@
-"""Sharing: what is pushed comes back by its commit, what should not leave does not, and every refusal is one line."""
+"""Sharing: what is pushed comes back by its commit, what should not leave does not, and
+every refusal is one line.
+"""
 
 import json
 import os
@@ -106,7 +108,9 @@ def test_large_files_go_by_the_large_file_protocol_and_come_back(tmp_path):
             "HF_TOKEN": "hf_ada_writes",
             "HF_HUB_DISABLE_XET": "1",
         }
-        code = (  # in a process of its own: huggingface_hub reads its switches when it is imported
+        # in a process of its own: huggingface_hub reads its switches when it is
+        # imported
+        code = (
             "import sys, pickllm as pk\nfrom pickllm.traces import hub as sharing\nt ="
             " pk.load_trace(sys.argv[1])\np = sharing.push(t, 'ada/large', with_text=True)"
             "\nassert pk.load_trace(p.address).fingerprint() == t.fingerprint()"

@@ -1,4 +1,6 @@
-"""The summary of a trace: what it keeps, what it hides, and whether its sample has the law of the rows."""
+"""The summary of a trace: what it keeps, what it hides, and whether its sample has the
+law of the rows.
+"""
 
 import json
 from collections import Counter
@@ -28,7 +30,9 @@ CONTEXTS = (
 
 
 def synthetic(n=300, accuracy=None, seed=0, contexts=("law",)):
-    """A trace of two LLMs in contexts of n queries each: correlated accuracies, tokens and latencies."""
+    """A trace of two LLMs in contexts of n queries each: correlated accuracies, tokens
+    and latencies.
+    """
     rng = np.random.default_rng(seed)
     size = n * len(contexts)
     hard = rng.random(size)
@@ -465,7 +469,9 @@ def test_sessions_lock_alike_on_the_bundled_trace_and_on_the_rows(rows, context)
 
 
 def awkward(kind, n=60, models=2, seed=4):
-    """A trace with what gives single queries away: rare patterns, rare levels, extreme and unique values."""
+    """A trace with what gives single queries away: rare patterns, rare levels, extreme
+    and unique values.
+    """
     rng = np.random.default_rng(seed)
     accuracy = {
         "rare": (rng.random((n, models)) < 0.03).astype(float),
@@ -553,7 +559,10 @@ def test_changing_one_query_within_its_group_moves_no_quantile_by_more_than_its_
         pk.TraceSummary.of(t, k, protect=True).contexts["law"]["cells"]["m0"]
         for t in (trace, replace(trace, latency_ms=latency))
     )
-    top = lambda cells: max(cell["quantiles"][2][-1] for cell in cells.values())
+
+    def top(cells):
+        return max(cell["quantiles"][2][-1] for cell in cells.values())
+
     assert 0 < top(b) - top(a) <= 2 * trace.latency_ms[:, 0].max() / k + 1e-9
 
 

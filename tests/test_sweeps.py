@@ -1,4 +1,6 @@
-"""Sweeps: the same numbers as single replays, the same bytes however they are run, and no finished setting lost."""
+"""Sweeps: the same numbers as single replays, the same bytes however they are run, and
+no finished setting lost.
+"""
 
 import json
 import os
@@ -282,7 +284,9 @@ def command(folder):
 
 
 def interruptible():
-    """A shell's background jobs ignore interrupts, and so would what a test starts from one."""
+    """A shell's background jobs ignore interrupts, and so would what a test starts from
+    one.
+    """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -398,7 +402,9 @@ def test_a_grid_file_is_read_and_its_mistakes_are_told(tmp_path):
 
 @contextmanager
 def processes(folder, n_workers):
-    """A Dask scheduler and some workers, each a process, over loopback: the scheduler's address, and the workers."""
+    """A Dask scheduler and some workers, each a process, over loopback: the scheduler's
+    address, and the workers.
+    """
     file = folder / "scheduler.json"
     quiet = {
         "stdout": subprocess.DEVNULL,

@@ -1,4 +1,6 @@
-"""check_learner: silent about every learner of the kit, and right about each law that is broken on purpose."""
+"""check_learner: silent about every learner of the kit, and right about each law that
+is broken on purpose.
+"""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,6 @@
-"""Automata, bandits and identification: equations by hand, closed forms, limits, and other libraries."""
+"""Automata, bandits and identification: equations by hand, closed forms, limits, and
+other libraries.
+"""
 
 import math
 
@@ -50,7 +52,9 @@ def rebuilt(state, function):
 
 
 def fed(learner, arms, rewards, n_models):
-    """The state after a tape, one column of arms and rewards a session, (n_steps, n_sessions)."""
+    """The state after a tape, one column of arms and rewards a session, (n_steps,
+    n_sessions).
+    """
     state = learner.start(arms.shape[1], n_models)
     for arm, reward in zip(arms, rewards, strict=True):
         state = learner.update(state, arm, reward)
@@ -196,7 +200,9 @@ def test_one_step_of_reward_penalty_by_hand():
 
 
 def test_reward_penalty_settles_where_two_llms_fail_alike_often():
-    """With two LLMs and a = b, E p -> c_2 / (c_1 + c_2), c the chances of failure (Narendra and Thathachar 1989, ch. 4)."""
+    """With two LLMs and a = b, E p -> c_2 / (c_1 + c_2), c the chances of failure
+    (Narendra and Thathachar 1989, ch. 4).
+    """
     rewards = [[1, 1], [1, 0], [1, 0], [0, 0]]  # fail with 1/4 and 3/4
     s = pk.replay(
         trace_of(rewards),
@@ -312,7 +318,9 @@ def test_boltzmanns_choice_by_hand_and_at_both_ends():
 
 
 def test_one_step_of_the_gradient_bandit_is_an_ascent_of_the_expected_reward():
-    """Over the chance of each choice, the mean step is alpha times the gradient of sum_j p_j d_j, whatever the baseline."""
+    """Over the chance of each choice, the mean step is alpha times the gradient of
+    sum_j p_j d_j, whatever the baseline.
+    """
     h, d, alpha = np.array([[0.3, -0.2, 0.5]]), np.array([0.2, 0.9, 0.4]), 0.7
     learner = pk.GradientBandit(alpha)
     p = learner.probabilities(bandits.Preferences(h, np.zeros(1), np.zeros(1)))[0]
@@ -518,9 +526,10 @@ def test_at_most_delta_of_the_sessions_lock_wrongly(kind):
 
 def test_successive_elimination_of_constant_rewards_stops_when_the_widths_part():
     delta, noise, gap = 0.1, 0.5, 0.6
-    width = lambda n: (
-        noise * math.sqrt(2 * math.log(math.pi**2 * 2 * n**2 / (3 * delta)) / n)
-    )
+
+    def width(n):
+        return noise * math.sqrt(2 * math.log(math.pi**2 * 2 * n**2 / (3 * delta)) / n)
+
     n = next(
         n for n in range(1, 500) if gap > width(n) + width(n)
     )  # after n answers of both; or sooner by one of the worse
@@ -551,9 +560,12 @@ def test_lucb_asks_leader_and_rival_with_the_highest_bound():
 
 def test_lucb_stops_when_its_published_bounds_part():
     delta, noise, gap = 0.1, 0.5, 0.6
-    parted = lambda n: (
-        gap > 2 * noise * math.sqrt(2 * math.log(5 / 4 * 2 * (2 * n) ** 4 / delta) / n)
-    )
+
+    def parted(n):
+        return gap > 2 * noise * math.sqrt(
+            2 * math.log(5 / 4 * 2 * (2 * n) ** 4 / delta) / n
+        )
+
     n = next(n for n in range(1, 2000) if parted(n))
     for count, p in ((n - 1, [0.5, 0.5]), (n, [1.0, 0.0])):
         state = bandits.Means(
@@ -574,7 +586,9 @@ def test_track_and_stop_forces_exploration_of_an_llm_with_fewer_than_sqrt_t_less
 
 
 def slowest(w, mean):
-    """The least evidence per answer that proportions w give against any rival (normal rewards of spread 1)."""
+    """The least evidence per answer that proportions w give against any rival (normal
+    rewards of spread 1).
+    """
     best = int(np.argmax(mean))
     return min(
         (mean[best] - m) ** 2 / (2 * (1 / w[best] + 1 / w[j]))
@@ -614,7 +628,10 @@ def test_track_and_stops_weights_are_the_best_that_another_optimiser_finds(mean)
     assert hard == pytest.approx(
         [value] * len(hard), rel=1e-6
     )  # every rival equally hard
-    softmax = lambda z: np.exp(z) / np.exp(z).sum()
+
+    def softmax(z):
+        return np.exp(z) / np.exp(z).sum()
+
     found = optimize.minimize(
         lambda z: -slowest(softmax(z), mean),
         np.log(w),
@@ -647,7 +664,9 @@ def test_track_and_stops_evidence_is_the_likelihood_ratio():
 
 
 def test_track_and_stop_tracks():
-    """On constant rewards, shares of answers come to the optimal weights at the known means."""
+    """On constant rewards, shares of answers come to the optimal weights at the known
+    means.
+    """
     mean = [0.7, 0.6, 0.45, 0.3]
     s = pk.replay(
         trace_of([mean]),

@@ -1,6 +1,7 @@
-"""Learning automata beside the paper's: those that punish, and those that pursue what they estimate.
+"""Learning automata that punish, and automata that pursue what they estimate.
 
-Each is a learner as `learners` describes; r is the unit reward of the chosen LLM i, n the number of LLMs.
+Each is a learner as `learners` describes; r is the unit reward of the chosen LLM i, n
+the number of LLMs.
 """
 
 from dataclasses import dataclass
@@ -10,11 +11,16 @@ import numpy as np
 
 from ..core.learners import require_in_range
 from ..core.locking import MaxProbability
+from ..core.protocols import Floats, Integers
+from ..core.state import State
 from ..errors import InputError
 
 
 def _penalised(p, arm, reward, a, b):
-    """P after one answer: reward pulls the chosen LLM up by a, what is missing to 1 pushes it down by b."""
+    """Return p after one answer.
+
+    Reward pulls the chosen LLM up by a; what is missing to 1 pushes it down by b.
+    """
     rows, n = np.arange(len(p)), p.shape[1]
     if n == 1:  # there is no other LLM to push it towards
         return p
@@ -27,15 +33,18 @@ def _penalised(p, arm, reward, a, b):
 
 @dataclass(frozen=True)
 class LinearRewardPenalty:
-    """The automaton L_R-P: reward pulls the chosen LLM's probability up, its absence pushes it down.
+    """The automaton L_R-P.
+
+    Reward pulls the chosen LLM's probability up, its absence pushes it down.
 
     With a the learning rate and b the penalty rate,
 
         p_i <- p_i + a r (1 - p_i) - b (1 - r) p_i,
         p_j <- p_j - a r p_j + b (1 - r) (1 / (n - 1) - p_j)    for j != i
 
-    (Narendra and Thathachar 1989, *Learning Automata*, ch. 4, for rewards in [0, 1] ch. 6). At b = 0 it is
-    L_R-I. At b > 0 no LLM is absorbing: p keeps moving, so that it seldom locks.
+    (Narendra and Thathachar 1989, *Learning Automata*, ch. 4, for rewards in [0, 1] ch.
+    6). At b = 0 it is L_R-I. At b > 0 no LLM is absorbing: p keeps moving, so that it
+    seldom locks.
 
     Parameters
     ----------
@@ -47,7 +56,8 @@ class LinearRewardPenalty:
     Examples
     --------
     >>> automaton = LinearRewardPenalty(learning_rate=0.5, penalty_rate=0.5)
-    >>> automaton.update(automaton.start(1, 2), arm=np.array([0]), reward=np.array([0.0]))
+    >>> p = automaton.start(1, 2)
+    >>> automaton.update(p, arm=np.array([0]), reward=np.array([0.0]))
     array([[0.25, 0.75]])
     """
 
@@ -55,29 +65,32 @@ class LinearRewardPenalty:
     penalty_rate: float = 0.1
     lock_rule: ClassVar = MaxProbability(0.99)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require_in_range(self, "learning_rate", 0, 1, low_open=True)
         require_in_range(self, "penalty_rate", 0, 1)
 
-    def start(self, n_sessions, n_models):
+    def start(self, n_sessions: int, n_models: int) -> State:
         """Every LLM equally likely."""
         return np.full((n_sessions, n_models), 1.0 / n_models)
 
-    def probabilities(self, state):
+    def probabilities(self, state: State) -> Floats:
         """Return the state itself, (n_sessions, n_models)."""
         return state
 
-    def update(self, state, arm, reward):
+    def update(self, state: State, arm: Integers, reward: Floats) -> State:
         """One step of the equation above."""
         return _penalised(state, arm, reward, self.learning_rate, self.penalty_rate)
 
 
 @dataclass(frozen=True)
 class LinearRewardEpsilonPenalty:
-    """The automaton L_R-epsilon-P: L_R-P whose penalty is a small part epsilon of its reward, b = epsilon a.
+    """The automaton L_R-epsilon-P.
+
+    L_R-P whose penalty is a small part epsilon of its reward, b = epsilon a.
 
     Small enough an epsilon comes as near to L_R-I as wanted, with no LLM that absorbs
-    (Lakshmivarahan 1981, *Learning Algorithms: Theory and Applications*; Narendra and Thathachar 1989, ch. 4).
+    (Lakshmivarahan 1981, *Learning Algorithms: Theory and Applications*; Narendra and
+    Thathachar 1989, ch. 4).
 
     Parameters
     ----------
@@ -91,19 +104,19 @@ class LinearRewardEpsilonPenalty:
     epsilon: float = 0.01
     lock_rule: ClassVar = MaxProbability(0.99)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require_in_range(self, "learning_rate", 0, 1, low_open=True)
         require_in_range(self, "epsilon", 0, 1)
 
-    def start(self, n_sessions, n_models):
+    def start(self, n_sessions: int, n_models: int) -> State:
         """Every LLM equally likely."""
         return np.full((n_sessions, n_models), 1.0 / n_models)
 
-    def probabilities(self, state):
+    def probabilities(self, state: State) -> Floats:
         """Return the state itself, (n_sessions, n_models)."""
         return state
 
-    def update(self, state, arm, reward):
+    def update(self, state: State, arm: Integers, reward: Floats) -> State:
         """One step of the equation of `LinearRewardPenalty`."""
         return _penalised(
             state, arm, reward, self.learning_rate, self.epsilon * self.learning_rate
@@ -111,7 +124,10 @@ class LinearRewardEpsilonPenalty:
 
 
 class Pursued(NamedTuple):
-    """State of a pursuit automaton, each (n_sessions, n_models): probabilities, sums of rewards, answers."""
+    """State of a pursuit automaton, each (n_sessions, n_models).
+
+    They are probabilities, sums of rewards, and answers.
+    """
 
     p: np.ndarray
     total: np.ndarray
@@ -124,7 +140,10 @@ def _first(n_sessions, n_models):
 
 
 def _after(learner, state, arm, reward):
-    """One answer counted, then the automaton's step, once every LLM has given `trials` answers."""
+    """Return the state with one answer counted, then the automaton's step.
+
+    It steps once every LLM has given `trials` answers.
+    """
     rows = np.arange(len(state.p))
     total, count = state.total.copy(), state.count.copy()
     total[rows, arm] += reward
@@ -149,15 +168,18 @@ def _whole(learner, name):
 
 @dataclass(frozen=True)
 class Pursuit:
-    """The continuous pursuit automaton: p runs after the LLM whose mean reward is highest so far.
+    """The continuous pursuit automaton.
 
-    With d_j the mean reward of LLM j so far, m the LLM with the highest, e_m its unit vector and
-    lambda the learning rate, after every answer
+    Its p runs after the LLM whose mean reward is highest so far.
+
+    With d_j the mean reward of LLM j so far, m the LLM with the highest, e_m its unit
+    vector and lambda the learning rate, after every answer
 
         p <- p + lambda (e_m - p)
 
-    (Thathachar and Sastry 1985, *IEEE Trans. Systems, Man, Cybernetics* 15, 168-175: CP_R-P). Ties go to the
-    first LLM of the pool. As there, p waits until every LLM has been tried.
+    (Thathachar and Sastry 1985, *IEEE Trans. Systems, Man, Cybernetics* 15, 168-175:
+    CP_R-P). Ties go to the first LLM of the pool. As there, p waits until every LLM has
+    been tried.
 
     Parameters
     ----------
@@ -169,7 +191,8 @@ class Pursuit:
     Examples
     --------
     >>> pursuit, one = Pursuit(learning_rate=0.5, trials=1), np.array([1])
-    >>> state = Pursued(np.array([[0.5, 0.5]]), np.array([[0.2, 0.0]]), np.array([[1.0, 0.0]]))
+    >>> rows = [[0.5, 0.5]], [[0.2, 0.0]], [[1.0, 0.0]]
+    >>> state = Pursued(*(np.array(row) for row in rows))
     >>> pursuit.probabilities(pursuit.update(state, arm=one, reward=np.array([0.9])))
     array([[0.25, 0.75]])
     """
@@ -178,19 +201,19 @@ class Pursuit:
     trials: int = 5
     lock_rule: ClassVar = MaxProbability(0.99)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require_in_range(self, "learning_rate", 0, 1, low_open=True)
         _whole(self, "trials")
 
-    def start(self, n_sessions, n_models):
+    def start(self, n_sessions: int, n_models: int) -> State:
         """Every LLM equally likely, nothing known."""
         return _first(n_sessions, n_models)
 
-    def probabilities(self, state):
-        """p, (n_sessions, n_models)."""
+    def probabilities(self, state: State) -> Floats:
+        """Return p, (n_sessions, n_models)."""
         return state.p
 
-    def update(self, state, arm, reward):
+    def update(self, state: State, arm: Integers, reward: Floats) -> State:
         """Return the answer counted, then one step of the equation above."""
         return _after(self, state, arm, reward)
 
@@ -203,14 +226,16 @@ class Pursuit:
 
 @dataclass(frozen=True)
 class DiscretisedPursuit:
-    """The discretised pursuit automaton: as `Pursuit`, in steps of one size, so that it arrives.
+    """The discretised pursuit automaton.
+
+    It is `Pursuit` in steps of one size, so that it arrives.
 
     With step 1 / (n N), N the resolution, after every answer
 
         p_j <- max(p_j - 1 / (n N), 0)    for j != m,    p_m <- 1 - sum of the others
 
-    (Oommen and Lanctot 1990, *IEEE Trans. Systems, Man, Cybernetics* 20, 931-938; without inaction:
-    Oommen and Agache 2001, *ibid.* B 31, 277-287: DP_R-P).
+    (Oommen and Lanctot 1990, *IEEE Trans. Systems, Man, Cybernetics* 20, 931-938;
+    without inaction: Oommen and Agache 2001, *ibid.* B 31, 277-287: DP_R-P).
 
     Parameters
     ----------
@@ -224,19 +249,19 @@ class DiscretisedPursuit:
     trials: int = 5
     lock_rule: ClassVar = MaxProbability(0.99)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _whole(self, "resolution")
         _whole(self, "trials")
 
-    def start(self, n_sessions, n_models):
+    def start(self, n_sessions: int, n_models: int) -> State:
         """Every LLM equally likely, nothing known."""
         return _first(n_sessions, n_models)
 
-    def probabilities(self, state):
-        """p, (n_sessions, n_models)."""
+    def probabilities(self, state: State) -> Floats:
+        """Return p, (n_sessions, n_models)."""
         return state.p
 
-    def update(self, state, arm, reward):
+    def update(self, state: State, arm: Integers, reward: Floats) -> State:
         """Return the answer counted, then one step of the equation above."""
         return _after(self, state, arm, reward)
 
@@ -251,15 +276,19 @@ class DiscretisedPursuit:
 
 @dataclass(frozen=True)
 class GeneralisedPursuit:
-    """The generalised pursuit automaton: p runs after every LLM that is estimated above the chosen one.
+    """The generalised pursuit automaton.
 
-    With d as in `Pursuit`, K the number of LLMs with d_j > d_i and lambda the learning rate,
+    Its p runs after every LLM that is estimated above the chosen one.
+
+    With d as in `Pursuit`, K the number of LLMs with d_j > d_i and lambda the learning
+    rate,
 
         p_j <- (1 - lambda) p_j + lambda / K    for j != i with d_j > d_i,
         p_j <- (1 - lambda) p_j                 for j != i with d_j <= d_i,
         p_i <- 1 - sum of the others
 
-    (Agache and Oommen 2002, *IEEE Trans. Systems, Man, Cybernetics* B 32, 738-749: GPA).
+    (Agache and Oommen 2002, *IEEE Trans. Systems, Man, Cybernetics* B 32, 738-749:
+    GPA).
 
     Parameters
     ----------
@@ -273,19 +302,19 @@ class GeneralisedPursuit:
     trials: int = 5
     lock_rule: ClassVar = MaxProbability(0.99)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require_in_range(self, "learning_rate", 0, 1, low_open=True)
         _whole(self, "trials")
 
-    def start(self, n_sessions, n_models):
+    def start(self, n_sessions: int, n_models: int) -> State:
         """Every LLM equally likely, nothing known."""
         return _first(n_sessions, n_models)
 
-    def probabilities(self, state):
-        """p, (n_sessions, n_models)."""
+    def probabilities(self, state: State) -> Floats:
+        """Return p, (n_sessions, n_models)."""
         return state.p
 
-    def update(self, state, arm, reward):
+    def update(self, state: State, arm: Integers, reward: Floats) -> State:
         """Return the answer counted, then one step of the equations above."""
         return _after(self, state, arm, reward)
 

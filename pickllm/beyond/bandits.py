@@ -1,10 +1,10 @@
-"""Bandits: epsilon-greedy and its kin, upper confidence bounds, Thompson sampling, Exp3.
+"""Bandits: epsilon-greedy and its kin, upper confidence, Thompson, Exp3.
 
-Each is a learner as `learners` describes; r is the unit reward of the chosen LLM i, n the number of
-LLMs, t the answers so far, N_j those of LLM j and m_j their mean reward. A learner that chooses by a draw
-of its own, as Thompson's does, shows the distribution of its choice instead. Where a choice is certain but
-nothing is decided for good (UCB), a session counts as converged as Q-learning's does: the same LLM 100
-times on end.
+Each is a learner as `learners` describes; r is the unit reward of the chosen LLM i, n
+the number of LLMs, t the answers so far, N_j those of LLM j and m_j their mean reward.
+A learner that chooses by a draw of its own, as Thompson's does, shows the distribution
+of its choice instead. Where a choice is certain but nothing is decided for good (UCB),
+a session counts as converged as Q-learning's does: the same LLM 100 times on end.
 """
 
 from dataclasses import dataclass
@@ -14,10 +14,12 @@ import numpy as np
 
 from ..core.learners import require_in_range
 from ..core.locking import GreedyUnchanged, MaxProbability
+from ..core.protocols import Floats, Integers
+from ..core.state import State
 
 
 class Values(NamedTuple):
-    """State: the value of each LLM, (n_sessions, n_models), and the answers so far, (n_sessions,)."""
+    """State: each LLM's value (n_sessions, n_models), and answers (n_sessions,)."""
 
     q: np.ndarray
     t: np.ndarray
@@ -86,7 +88,8 @@ class DecayingEpsilon:
 
     Examples
     --------
-    >>> DecayingEpsilon(epsilon=0.2, decay=1.0).probabilities(Values(np.array([[0.1, 0.4]]), np.array([1.0])))
+    >>> state = Values(np.array([[0.1, 0.4]]), np.array([1.0]))
+    >>> DecayingEpsilon(epsilon=0.2, decay=1.0).probabilities(state)
     array([[0.05, 0.95]])
     """
 
@@ -96,19 +99,19 @@ class DecayingEpsilon:
     initial_value: float = 0.0
     lock_rule: ClassVar = GreedyUnchanged(100)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require_in_range(self, "learning_rate", 0, 1, low_open=True)
         for name in ("epsilon", "decay", "initial_value"):
             require_in_range(self, name, 0, 1)
 
-    def start(self, n_sessions, n_models):
+    def start(self, n_sessions: int, n_models: int) -> State:
         """Q of every LLM at `initial_value`, no answer yet."""
         return Values(
             np.full((n_sessions, n_models), float(self.initial_value)),
             np.zeros(n_sessions),
         )
 
-    def probabilities(self, state):
+    def probabilities(self, state: State) -> Floats:
         """epsilon_t-greedy on Q, (n_sessions, n_models); ties go to the first LLM."""
         n = state.q.shape[1]
         epsilon = self.epsilon / (1.0 + self.decay * state.t)
@@ -116,7 +119,7 @@ class DecayingEpsilon:
         p[np.arange(len(p)), state.q.argmax(axis=1)] = 1.0 - epsilon + epsilon / n
         return p
 
-    def update(self, state, arm, reward):
+    def update(self, state: State, arm: Integers, reward: Floats) -> State:
         """One step of Q, one more answer."""
         return Values(_moved(state.q, arm, reward, self.learning_rate), state.t + 1.0)
 
@@ -147,26 +150,29 @@ class Softmax:
     initial_value: float = 0.5
     lock_rule: ClassVar = GreedyUnchanged(100)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require_in_range(self, "learning_rate", 0, 1, low_open=True)
         require_in_range(self, "temperature", 0, 100, low_open=True)
         require_in_range(self, "initial_value", 0, 1)
 
-    def start(self, n_sessions, n_models):
+    def start(self, n_sessions: int, n_models: int) -> State:
         """Q of every LLM at `initial_value`."""
         return np.full((n_sessions, n_models), float(self.initial_value))
 
-    def probabilities(self, state):
+    def probabilities(self, state: State) -> Floats:
         """Boltzmann's distribution, (n_sessions, n_models)."""
         return _softmax(state / self.temperature)
 
-    def update(self, state, arm, reward):
+    def update(self, state: State, arm: Integers, reward: Floats) -> State:
         """One step of Q."""
         return _moved(state, arm, reward, self.learning_rate)
 
 
 class Preferences(NamedTuple):
-    """State: preferences (n_sessions, n_models); sum of rewards and answers so far, (n_sessions,)."""
+    """State: preferences (n_sessions, n_models), and what the baseline is made of.
+
+    That is the sum of rewards and the answers so far, (n_sessions,).
+    """
 
     h: np.ndarray
     total: np.ndarray
@@ -200,20 +206,20 @@ class GradientBandit:
     learning_rate: float = 0.5
     lock_rule: ClassVar = MaxProbability(0.99)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require_in_range(self, "learning_rate", 0, 10, low_open=True)
 
-    def start(self, n_sessions, n_models):
+    def start(self, n_sessions: int, n_models: int) -> State:
         """No preference."""
         return Preferences(
             np.zeros((n_sessions, n_models)), np.zeros(n_sessions), np.zeros(n_sessions)
         )
 
-    def probabilities(self, state):
+    def probabilities(self, state: State) -> Floats:
         """softmax(H), (n_sessions, n_models)."""
         return _softmax(state.h)
 
-    def update(self, state, arm, reward):
+    def update(self, state: State, arm: Integers, reward: Floats) -> State:
         """One step of the equation above."""
         before = np.where(state.t > 0, state.total / np.maximum(state.t, 1.0), reward)
         step = (self.learning_rate * (reward - before))[:, None]
@@ -240,26 +246,29 @@ class UCB1:
     width: float = 2.0**0.5
     lock_rule: ClassVar = GreedyUnchanged(100)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require_in_range(self, "width", 0, 10)
 
-    def start(self, n_sessions, n_models):
+    def start(self, n_sessions: int, n_models: int) -> State:
         """Nothing known."""
         return nothing_known(n_sessions, n_models)
 
     def index(self, state):
-        """Return the index above, (n_sessions, n_models); infinite for an LLM not asked yet."""
+        """Return the index above, (n_sessions, n_models).
+
+        Infinite for an LLM not asked yet.
+        """
         t, count = state.count.sum(axis=1, keepdims=True), np.maximum(state.count, 1.0)
         bound = state.total / count + self.width * np.sqrt(
             np.log(np.maximum(t, 1.0)) / count
         )
         return np.where(state.count > 0, bound, np.inf)
 
-    def probabilities(self, state):
+    def probabilities(self, state: State) -> Floats:
         """Certain: the LLM of the highest index, ties to the first."""
         return certain(self.index(state).argmax(axis=1), state.count.shape[1])
 
-    def update(self, state, arm, reward):
+    def update(self, state: State, arm: Integers, reward: Floats) -> State:
         """Return the answer counted."""
         return counted(state, arm, reward)
 
@@ -284,15 +293,18 @@ class KLUCB:
     c: float = 0.0
     lock_rule: ClassVar = GreedyUnchanged(100)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require_in_range(self, "c", 0, 10)
 
-    def start(self, n_sessions, n_models):
+    def start(self, n_sessions: int, n_models: int) -> State:
         """Nothing known."""
         return nothing_known(n_sessions, n_models)
 
     def index(self, state):
-        """Return the index above, (n_sessions, n_models); infinite for an LLM not asked yet."""
+        """Return the index above, (n_sessions, n_models).
+
+        Infinite for an LLM not asked yet.
+        """
         t, count = (
             np.maximum(state.count.sum(axis=1, keepdims=True), 1.0),
             np.maximum(state.count, 1.0),
@@ -300,11 +312,11 @@ class KLUCB:
         level = (np.log(t) + self.c * np.log(np.maximum(np.log(t), 1.0))) / count
         return np.where(state.count > 0, kl_upper(state.total / count, level), np.inf)
 
-    def probabilities(self, state):
+    def probabilities(self, state: State) -> Floats:
         """Certain: the LLM of the highest index, ties to the first."""
         return certain(self.index(state).argmax(axis=1), state.count.shape[1])
 
-    def update(self, state, arm, reward):
+    def update(self, state: State, arm: Integers, reward: Floats) -> State:
         """Return the answer counted."""
         return counted(state, arm, reward)
 
@@ -339,15 +351,19 @@ def kl_upper(mean, level, steps=14):
 
 @dataclass(frozen=True)
 class ThompsonGaussian:
-    """Thompson sampling for rewards with normal noise: ask each LLM as often as it may be the best.
+    """Thompson sampling for rewards with normal noise.
 
-    A mean reward has the prior N(mu_0, s_0^2) and an answer the noise N(0, sigma^2), so that the
-    posterior of LLM j is normal with
+    It asks each LLM as often as it may be the best.
 
-        precision  1 / s_j^2 = 1 / s_0^2 + N_j / sigma^2,    mean  mu_j = s_j^2 (mu_0 / s_0^2 + N_j m_j / sigma^2);
+    A mean reward has the prior N(mu_0, s_0^2) and an answer the noise N(0, sigma^2), so
+    that the posterior of LLM j is normal with
 
-    p_j is the probability that a draw from j's posterior is the largest (Thompson 1933, *Biometrika* 25,
-    285-294; Agrawal and Goyal 2013, *AISTATS*), by quadrature to about 1e-6.
+        precision  1 / s_j^2 = 1 / s_0^2 + N_j / sigma^2,    mean  mu_j = s_j^2 (mu_0 /
+        s_0^2 + N_j m_j / sigma^2);
+
+    p_j is the probability that a draw from j's posterior is the largest (Thompson 1933,
+    *Biometrika* 25, 285-294; Agrawal and Goyal 2013, *AISTATS*), by quadrature to about
+    1e-6.
 
     Parameters
     ----------
@@ -364,12 +380,12 @@ class ThompsonGaussian:
     prior_spread: float = 0.5
     lock_rule: ClassVar = MaxProbability(0.99)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require_in_range(self, "noise", 0, 1, low_open=True)
         require_in_range(self, "prior_mean", 0, 1)
         require_in_range(self, "prior_spread", 0, 10, low_open=True)
 
-    def start(self, n_sessions, n_models):
+    def start(self, n_sessions: int, n_models: int) -> State:
         """Nothing known."""
         return nothing_known(n_sessions, n_models)
 
@@ -381,11 +397,11 @@ class ThompsonGaussian:
         ) / precision
         return mean, 1.0 / np.sqrt(precision)
 
-    def probabilities(self, state):
+    def probabilities(self, state: State) -> Floats:
         """Probability of each LLM to be sampled as the best, (n_sessions, n_models)."""
         return chance_of_largest_normal(*self.posterior(state))
 
-    def update(self, state, arm, reward):
+    def update(self, state: State, arm: Integers, reward: Floats) -> State:
         """Return the answer counted."""
         return counted(state, arm, reward)
 
@@ -410,31 +426,34 @@ class ThompsonBeta:
     failures: float = 1.0
     lock_rule: ClassVar = MaxProbability(0.99)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require_in_range(self, "successes", 0.5, 1000)
         require_in_range(self, "failures", 0.5, 1000)
 
-    def start(self, n_sessions, n_models):
+    def start(self, n_sessions: int, n_models: int) -> State:
         """Nothing known."""
         return nothing_known(n_sessions, n_models)
 
-    def probabilities(self, state):
+    def probabilities(self, state: State) -> Floats:
         """Probability of each LLM to be sampled as the best, (n_sessions, n_models)."""
         return chance_of_largest_beta(
             self.successes + state.total, self.failures + state.count - state.total
         )
 
-    def update(self, state, arm, reward):
+    def update(self, state: State, arm: Integers, reward: Floats) -> State:
         """Return the answer counted."""
         return counted(state, arm, reward)
 
 
 def chance_of_largest_normal(mean, spread, nodes=96):
-    """P(X_j is the largest) for independent X_j ~ N(mean_j, spread_j^2), each row by itself.
+    """Return P(X_j is the largest) for independent X_j ~ N(mean_j, spread_j^2).
 
-    The trapezoid rule on the density of the largest, which is smooth and vanishes at both ends, so
-    that the error falls exponentially with the number of nodes per spread. Every row has the same number
-    of nodes, so that no session depends on another.
+    Each row stands by itself.
+
+    The trapezoid rule on the density of the largest, which is smooth and vanishes at
+    both ends, so that the error falls exponentially with the number of nodes per
+    spread. Every row has the same number of nodes, so that no session depends on
+    another.
 
     Parameters
     ----------
@@ -442,7 +461,8 @@ def chance_of_largest_normal(mean, spread, nodes=96):
 
     Examples
     --------
-    >>> chance_of_largest_normal(np.array([[0.0, 1.0]]), np.ones((1, 2))).round(4)  # Phi(1 / sqrt(2))
+    >>> means = np.array([[0.0, 1.0]])  # Phi(1 / sqrt(2)) = 0.7602
+    >>> chance_of_largest_normal(means, np.ones((1, 2))).round(4)
     array([[0.2398, 0.7602]])
     """
     from scipy.special import ndtr
@@ -498,7 +518,10 @@ def _beta_parts(shape, a, b, low, step):
 
 
 def _chance_of_largest(density, distribution):
-    """Return sums over nodes of each density times the others' distribution functions, scaled to 1."""
+    """Return sums over nodes of each density times the others' distribution functions.
+
+    They are scaled to 1.
+    """
     n = density.shape[1]
     p = np.stack(
         [
@@ -531,25 +554,26 @@ class Exp3:
     Examples
     --------
     >>> bandit = Exp3(gamma=1.0)
-    >>> bandit.update(bandit.start(1, 2), arm=np.array([0]), reward=np.array([0.5]))  # log w
+    >>> log_w = bandit.start(1, 2)
+    >>> bandit.update(log_w, arm=np.array([0]), reward=np.array([0.5]))
     array([[0.5, 0. ]])
     """
 
     gamma: float = 0.1
     lock_rule: ClassVar = GreedyUnchanged(100)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require_in_range(self, "gamma", 0, 1, low_open=True)
 
-    def start(self, n_sessions, n_models):
+    def start(self, n_sessions: int, n_models: int) -> State:
         """Log w of every LLM at 0."""
         return np.zeros((n_sessions, n_models))
 
-    def probabilities(self, state):
+    def probabilities(self, state: State) -> Floats:
         """Return the mixture above, (n_sessions, n_models)."""
         return (1.0 - self.gamma) * _softmax(state) + self.gamma / state.shape[1]
 
-    def update(self, state, arm, reward):
+    def update(self, state: State, arm: Integers, reward: Floats) -> State:
         """One step of the equation above, on log w."""
         rows = np.arange(len(state))
         after = state.copy()

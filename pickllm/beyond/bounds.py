@@ -10,16 +10,20 @@ import numpy as np
 
 from ..errors import InputError
 
-ATOMS = 400  # equal-count cells that stand for an LLM's rewards; that changes a bound by less than 0.1 %
+#: equal-count cells that stand for an LLM's rewards; that changes a bound by less than
+#: 0.1 %
+ATOMS = 400
 GRID = 81  # values of x tried between two means
 
 
 def divergence(rewards, x, weights=None):
-    """Return the least Kullback-Leibler divergence from the rewards' law to one on [0, 1] with mean >= x.
+    """Return the least Kullback-Leibler divergence to a law whose mean is at least x.
 
-    With X a reward, it is max over l in [0, 1 / (1 - x)] of E log(1 - l (X - x)) (Honda and Takemura
-    2010, *COLT*); the maximum of that concave function is found by bisection. For rewards of 0 or 1 it is the
-    divergence of two coins.
+    From the rewards' law, to one on [0, 1].
+
+    With X a reward, it is max over l in [0, 1 / (1 - x)] of E log(1 - l (X - x)) (Honda
+    and Takemura 2010, *COLT*); the maximum of that concave function is found by
+    bisection. For rewards of 0 or 1 it is the divergence of two coins.
 
     Parameters
     ----------
@@ -37,7 +41,8 @@ def divergence(rewards, x, weights=None):
 
     Examples
     --------
-    >>> divergence(np.array([0.0, 1.0]), [0.5, 0.75]).round(4)  # ln 2 / sqrt(3) * 2 = 0.1438
+    >>> coin = np.array([0.0, 1.0])  # at 0.75: ln 2 / sqrt(3) * 2 = 0.1438
+    >>> divergence(coin, [0.5, 0.75]).round(4)
     array([0.    , 0.1438])
     """
     rewards, x = np.asarray(rewards, float), np.atleast_1d(np.asarray(x, float))
@@ -102,14 +107,18 @@ def regret_rate(unit):
 
 
 def identification_time(unit):
-    """Return the least expected number of answers that identify the best LLM, per nat of confidence.
+    """Return the least expected number of answers that identify the best LLM.
 
-    With K_j(x) the `divergence` of LLM j's rewards upwards to x, and K_h(x) that of the best one's downwards,
+    It is per nat of confidence.
+
+    With K_j(x) the `divergence` of LLM j's rewards upwards to x, and K_h(x) that of the
+    best one's downwards,
 
         1 / T* = max over shares w of min over j != h and x of  w_h K_h(x) + w_j K_j(x)
 
-    (Garivier and Kaufmann 2016, *COLT*, theorem 1), a linear programme once x is on a grid. A learner that is
-    wrong with at most probability delta in every pool needs T* kl(delta, 1 - delta) answers (see `least_time`).
+    (Garivier and Kaufmann 2016, *COLT*, theorem 1), a linear programme once x is on a
+    grid. A learner that is wrong with at most probability delta in every pool needs T*
+    kl(delta, 1 - delta) answers (see `least_time`).
 
     Returns
     -------
@@ -147,7 +156,9 @@ def identification_time(unit):
 
 
 def least_time(t_star, error):
-    """T* kl(error, 1 - error): the expected answers that a probability of error costs at the least.
+    """Return T* kl(error, 1 - error).
+
+    These are the expected answers that a probability of error costs at the least.
 
     Examples
     --------

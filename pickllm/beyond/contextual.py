@@ -12,19 +12,29 @@ on one LLM here, where different contexts have different best ones.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from ..core.learners import require_in_range
 from ..core.locking import MaxProbability
+from ..core.protocols import Floats, Integers
+from ..core.state import State
 from ..errors import InputError, nearest
 from .bandits import certain
 
+if TYPE_CHECKING:
+    from ..core.reward import Reward
+    from ..core.trace import Trace
+
 
 class Contexts(NamedTuple):
-    """State of `PerContext`: the learner's state and its lock rule's, each array (n_sessions, n_contexts, ...);
-    the LLM that each context has locked on, -1 = none; and the context of the query just seen, (n_sessions,).
+    """State of `PerContext`.
+
+    It holds the learner's state and its lock rule's, each array (n_sessions,
+    n_contexts, ...);
+    the LLM that each context has locked on, -1 = none; and the context of the query
+    just seen, (n_sessions,).
     """
 
     state: object
@@ -35,10 +45,13 @@ class Contexts(NamedTuple):
 
 @dataclass(frozen=True)
 class PerContext:
-    """One learner a context: the paper's idea, one router per topic, carried to sessions that mix topics.
+    """One learner for each context.
 
-    Each context has a state of its own, and locks on its own by the learner's rule: from then on its
-    queries go to one LLM. In a session of one context this is the learner itself.
+    It is the paper's idea, one router per topic, carried to sessions that mix topics.
+
+    Each context has a state of its own, and locks on its own by the learner's rule:
+    from then on its queries go to one LLM. In a session of one context this is the
+    learner itself.
 
     Parameters
     ----------
@@ -58,9 +71,12 @@ class PerContext:
     --------
     >>> import pickllm as pk
     >>> trace = pk.load_trace("bfcl-2024-08-11").select(context=["simple", "rest"])
-    >>> s = pk.replay(trace, pk.Reward(), PerContext(pk.LinearRewardInaction(0.3)), sessions=20, queries=600)
+    >>> learner = PerContext(pk.LinearRewardInaction(0.3))
+    >>> s = pk.replay(trace, pk.Reward(), learner, sessions=20, queries=600)
     >>> rest = trace.context[s.queries[:, -100:]] == "rest"
-    >>> shares = [np.bincount(s.choices[:, -100:][part], minlength=4) / part.sum() for part in (rest, ~rest)]
+    >>> asked = s.choices[:, -100:]
+    >>> counts = [np.bincount(asked[part], minlength=4) for part in (rest, ~rest)]
+    >>> shares = [count / count.sum() for count in counts]
     >>> bool(abs(shares[0] - shares[1]).max() > 0.05)  # other contexts, other LLMs
     True
     """
@@ -69,7 +85,7 @@ class PerContext:
     lock: bool = True
     contexts: tuple = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         kind = type(self.learner).__name__
         if not all(
             callable(getattr(self.learner, name, None))
@@ -82,7 +98,10 @@ class PerContext:
 
     @property
     def lock_rule(self):
-        """A session of one context locks when its context does; others never do as a whole."""
+        """When a session locks: one of one context when its context does.
+
+        Others never lock as a whole.
+        """
         return self._rule if self.contexts and len(self.contexts) == 1 else None
 
     @property
@@ -91,7 +110,7 @@ class PerContext:
             getattr(self.learner, "lock_rule", MaxProbability()) if self.lock else None
         )
 
-    def bind(self, trace, reward):
+    def bind(self, trace: "Trace", reward: "Reward") -> Any:
         """With the trace's contexts, and the learner as the pool makes it."""
         learner = (
             self.learner.bind(trace, reward)
@@ -102,7 +121,7 @@ class PerContext:
             self, learner=learner, contexts=tuple(self.contexts or trace.contexts)
         )
 
-    def describe(self, trace):
+    def describe(self, trace: "Trace") -> Any:
         """Each query's context as a position in `contexts`, (n_queries,)."""
         unknown = sorted(set(trace.contexts) - set(self.contexts))
         if unknown:
@@ -113,7 +132,7 @@ class PerContext:
         position = {c: i for i, c in enumerate(self.contexts)}
         return np.array([position[c] for c in trace.context.tolist()], dtype=np.int64)
 
-    def start(self, n_sessions, n_models):
+    def start(self, n_sessions: int, n_models: int) -> State:
         """Every context as the learner starts."""
         if self.contexts is None:
             raise InputError(
@@ -135,19 +154,25 @@ class PerContext:
             np.zeros(n_sessions, dtype=np.int64),
         )
 
-    def observe(self, state, seen):
+    def observe(self, state: State, seen: Any) -> State:
         """Return the context of the query at hand."""
         return state._replace(now=seen)
 
-    def probabilities(self, state):
-        """Those of the context just seen, (n_sessions, n_models); certain where it has locked."""
+    def probabilities(self, state: State) -> Floats:
+        """Return those of the context just seen, (n_sessions, n_models).
+
+        They are certain where it has locked.
+        """
         rows = np.arange(len(state.now))
         p = self.learner.probabilities(_each(lambda a: a[rows, state.now], state.state))
         locked = state.locked[rows, state.now]
         return np.where((locked >= 0)[:, None], certain(locked, p.shape[1]), p)
 
-    def update(self, state, arm, reward):
-        """Return the learner's step and its rule's, in the context just seen, unless that has locked."""
+    def update(self, state: State, arm: Integers, reward: Floats) -> State:
+        """Return the state after a step in the context just seen.
+
+        A context that has locked stays as it is.
+        """
         rows = np.arange(len(state.now))
         free = np.flatnonzero(state.locked[rows, state.now] < 0)
         if not len(free):
@@ -171,7 +196,10 @@ class PerContext:
 
 
 def _each(function, state, *others):
-    """Return a function over the arrays of one or more states alike, which are arrays or (named) tuples of them."""
+    """Return a function over the arrays of one or more states alike.
+
+    It are arrays or (named) tuples of them.
+    """
     if not isinstance(state, tuple):
         return function(state, *others)
     parts = [_each(function, *parts) for parts in zip(state, *others, strict=True)]
@@ -185,10 +213,12 @@ def _with(array, at, values):
 
 
 def context_and_length(trace):
-    """Return what `LinUCB` sees by default: the context as a one-hot, and log10 of the input tokens over 4.
+    """Return what `LinUCB` sees by default.
 
-    Input tokens are known before a query is sent; of the LLMs' different counts it takes the mean. The 4
-    makes 10,000 tokens count as much as the context.
+    It is the context as a one-hot, and log10 of the input tokens over 4.
+
+    Input tokens are known before a query is sent; of the LLMs' different counts it
+    takes the mean. The 4 makes 10,000 tokens count as much as the context.
 
     Returns
     -------
@@ -201,7 +231,10 @@ def context_and_length(trace):
 
 
 class Ridge(NamedTuple):
-    """State of `LinUCB`: inverses of A (n_sessions, n_models, d, d), b (n_sessions, n_models, d), and the features
+    """State of `LinUCB`.
+
+    It holds inverses of A, (n_sessions, n_models, d, d), b, (n_sessions, n_models, d),
+    and the features
     of the query just seen, (n_sessions, d).
     """
 
@@ -212,14 +245,17 @@ class Ridge(NamedTuple):
 
 @dataclass(frozen=True)
 class LinUCB:
-    """Optimism over rewards that are linear in the features x of a query, one ridge regression an LLM.
+    """Optimism over rewards that are linear in the features x of a query.
 
-    With A_j = I + sum of x x^T and b_j = sum of r x over LLM j's answers, ask the LLM with the highest
+    There is one ridge regression for each LLM.
+
+    With A_j = I + sum of x x^T and b_j = sum of r x over LLM j's answers, ask the LLM
+    with the highest
 
         x^T A_j^-1 b_j + alpha sqrt(x^T A_j^-1 x)
 
-    (Li, Chu, Langford and Schapire 2010, *WWW*, algorithm 1). Ties go to the first LLM of the pool; no session
-    locks.
+    (Li, Chu, Langford and Schapire 2010, *WWW*, algorithm 1). Ties go to the first LLM
+    of the pool; no session locks.
 
     Parameters
     ----------
@@ -234,7 +270,7 @@ class LinUCB:
     size: int = field(default=None, repr=False)
     lock_rule: ClassVar = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require_in_range(self, "alpha", 0, 10)
         if not callable(self.features):
             raise InputError(
@@ -242,11 +278,11 @@ class LinUCB:
                 f" {self.features!r}; see context_and_length"
             )
 
-    def bind(self, trace, reward):
+    def bind(self, trace: "Trace", reward: "Reward") -> Any:
         """With the number of features d."""
         return replace(self, size=self.describe(trace).shape[1])
 
-    def describe(self, trace):
+    def describe(self, trace: "Trace") -> Any:
         """Return the features of each query, (n_queries, d)."""
         x = np.asarray(self.features(trace), dtype=float)
         if x.ndim != 2 or len(x) != trace.n_queries or not np.isfinite(x).all():
@@ -256,7 +292,7 @@ class LinUCB:
             )
         return x
 
-    def start(self, n_sessions, n_models):
+    def start(self, n_sessions: int, n_models: int) -> State:
         """Nothing known: A = I, b = 0."""
         if self.size is None:
             raise InputError(
@@ -270,7 +306,7 @@ class LinUCB:
             np.zeros((n_sessions, d)),
         )
 
-    def observe(self, state, seen):
+    def observe(self, state: State, seen: Any) -> State:
         """Return the features of the query at hand."""
         return state._replace(x=seen)
 
@@ -280,11 +316,11 @@ class LinUCB:
         width = np.sqrt(np.maximum(np.einsum("smd,sd->sm", inner, state.x), 0.0))
         return np.einsum("smd,smd->sm", inner, state.b) + self.alpha * width
 
-    def probabilities(self, state):
+    def probabilities(self, state: State) -> Floats:
         """Certain: the LLM of the highest bound."""
         return certain(self.index(state).argmax(axis=1), state.b.shape[1])
 
-    def update(self, state, arm, reward):
+    def update(self, state: State, arm: Integers, reward: Floats) -> State:
         """One answer more: A^-1 by Sherman and Morrison's formula."""
         rows = np.arange(len(arm))
         inverse, b = state.inverse.copy(), state.b.copy()

@@ -19,6 +19,8 @@ import numpy as np
 
 from ..core.learners import require_in_range
 from ..core.locking import MaxProbability
+from ..core.protocols import Floats, Integers
+from ..core.state import State
 from .bandits import certain, counted, nothing_known
 
 #: What a learner that has not stopped leaves to the LLMs that it does not mean to ask.
@@ -36,7 +38,7 @@ def _mean(state):
 
 
 class Candidates(NamedTuple):
-    """State, each (n_sessions, n_models): sums of rewards, answers, and who is still in."""
+    """State: sums of rewards, answers, and who is in, each (n_sessions, n_models)."""
 
     total: np.ndarray
     count: np.ndarray
@@ -45,15 +47,15 @@ class Candidates(NamedTuple):
 
 @dataclass(frozen=True)
 class SuccessiveElimination:
-    """Ask all candidates in turn, and drop each one as soon as it is surely not the best.
+    """Ask all candidates in turn; drop each that is surely not the best.
 
     After N answers a mean is known to within
 
         u(N) = sigma sqrt(2 ln(pi^2 n N^2 / (3 delta)) / N),
 
-    at all N and for all n LLMs at once with probability 1 - delta; LLM j goes when
-    m_j + u(N_j) < max_k (m_k - u(N_k)), and the last one stays (Even-Dar, Mannor and Mansour 2006, *Journal of
-    Machine Learning Research* 7, 1079-1105).
+    at all N and for all n LLMs at once with probability 1 - delta; LLM j goes when m_j
+    + u(N_j) < max_k (m_k - u(N_k)), and the last one stays (Even-Dar, Mannor and
+    Mansour 2006, *Journal of Machine Learning Research* 7, 1079-1105).
 
     Parameters
     ----------
@@ -67,24 +69,27 @@ class SuccessiveElimination:
     noise: float = 0.5
     lock_rule: ClassVar = MaxProbability(1.0)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _checked(self)
 
-    def start(self, n_sessions, n_models):
+    def start(self, n_sessions: int, n_models: int) -> State:
         """Nothing known, every LLM a candidate."""
         return Candidates(
             *nothing_known(n_sessions, n_models),
             np.ones((n_sessions, n_models), dtype=bool),
         )
 
-    def probabilities(self, state):
-        """Return the candidate with the fewest answers, ties to the first; certain once it is alone."""
+    def probabilities(self, state: State) -> Floats:
+        """Return the candidate with the fewest answers, ties to the first.
+
+        The choice is certain once it is alone.
+        """
         n = state.count.shape[1]
         arm = np.where(state.inside, state.count, np.inf).argmin(axis=1)
         alone = state.inside.sum(axis=1) == 1
         return np.where(alone[:, None], certain(arm, n), _asking(arm, n))
 
-    def update(self, state, arm, reward):
+    def update(self, state: State, arm: Integers, reward: Floats) -> State:
         """Return the answer counted, and who is surely worse dropped."""
         total, count = counted(state, arm, reward)
         asked = np.maximum(count, 1.0)
@@ -124,14 +129,14 @@ class LUCB:
     noise: float = 0.5
     lock_rule: ClassVar = MaxProbability(1.0)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _checked(self)
 
-    def start(self, n_sessions, n_models):
+    def start(self, n_sessions: int, n_models: int) -> State:
         """Nothing known."""
         return nothing_known(n_sessions, n_models)
 
-    def probabilities(self, state):
+    def probabilities(self, state: State) -> Floats:
         """One half each for leader and rival; certain once they are apart."""
         n, rows = state.count.shape[1], np.arange(len(state.count))
         t, asked = (
@@ -157,24 +162,25 @@ class LUCB:
         fewest = state.count.argmin(axis=1)
         return np.where((state.count.min(axis=1) > 0)[:, None], p, _asking(fewest, n))
 
-    def update(self, state, arm, reward):
+    def update(self, state: State, arm: Integers, reward: Floats) -> State:
         """Return the answer counted."""
         return counted(state, arm, reward)
 
 
 @dataclass(frozen=True)
 class TrackAndStop:
-    """Track the proportions that tell the best LLM fastest, and stop when the evidence is enough.
+    """Track the proportions that tell the best LLM fastest; stop on enough evidence.
 
-    At the means so far, w* are the proportions of answers that no identification can do without
-    (`optimal_weights`). D-tracking asks an LLM with fewer than sqrt(t) - n / 2 answers if there is one, else
-    the one furthest behind, with the highest t w*_j - N_j. It stops when the likelihood ratio of the leader h
-    against each other LLM,
+    At the means so far, w* are the proportions of answers that no identification can do
+    without (`optimal_weights`). D-tracking asks an LLM with fewer than sqrt(t) - n / 2
+    answers if there is one, else the one furthest behind, with the highest t w*_j -
+    N_j. It stops when the likelihood ratio of the leader h against each other LLM,
 
         Z_j = (m_h - m_j)^2 / (2 sigma^2 (1 / N_h + 1 / N_j)),
 
-    exceeds ln(2 t (n - 1) / delta) (Garivier and Kaufmann 2016, *COLT*, here with the divergence of normal
-    rewards; the threshold is the one that their theorem 10 proves for coins).
+    exceeds ln(2 t (n - 1) / delta) (Garivier and Kaufmann 2016, *COLT*, here with the
+    divergence of normal rewards; the threshold is the one that their theorem 10 proves
+    for coins).
 
     Parameters
     ----------
@@ -188,15 +194,18 @@ class TrackAndStop:
     noise: float = 0.5
     lock_rule: ClassVar = MaxProbability(1.0)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _checked(self)
 
-    def start(self, n_sessions, n_models):
+    def start(self, n_sessions: int, n_models: int) -> State:
         """Nothing known."""
         return nothing_known(n_sessions, n_models)
 
-    def probabilities(self, state):
-        """Return the LLM that D-tracking asks, ties to the first; certain once the rule has stopped."""
+    def probabilities(self, state: State) -> Floats:
+        """Return the LLM that D-tracking asks, ties to the first.
+
+        The choice is certain once the rule has stopped.
+        """
         n, t = state.count.shape[1], state.count.sum(axis=1, keepdims=True)
         mean, fewest = _mean(state), state.count.argmin(axis=1)
         few = state.count.min(axis=1) < np.maximum(np.sqrt(t[:, 0]) - n / 2.0, 1.0)
@@ -222,18 +231,21 @@ class TrackAndStop:
         z[rows, leader] = np.inf
         return z.min(axis=1)
 
-    def update(self, state, arm, reward):
+    def update(self, state: State, arm: Integers, reward: Floats) -> State:
         """Return the answer counted."""
         return counted(state, arm, reward)
 
 
 def optimal_weights(mean, steps=8):
-    """Return the proportions w* of answers that tell the best of normal arms of one variance fastest.
+    """Return the proportions w* of answers that tell the best of normal arms fastest.
 
-    With gaps D_j to the best LLM, x_j = y / (D_j^2 - y) answers of LLM j per answer of the best make all
-    rivals equally hard to tell from it, and the best y solves sum_j x_j^2 = 1 (Garivier and Kaufmann
-    2016, theorem 5, which takes this form for normal arms). The sum is convex in y and y
-    at most half of the smallest D_j^2, from where Newton's steps come down to the root.
+    The arms have one variance.
+
+    With gaps D_j to the best LLM, x_j = y / (D_j^2 - y) answers of LLM j per answer of
+    the best make all rivals equally hard to tell from it, and the best y solves sum_j
+    x_j^2 = 1 (Garivier and Kaufmann 2016, theorem 5, which takes this form for normal
+    arms). The sum is convex in y and y at most half of the smallest D_j^2, from where
+    Newton's steps come down to the root.
 
     Parameters
     ----------

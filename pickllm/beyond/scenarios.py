@@ -1,25 +1,33 @@
-"""The world changes: contexts, prices and LLMs within a session, feedback that is late or never comes.
+"""The world changes: contexts, prices, LLMs, and feedback that is late or missing.
 
-A change is plain data. Functions here give a trace as it is after something happened, a `schedule` puts
-traces one after the other along a session, and `replay` runs it like any other:
+A change is plain data. Functions here give a trace as it is after something happened, a
+`schedule` puts traces one after the other along a session, and `replay` runs it like
+any other:
 
     after = slower(trace, "model", 4.0)
     joined, order = schedule({0: trace, 300: after})
     sessions = replay(joined, reward, learner, order=order)
 
-What a learner is not told (an LLM that is not there yet, an answer without feedback, feedback that comes
-late) stands in columns of the trace, and `Hindered` makes any learner meet them.
+What a learner is not told (an LLM that is not there yet, an answer without feedback,
+feedback that comes late) stands in columns of the trace, and `Hindered` makes any
+learner meet them.
 """
 
 import itertools
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..core.locking import MaxProbability
+from ..core.protocols import Floats, Integers
+from ..core.state import State
 from ..errors import InputError, nearest
 from .contextual import _each, _with
+
+if TYPE_CHECKING:
+    from ..core.reward import Reward
+    from ..core.trace import Trace
 
 #: Columns of `Trace.extra` that `Hindered` heeds, each (n_queries, n_models) of 0 or 1;
 #: without them all are 1.
@@ -28,14 +36,17 @@ AVAILABLE, FEEDBACK = "available", "feedback"
 
 @dataclass(frozen=True)
 class Schedule:
-    """Which part of a joined trace each query of a session is drawn from; an `order` for `replay`.
+    """Which part of a joined trace each query of a session is drawn from.
+
+    It is an `order` for `replay`.
 
     Attributes
     ----------
     starts : tuple of int
         The query at which each phase begins; the first is 0.
     sizes : tuple of int
-        Queries that each phase draws from, with replacement, one phase's rows after the other's.
+        Queries that each phase draws from, with replacement, one phase's rows after the
+        other's.
     """
 
     starts: tuple
@@ -46,7 +57,7 @@ class Schedule:
         return np.searchsorted(self.starts, np.arange(queries), side="right") - 1
 
     def place(self, u):
-        """Positions in the joined trace for uniform draws of shape (n_sessions, queries)."""
+        """Return positions in the joined trace for draws (n_sessions, queries)."""
         if self.starts[-1] >= u.shape[1]:
             raise InputError(
                 f"schedule: its last phase starts at query {self.starts[-1]}, but"
@@ -81,9 +92,12 @@ def schedule(phases):
     --------
     >>> import pickllm as pk
     >>> trace = pk.load_trace("bfcl-2024-08-11")
-    >>> joined, order = schedule({0: trace.select(context="simple"), 100: trace.select(context="rest")})
-    >>> s = pk.replay(joined, pk.Reward(), pk.LinearRewardInaction(0.3), sessions=5, queries=200, order=order)
-    >>> sorted({*joined.context[s.queries[:, :100]].ravel().tolist()}), sorted({*joined.context[s.queries[:, 100:]].ravel().tolist()})
+    >>> simple, rest = (trace.select(context=name) for name in ("simple", "rest"))
+    >>> joined, order = schedule({0: simple, 100: rest})
+    >>> automaton, size = pk.LinearRewardInaction(0.3), {"sessions": 5, "queries": 200}
+    >>> s = pk.replay(joined, pk.Reward(), automaton, order=order, **size)
+    >>> met = joined.context[s.queries]
+    >>> np.unique(met[:, :100]).tolist(), np.unique(met[:, 100:]).tolist()
     (['simple'], ['rest'])
     """
     starts = sorted(phases)
@@ -143,7 +157,7 @@ def _column(trace, model):
 
 
 def _changed(trace, model, **columns):
-    """Return the trace with one LLM's outcomes changed by functions of what they were."""
+    """Return the trace with one LLM's outcomes changed by functions of them."""
     j, new = _column(trace, model), {}
     for name, function in columns.items():
         new[name] = getattr(trace, name).copy()
@@ -171,13 +185,19 @@ def slower(trace, model, factor):
 
 
 def dearer(trace, model, factor):
-    """One LLM costs `factor` times as much; whole price lists change by `Trace.reprice`."""
+    """Return the trace with one LLM `factor` times as dear.
+
+    Whole price lists change by `Trace.reprice`.
+    """
     factor = _factor(factor)
     return _changed(trace, model, cost_usd=lambda v: v * factor)
 
 
 def failing(trace, model):
-    """One LLM is down: no right answer, no cost, and the caller waits for the declared ceiling of latency."""
+    """Return the trace with one LLM down: no right answer, no cost.
+
+    The caller waits for the declared ceiling of latency.
+    """
     down = trace.limits.latency_ceiling_ms
     return _changed(
         trace,
@@ -189,7 +209,10 @@ def failing(trace, model):
 
 
 def absent(trace, model):
-    """One LLM cannot be asked: as before it appears, or once it is withdrawn (for `Hindered` learners)."""
+    """Return the trace with one LLM that cannot be asked.
+
+    So it is before it appears, or once it is withdrawn (for `Hindered` learners).
+    """
     flags = _flags(trace, AVAILABLE).copy()
     flags[:, _column(trace, model)] = 0.0
     if not flags.any(axis=1).all():
@@ -198,7 +221,10 @@ def absent(trace, model):
 
 
 def unanswered(trace, share, seed=0):
-    """Return a share of answers gets no feedback, at random (for `Hindered` learners)."""
+    """Return the trace with a share of answers without feedback, at random.
+
+    It is for `Hindered` learners.
+    """
     if (
         not isinstance(share, (int, float))
         or isinstance(share, bool)
@@ -215,8 +241,11 @@ def unanswered(trace, share, seed=0):
 
 
 class Field(NamedTuple):
-    """State of `Hindered`: the learner's; arms and rewards under way, each (n_sessions, delay + 1), NaN where none
-    will come; what is available and gets feedback at the query just seen, (n_sessions, 2, n_models).
+    """State of `Hindered`.
+
+    It holds the learner's; arms and rewards under way, each (n_sessions, delay + 1),
+    NaN where none will come; what is available and gets feedback at the query just
+    seen, (n_sessions, 2, n_models).
     """
 
     state: object
@@ -249,7 +278,7 @@ class Hindered:
     learner: object
     delay: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         kind = type(self.learner).__name__
         if not all(
             callable(getattr(self.learner, name, None))
@@ -274,7 +303,7 @@ class Hindered:
         """The learner's own."""
         return getattr(self.learner, "lock_rule", MaxProbability())
 
-    def bind(self, trace, reward):
+    def bind(self, trace: "Trace", reward: "Reward") -> Any:
         """With the learner as the pool makes it."""
         return (
             replace(self, learner=self.learner.bind(trace, reward))
@@ -282,11 +311,11 @@ class Hindered:
             else self
         )
 
-    def describe(self, trace):
-        """Who can be asked, and whose answer would get feedback, (n_queries, 2, n_models)."""
+    def describe(self, trace: "Trace") -> Any:
+        """Return who can be asked and gives feedback, (n_queries, 2, n_models)."""
         return np.stack([_flags(trace, AVAILABLE), _flags(trace, FEEDBACK)], axis=1) > 0
 
-    def start(self, n_sessions, n_models):
+    def start(self, n_sessions: int, n_models: int) -> State:
         """As the learner starts, nothing under way."""
         under_way = n_sessions, self.delay + 1
         seen = np.ones((n_sessions, 2, n_models), dtype=bool)
@@ -297,11 +326,11 @@ class Hindered:
             seen,
         )
 
-    def observe(self, state, seen):
+    def observe(self, state: State, seen: Any) -> State:
         """Return what holds for the query at hand."""
         return state._replace(seen=seen)
 
-    def probabilities(self, state):
+    def probabilities(self, state: State) -> Floats:
         """Return the learner's, of those that can be asked, (n_sessions, n_models)."""
         p, here = self.learner.probabilities(state.state), state.seen[:, 0]
         left = p * here
@@ -313,8 +342,11 @@ class Hindered:
         )
         return np.where(here.all(axis=1, keepdims=True), p, among)
 
-    def update(self, state, arm, reward):
-        """Return this answer on its way, and the learner's step for the one whose feedback is due."""
+    def update(self, state: State, arm: Integers, reward: Floats) -> State:
+        """Return the state with this answer on its way.
+
+        The learner steps for the answer whose feedback is due.
+        """
         told = state.seen[np.arange(len(arm)), 1, arm]
         arms = np.column_stack([state.arms[:, 1:], arm])
         rewards = np.column_stack(
@@ -388,7 +420,9 @@ def by_phase(sessions, order):
 
 
 def describe(frame):
-    """Return what each scenario costs, as sentences: learners by their regret per query after the change.
+    """Return what each scenario costs, as sentences.
+
+    Learners stand by their regret per query after the change.
 
     ``frame``: scenario, learner, phase (0 before, 1 after), measure, value, low, high.
     """

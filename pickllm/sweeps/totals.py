@@ -1,7 +1,10 @@
-"""Totals: what is kept of very many sessions in place of their choices. Its size does not depend on their number.
+"""Totals: what is kept of very many sessions in place of their choices.
 
-Totals of some sessions and totals of the next ones add up to the totals of both (`merged`); sessions are
-grouped by number alone, so that sums, rounding included, depend neither on workers nor on threads.
+Their size does not depend on the number of sessions.
+
+Totals of some sessions and totals of the next ones add up to the totals of both
+(`merged`); sessions are grouped by number alone, so that sums, rounding included,
+depend neither on workers nor on threads.
 """
 
 from dataclasses import dataclass
@@ -59,7 +62,9 @@ class Totals:
     moments: np.ndarray
 
     def quantile(self, q):
-        """Return queries answered when a share `q` of all sessions had locked; inf where fewer ever did.
+        """Return queries answered when a share `q` of all sessions had locked.
+
+        Infinite where fewer ever did.
 
         Exact: the smallest number of queries by which at least that share is locked.
         """
@@ -117,7 +122,10 @@ class Totals:
 
 
 def merged(first, second):
-    """Return the totals of two groups of sessions (Chan, Golub, LeVeque 1979 for the squares)."""
+    """Return the totals of two groups of sessions.
+
+    For the squares: Chan, Golub, LeVeque 1979.
+    """
     n = first.sessions + second.sessions
     delta = second.mean - first.mean
     return Totals(
