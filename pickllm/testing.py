@@ -4,29 +4,39 @@ Replay, statistics and the live router rely on them.
 """
 
 import copy
+from typing import Any
 
 import numpy as np
 
-from .core.locking import MaxProbability
+from .core.locking import LockRule
+from .core.protocols import Control, SeesQueries, bind, lock_rule_of
 from .core.reward import Reward
+from .core.state import State, rows_of
 from .core.trace import Trace
 
 STEPS = 40
 
+#: What each session meets: arms, rewards, queries, a trace, the number of LLMs.
+World = dict[str, Any]
 
-def check_learner(learner, n_models=4, n_sessions=5, seed=0):
+
+def check_learner(
+    learner: object, n_models: int = 4, n_sessions: int = 5, seed: int = 0
+) -> list[str]:
     """Return the laws that a learner breaks, one line each; none for a sound one.
 
     Made-up sessions drive the three functions (see `learners`): every LLM is asked with
     rewards of 0, of 1 and between. The laws:
 
-    * probabilities: (n_sessions, n_models), float64, >= 0, rows sum to 1, for a pool of
-    one LLM too; * state: an array or (named) tuple of arrays whose first axis is the
-    session, of one shape and dtype throughout; * purity: no argument changes, nothing
-    is kept in the learner, and the same input gives the same output; * independence: no
-    session sees another, so that those which have locked can leave; * permutation:
-    naming the LLMs in another order changes nothing else (ties apart); * the lock rule,
-    if it brings one, answers with one bool a session.
+    - probabilities: (n_sessions, n_models), float64, >= 0, rows sum to 1, for a pool of
+      one LLM too;
+    - state: an array or (named) tuple of arrays whose first axis is the session, of one
+      shape and dtype throughout;
+    - purity: no argument changes, nothing is kept in the learner, and the same input
+      gives the same output;
+    - independence: no session sees another, so that those which have locked can leave;
+    - permutation: naming the LLMs in another order changes nothing else (ties apart);
+    - the lock rule, if it brings one, answers with one bool a session.
 
     Parameters
     ----------
@@ -56,12 +66,10 @@ def check_learner(learner, n_models=4, n_sessions=5, seed=0):
     world = _made_up(n_models, n_sessions, seed)
     bound = copy.deepcopy(learner)
     try:
-        bound = (
-            bound.bind(world["trace"], Reward()) if hasattr(bound, "bind") else bound
-        )
+        bound = bind(bound, world["trace"], Reward())
     except Exception as error:
         return [_raised("bind", error)]
-    if hasattr(bound, "choose"):
+    if isinstance(bound, Control):
         return _control(bound, world)
     absent = [
         name for name in _functions(bound) if not callable(getattr(bound, name, None))
@@ -89,13 +97,13 @@ def check_learner(learner, n_models=4, n_sessions=5, seed=0):
     return list(dict.fromkeys(problems))
 
 
-def _functions(learner):
-    return ("start", "probabilities", "update") + (
-        ("describe", "observe") if hasattr(learner, "describe") else ()
-    )
+def _functions(learner: Any) -> tuple[str, ...]:
+    functions = ("start", "probabilities", "update")
+    looks = hasattr(learner, "describe") or hasattr(learner, "observe")
+    return (*functions, "describe", "observe") if looks else functions
 
 
-def _raised(law, error):
+def _raised(law: str, error: Exception) -> str:
     text = " ".join(str(error).split())
     return (
         f"{law}: the learner raised {type(error).__name__}: {text}; arrays are"
@@ -103,7 +111,7 @@ def _raised(law, error):
     )
 
 
-def _made_up(n_models, n_sessions, seed):
+def _made_up(n_models: int, n_sessions: int, seed: int) -> World:
     """Return a tape of what each session meets.
 
     It holds a trace of two contexts for learners that look at queries.
@@ -114,13 +122,17 @@ def _made_up(n_models, n_sessions, seed):
     )
     arms = np.concatenate([ordered, rng.integers(n_models, size=(STEPS, n_sessions))])
     rewards = rng.random(arms.shape)
-    rewards[1::5], rewards[3::7] = 0.0, 1.0
+    rewards[1::5] = 0.0
+    rewards[3::7] = 1.0
     n = 12
-    table = lambda low, high: rng.uniform(low, high, size=(n, n_models))
+
+    def table(low, high):
+        return rng.uniform(low, high, size=(n, n_models))
+
     trace = Trace(
         models=tuple(f"llm-{j}" for j in range(n_models)),
-        query_id=[f"q{i}" for i in range(n)],
-        context=["a", "b"] * (n // 2),
+        query_id=np.array([f"q{i}" for i in range(n)]),
+        context=np.array(["a", "b"] * (n // 2)),
         accuracy=table(0, 1),
         cost_usd=table(1e-4, 1e-3),
         latency_ms=table(300, 3000),
@@ -136,14 +148,16 @@ def _made_up(n_models, n_sessions, seed):
     }
 
 
-def _walk(learner, world, sessions=slice(None), order=None, steps=None):
+def _walk(learner: Any, world: World, sessions=slice(None), order=None, steps=None):
     """Return every state of some sessions along the tape.
 
     The LLMs are in another order if wanted.
     """
     arms = world["arms"][:, sessions]
     rename = np.argsort(order) if order is not None else np.arange(world["n_models"])
-    seen = learner.describe(world["trace"]) if hasattr(learner, "describe") else None
+    seen = (
+        learner.describe(world["trace"]) if isinstance(learner, SeesQueries) else None
+    )
     state = learner.start(arms.shape[1], world["n_models"])
     states = [state]
     for t, arm in enumerate(arms[:steps]):
@@ -155,22 +169,20 @@ def _walk(learner, world, sessions=slice(None), order=None, steps=None):
     return states
 
 
-def _arrays(state):
-    return (
-        [a for part in state for a in _arrays(part)]
-        if isinstance(state, tuple)
-        else [state]
-    )
+def _arrays(state: State) -> list[Any]:
+    if isinstance(state, tuple):
+        return [array for part in state for array in _arrays(part)]
+    return [state]
 
 
-def _same(a, b):
+def _same(a: State, b: State) -> bool:
     return all(
         np.array_equal(x, y, equal_nan=np.asarray(x).dtype.kind == "f")
         for x, y in zip(_arrays(a), _arrays(b), strict=True)
     )
 
 
-def _simplex(learner, world):
+def _simplex(learner: Any, world: World) -> list[str]:
     n, m = world["arms"].shape[1], world["n_models"]
     for state in _walk(learner, world):
         p = learner.probabilities(state)
@@ -204,7 +216,7 @@ def _simplex(learner, world):
     return []
 
 
-def _state(learner, world):
+def _state(learner: Any, world: World) -> list[str]:
     states, n = _walk(learner, world), world["arms"].shape[1]
     for state in states:
         for a in _arrays(state):
@@ -228,15 +240,14 @@ def _state(learner, world):
     return []
 
 
-def _purity(learner, world):
-    problems, before = (
-        [],
-        (copy.deepcopy(vars(learner)) if hasattr(learner, "__dict__") else {}),
-    )
+def _purity(learner: Any, world: World) -> list[str]:
+    problems = []
+    before = copy.deepcopy(getattr(learner, "__dict__", {}))
     state = _walk(learner, world)[-1]
-    arm, reward = world["arms"][0].copy(), world["rewards"][0].copy()
+    arm = world["arms"][0].copy()
+    reward = world["rewards"][0].copy()
     kept = copy.deepcopy(state)
-    first, p = learner.update(state, arm, reward), None
+    first = learner.update(state, arm, reward)
     if not _same(state, kept):
         problems.append(
             "purity: update changes the state it is given; work on state.copy()"
@@ -262,7 +273,7 @@ def _purity(learner, world):
             "purity: the same input gave two outputs; a learner never draws: show the"
             " chances in probabilities and let replay draw"
         )
-    after = vars(learner) if hasattr(learner, "__dict__") else {}
+    after = getattr(learner, "__dict__", {})
     if before.keys() != after.keys() or any(
         not _equal(before[k], after[k]) for k in before
     ):
@@ -273,14 +284,14 @@ def _purity(learner, world):
     return problems
 
 
-def _equal(a, b):
+def _equal(a: Any, b: Any) -> bool:
     try:
         return bool(np.all(np.asarray(a == b)))
     except (ValueError, TypeError):
         return False
 
 
-def _independence(learner, world):
+def _independence(learner: Any, world: World) -> list[str]:
     n, together = world["arms"].shape[1], _walk(learner, world)
     p = learner.probabilities(together[-1])
     for i in range(n):
@@ -293,7 +304,7 @@ def _independence(learner, world):
             ]
     keep = np.arange(n) % 2 == 0
     some = learner.update(
-        _rows(together[-1], keep), world["arms"][0][keep], world["rewards"][0][keep]
+        rows_of(together[-1], keep), world["arms"][0][keep], world["rewards"][0][keep]
     )
     every = learner.update(together[-1], world["arms"][0], world["rewards"][0])
     if not np.allclose(
@@ -309,32 +320,23 @@ def _independence(learner, world):
     return []
 
 
-def _rows(state, keep):
-    if not isinstance(state, tuple):
-        return state[keep]
-    parts = [_rows(part, keep) for part in state]
-    return type(state)(*parts) if hasattr(state, "_fields") else tuple(parts)
-
-
-def _permutation(learner, world):
+def _permutation(learner: Any, world: World) -> list[str]:
     """Return where every LLM has been asked, and no two equally often.
 
     Ties may go by place.
     """
-    m, each = world["n_models"], 2 if hasattr(learner, "describe") else 1
-    order, world = (
-        np.roll(np.arange(m), 1),
-        world | {"queries": np.zeros_like(world["queries"])},
-    )  # of one context
+    m = world["n_models"]
+    each = 2 if isinstance(learner, SeesQueries) else 1
+    order = np.roll(np.arange(m), 1)
+    world = world | {"queries": np.zeros_like(world["queries"])}  # of one context
     counts = np.cumsum(world["arms"][:, :, None] == np.arange(m), axis=0)
-    told_apart = (np.diff(np.sort(counts, axis=2), axis=2) > 0).all(axis=2) & (
-        counts > 0
-    ).all(axis=2)
-    pairs = list(
-        zip(_walk(learner, world), _walk(learner, world, order=order), strict=True)
-    )[each::each]  # after each answer
+    differ = (np.diff(np.sort(counts, axis=2), axis=2) > 0).all(axis=2)
+    told_apart: Any = differ & (counts > 0).all(axis=2)
+    walks = _walk(learner, world), _walk(learner, world, order=order)
+    pairs = list(zip(*walks, strict=True))[each::each]  # after each answer
     for (here, there), tell in zip(pairs, told_apart, strict=True):
-        p, moved = learner.probabilities(here), learner.probabilities(there)
+        p = learner.probabilities(here)
+        moved = learner.probabilities(there)
         wrong = tell & (abs(moved - p[:, order]).max(axis=1) > 1e-9)
         if wrong.any():
             i = int(wrong.argmax())
@@ -346,8 +348,8 @@ def _permutation(learner, world):
     return []
 
 
-def _one_llm(learner, world):
-    if hasattr(learner, "describe"):
+def _one_llm(learner: Any, world: World) -> list[str]:
+    if isinstance(learner, SeesQueries):
         return []  # its features are of this pool
     state = learner.start(2, 1)
     for _ in range(3):
@@ -361,11 +363,11 @@ def _one_llm(learner, world):
     ]
 
 
-def _locks(learner, world):
-    rule = getattr(learner, "lock_rule", MaxProbability())
+def _locks(learner: Any, world: World) -> list[str]:
+    rule = lock_rule_of(learner)
     if rule is None:
         return []
-    if not all(callable(getattr(rule, name, None)) for name in ("start", "step")):
+    if not isinstance(rule, LockRule):
         return [
             "lock rule: needs start(probabilities) and step(state, probabilities), got"
             f" {rule!r}; use MaxProbability, GreedyUnchanged or None"
@@ -384,8 +386,8 @@ def _locks(learner, world):
     return []
 
 
-def _control(learner, world):
-    """Return a control chooses from the raw rewards of each query alone."""
+def _control(learner: Any, world: World) -> list[str]:
+    """Return whether a control chooses from each query's raw rewards alone."""
     raw = world["trace"].accuracy
     chosen = np.asarray(learner.choose(raw))
     if (

@@ -1,7 +1,8 @@
-"""A Hub on loopback: what `huggingface_hub` asks of one to make, fill, list and read a dataset, over real HTTP.
+"""A Hub on loopback, over real HTTP: what `huggingface_hub` asks of one.
 
-It keeps datasets, commits and LFS objects in memory, names a commit by a digest of all it holds, and
-answers as the Hub does where something is missing or forbidden (status and ``X-Error-Code``).
+It makes, fills, lists and reads datasets. It keeps them, their commits and LFS objects
+in memory, names a commit by a digest of all it holds, and answers as the Hub does where
+something is missing or forbidden (status and ``X-Error-Code``).
 """
 
 import base64
@@ -91,7 +92,10 @@ class Handler(BaseHTTPRequestHandler):
                     return function(self, user, role, content, **found.groupdict())
         return self.answer(404, {"error": f"no route {self.command} {path}"})
 
-    do_GET = do_HEAD = do_POST = do_PUT = handle_any
+    do_GET = handle_any  # noqa: N815, the names that http.server calls
+    do_HEAD = handle_any  # noqa: N815
+    do_POST = handle_any  # noqa: N815
+    do_PUT = handle_any  # noqa: N815
 
     def dataset(self, user, name):
         """The dataset, if it is there and this user may see it."""

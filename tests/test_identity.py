@@ -125,10 +125,14 @@ def reads_a_global(x):
     return (lambda: x * STEP)()
 
 
+def adding(k):
+    return lambda x: x + k
+
+
 def test_functions_differ_by_constants_closures_defaults_and_globals(monkeypatch):
     one, two = (lambda x: x + 1), (lambda x: x + 2)  # on one line
     made = [functools.partial(pow, 2), functools.partial(pow, 3)]
-    closing = [(lambda k: lambda x: x + k)(k) for k in (1, 2)]
+    closing = [adding(k) for k in (1, 2)]
     with_default = [eval("lambda x, k=1: x + k"), eval("lambda x, k=2: x + k")]
     before = identity(reads_a_global)
     monkeypatch.setattr(sys.modules[__name__], "STEP", 4)

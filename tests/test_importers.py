@@ -129,7 +129,7 @@ def test_what_is_wrong_is_said(tmp_path, wide):
         with pytest.raises(InputError, match=says):
             routerbench(wide, wrong)
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(InputError, match="no column .sample_id."):
+    with pytest.raises(InputError, match=r"no column .sample_id."):
         routerbench(tmp_path / "other.csv", 100)
     with pytest.raises(InputError, match="two LLMs or more"):
         routellm(tmp_path / "other.csv", 100, 1)

@@ -8,6 +8,7 @@ import hashlib
 import json
 import shutil
 import threading
+from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -225,9 +226,8 @@ def test_a_folder_of_any_name_is_a_mirror(rows_folder, tmp_path, name):
 def test_a_cache_that_cannot_be_written_is_one_line(server, rows_folder, tmp_path):
     (tmp_path / "file").write_text("in the way")
     for source in (server.url, str(rows_folder)):
-        assert "cannot write" in refused(
-            lambda: leaderboard.fetch(source, tmp_path / "file", progress=False)
-        )
+        fetch = partial(leaderboard.fetch, source, tmp_path / "file", progress=False)
+        assert "cannot write" in refused(fetch)
 
 
 # Reading
@@ -264,7 +264,7 @@ def test_the_rows_have_the_leaderboards_means_and_size(rows):
 
 
 def test_each_row_is_the_line_of_its_files(rows, rows_folder):
-    for pool, trace in rows.items():
+    for trace in rows.values():
         for j, model in enumerate(trace.models):
             seen = 0
             for category, context in leaderboard.CONTEXTS.items():

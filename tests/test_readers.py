@@ -1,4 +1,4 @@
-"""What comes in from a file is read as it stands, or refused in a line that says where."""
+"""What comes from a file is read as it stands, or refused in a line that says where."""
 
 import json
 

@@ -259,7 +259,7 @@ def test_late_feedback_leaves_the_learner_where_it_was_so_many_queries_ago(
             )
 
 
-def test_without_any_feedback_nothing_is_learned_and_with_some_it_comes_from_these_answers_alone():
+def test_without_feedback_nothing_is_learned_and_with_some_it_comes_from_it_alone():
     nothing = pk.replay(
         scenarios.unanswered(REST, 1.0),
         pk.Reward(),

@@ -112,7 +112,8 @@ def test_large_files_go_by_the_large_file_protocol_and_come_back(tmp_path):
         # imported
         code = (
             "import sys, pickllm as pk\nfrom pickllm.traces import hub as sharing\nt ="
-            " pk.load_trace(sys.argv[1])\np = sharing.push(t, 'ada/large', with_text=True)"
+            " pk.load_trace(sys.argv[1])\n"
+            "p = sharing.push(t, 'ada/large', with_text=True)"
             "\nassert pk.load_trace(p.address).fingerprint() == t.fingerprint()"
             "\nprint(p.address)"
         )

@@ -43,7 +43,7 @@ def doubled():
 
 
 def written(tmp_path, kind, monkeypatch):
-    """A trace's name, by where it comes from; prices of its LLMs are needed for none."""
+    """A trace's name, by where it comes from; none needs the prices of its LLMs."""
     own = table(cost_usd=0.5)
     made = pk.Trace.from_frame(table(), prices=prices(1.0, 1.0))
     if kind == "bundled":

@@ -340,7 +340,7 @@ def test_a_sample_of_a_summary_has_the_marginals_and_rank_correlations_of_its_ro
 
 
 def outcomes(trace, context):
-    """Accuracy, cost, latency and raw reward of each LLM on the queries of a context."""
+    """Accuracy, cost, latency and raw reward of each LLM on a context's queries."""
     here = trace.select(context=context)
     reward = pk.Reward().raw(here.accuracy, here.cost_usd, here.latency_ms)
     return {

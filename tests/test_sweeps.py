@@ -388,7 +388,7 @@ def test_a_grid_file_is_read_and_its_mistakes_are_told(tmp_path):
         "reduce": False,
     }
     (tmp_path / "bad.yaml").write_text("learning_rate: [0.1\ncontext: rest")
-    with pytest.raises(pk.InputError, match="bad.yaml is not YAML"):
+    with pytest.raises(pk.InputError, match=r"bad\.yaml is not YAML"):
         read_grid(tmp_path / "bad.yaml")
     (tmp_path / "list.yaml").write_text("- 1\n")
     with pytest.raises(pk.InputError, match="must hold `name: value` lines, got list"):
@@ -518,8 +518,8 @@ def test_workers_of_another_version_are_refused(trace, dask_cluster, monkeypatch
     with pytest.raises(
         pk.InputError,
         match=(
-            "the worker tcp://.* runs other code than this process; install the same"
-            " version"
+            r"the worker tcp://.* runs other code than this process; install the same"
+            r" version"
         ),
     ):
         pk.sweep(

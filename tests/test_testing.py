@@ -163,7 +163,7 @@ class Raises(Sound):
 
 
 class LocksOnce(Sound):
-    class lock_rule:
+    class lock_rule:  # noqa: N801, a class in place of an object
         @staticmethod
         def start(p):
             return p

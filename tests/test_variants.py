@@ -353,7 +353,7 @@ def test_ucb1_has_the_index_of_another_library():
 
 
 def test_softmax_chooses_by_the_law_of_another_library():
-    """The same answers to both, then many choices of theirs against our probabilities."""
+    """The same answers to both, then many choices of theirs against our chances."""
     from mabwiser.mab import MAB, LearningPolicy
 
     arms, rewards = tape(9, 20, 1, 3)
@@ -421,7 +421,7 @@ def beats(dists):
     ]
 
 
-def test_thompsons_probabilities_are_those_of_a_much_finer_integration_whatever_the_counts():
+def test_thompsons_probabilities_are_those_of_a_much_finer_integration():
     rng = np.random.default_rng(0)
     for _ in range(10):
         count = np.exp(rng.uniform(0, np.log(1000), 4)).round()
@@ -574,7 +574,7 @@ def test_lucb_stops_when_its_published_bounds_part():
         assert pk.LUCB(delta, noise).probabilities(state).tolist() == [p]
 
 
-def test_track_and_stop_forces_exploration_of_an_llm_with_fewer_than_sqrt_t_less_half_n_answers():
+def test_track_and_stop_forces_exploration_of_an_llm_with_too_few_answers():
     learner = pk.TrackAndStop(
         noise=1.0, delta=1e-6
     )  # of 400 answers: at least 20 - 1.5 each
@@ -644,7 +644,7 @@ def test_track_and_stops_weights_are_the_best_that_another_optimiser_finds(mean)
 def test_track_and_stops_evidence_is_the_likelihood_ratio():
     learner = pk.TrackAndStop(noise=0.4)
     state = bandits.Means(np.array([[14.0, 6.0, 1.0]]), np.array([[20.0, 12.0, 5.0]]))
-    mean, count = (state.total / state.count)[0], state.count[0]
+    mean, count = (state.total / state.answers)[0], state.answers[0]
 
     def log_likelihood(values):
         return -(count * (mean - values) ** 2).sum() / (2 * 0.4**2)

@@ -131,7 +131,7 @@ class Pursued(NamedTuple):
 
     p: np.ndarray
     total: np.ndarray
-    count: np.ndarray
+    answers: np.ndarray
 
 
 def _first(n_sessions, n_models):
@@ -145,7 +145,7 @@ def _after(learner, state, arm, reward):
     It steps once every LLM has given `trials` answers.
     """
     rows = np.arange(len(state.p))
-    total, count = state.total.copy(), state.count.copy()
+    total, count = state.total.copy(), state.answers.copy()
     total[rows, arm] += reward
     count[rows, arm] += 1.0
     ready = count.min(axis=1) >= learner.trials

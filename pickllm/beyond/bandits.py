@@ -29,13 +29,13 @@ class Means(NamedTuple):
     """State, each (n_sessions, n_models): sums of rewards, and answers."""
 
     total: np.ndarray
-    count: np.ndarray
+    answers: np.ndarray
 
 
 def counted(state, arm, reward):
     """`Means` with one more answer a session."""
     rows = np.arange(len(state.total))
-    total, count = state.total.copy(), state.count.copy()
+    total, count = state.total.copy(), state.answers.copy()
     total[rows, arm] += reward
     count[rows, arm] += 1.0
     return Means(total, count)
@@ -258,15 +258,18 @@ class UCB1:
 
         Infinite for an LLM not asked yet.
         """
-        t, count = state.count.sum(axis=1, keepdims=True), np.maximum(state.count, 1.0)
+        t, count = (
+            state.answers.sum(axis=1, keepdims=True),
+            np.maximum(state.answers, 1.0),
+        )
         bound = state.total / count + self.width * np.sqrt(
             np.log(np.maximum(t, 1.0)) / count
         )
-        return np.where(state.count > 0, bound, np.inf)
+        return np.where(state.answers > 0, bound, np.inf)
 
     def probabilities(self, state: State) -> Floats:
         """Certain: the LLM of the highest index, ties to the first."""
-        return certain(self.index(state).argmax(axis=1), state.count.shape[1])
+        return certain(self.index(state).argmax(axis=1), state.answers.shape[1])
 
     def update(self, state: State, arm: Integers, reward: Floats) -> State:
         """Return the answer counted."""
@@ -306,15 +309,15 @@ class KLUCB:
         Infinite for an LLM not asked yet.
         """
         t, count = (
-            np.maximum(state.count.sum(axis=1, keepdims=True), 1.0),
-            np.maximum(state.count, 1.0),
+            np.maximum(state.answers.sum(axis=1, keepdims=True), 1.0),
+            np.maximum(state.answers, 1.0),
         )
         level = (np.log(t) + self.c * np.log(np.maximum(np.log(t), 1.0))) / count
-        return np.where(state.count > 0, kl_upper(state.total / count, level), np.inf)
+        return np.where(state.answers > 0, kl_upper(state.total / count, level), np.inf)
 
     def probabilities(self, state: State) -> Floats:
         """Certain: the LLM of the highest index, ties to the first."""
-        return certain(self.index(state).argmax(axis=1), state.count.shape[1])
+        return certain(self.index(state).argmax(axis=1), state.answers.shape[1])
 
     def update(self, state: State, arm: Integers, reward: Floats) -> State:
         """Return the answer counted."""
@@ -391,7 +394,7 @@ class ThompsonGaussian:
 
     def posterior(self, state):
         """Mean and spread of each LLM's posterior, each (n_sessions, n_models)."""
-        precision = 1.0 / self.prior_spread**2 + state.count / self.noise**2
+        precision = 1.0 / self.prior_spread**2 + state.answers / self.noise**2
         mean = (
             self.prior_mean / self.prior_spread**2 + state.total / self.noise**2
         ) / precision
@@ -437,7 +440,7 @@ class ThompsonBeta:
     def probabilities(self, state: State) -> Floats:
         """Probability of each LLM to be sampled as the best, (n_sessions, n_models)."""
         return chance_of_largest_beta(
-            self.successes + state.total, self.failures + state.count - state.total
+            self.successes + state.total, self.failures + state.answers - state.total
         )
 
     def update(self, state: State, arm: Integers, reward: Floats) -> State:

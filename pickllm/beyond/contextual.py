@@ -17,9 +17,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from ..core.learners import require_in_range
-from ..core.locking import MaxProbability
-from ..core.protocols import Floats, Integers
-from ..core.state import State
+from ..core.locking import LockRule
+from ..core.protocols import (
+    Floats,
+    Integers,
+    Learner,
+    bind,
+    lock_rule_of,
+    require_blind,
+)
+from ..core.state import State, map_state, rows_of, with_rows
 from ..errors import InputError, nearest
 from .bandits import certain
 
@@ -81,81 +88,73 @@ class PerContext:
     True
     """
 
-    learner: object
+    learner: Learner
     lock: bool = True
-    contexts: tuple = None
+    contexts: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        kind = type(self.learner).__name__
-        if not all(
-            callable(getattr(self.learner, name, None))
-            for name in ("start", "probabilities", "update")
-        ) or hasattr(self.learner, "describe"):
-            raise InputError(
-                "PerContext: takes a learner with start, probabilities and update that"
-                f" sees no queries itself, got {kind}; give another"
-            )
+        require_blind(self.learner, "PerContext")
 
     @property
-    def lock_rule(self):
+    def lock_rule(self) -> LockRule | None:
         """When a session locks: one of one context when its context does.
 
         Others never lock as a whole.
         """
-        return self._rule if self.contexts and len(self.contexts) == 1 else None
+        alone = self.contexts is not None and len(self.contexts) == 1
+        return self._rule if alone else None
 
     @property
-    def _rule(self):
-        return (
-            getattr(self.learner, "lock_rule", MaxProbability()) if self.lock else None
-        )
+    def _rule(self) -> LockRule | None:
+        return lock_rule_of(self.learner) if self.lock else None
 
-    def bind(self, trace: "Trace", reward: "Reward") -> Any:
-        """With the trace's contexts, and the learner as the pool makes it."""
-        learner = (
-            self.learner.bind(trace, reward)
-            if hasattr(self.learner, "bind")
-            else self.learner
-        )
-        return replace(
-            self, learner=learner, contexts=tuple(self.contexts or trace.contexts)
-        )
+    def bind(self, trace: "Trace", reward: "Reward") -> "PerContext":
+        """Return it with the trace's contexts, and the learner as the pool makes it."""
+        learner: Any = bind(self.learner, trace, reward)
+        contexts = tuple(self.contexts or trace.contexts)
+        return replace(self, learner=learner, contexts=contexts)
 
     def describe(self, trace: "Trace") -> Any:
-        """Each query's context as a position in `contexts`, (n_queries,)."""
-        unknown = sorted(set(trace.contexts) - set(self.contexts))
+        """Return each query's context as a position in `contexts`, (n_queries,)."""
+        known = self._known_contexts()
+        unknown = sorted(set(trace.contexts) - set(known))
         if unknown:
             raise InputError(
                 f"PerContext: unknown context {unknown[0]!r};"
-                f" {nearest(unknown[0], self.contexts)}"
+                f" {nearest(unknown[0], known)}"
             )
-        position = {c: i for i, c in enumerate(self.contexts)}
+        position = {context: i for i, context in enumerate(known)}
         return np.array([position[c] for c in trace.context.tolist()], dtype=np.int64)
 
-    def start(self, n_sessions: int, n_models: int) -> State:
-        """Every context as the learner starts."""
+    def _known_contexts(self) -> tuple[str, ...]:
         if self.contexts is None:
             raise InputError(
                 "PerContext does not know the contexts yet; call bind(trace, reward),"
                 " as replay does, or give contexts="
             )
-        shape = n_sessions, len(self.contexts)
-        state = self.learner.start(shape[0] * shape[1], n_models)
-        watch = (
-            self._rule.start(self.learner.probabilities(state))
-            if self._rule
-            else np.zeros(shape[0] * shape[1])
-        )
-        split = lambda a: a.reshape(*shape, *a.shape[1:])
+        return self.contexts
+
+    def start(self, n_sessions: int, n_models: int) -> State:
+        """Return every context as the learner starts."""
+        shape = n_sessions, len(self._known_contexts())
+        n_states = shape[0] * shape[1]
+        state = self.learner.start(n_states, n_models)
+        watch = np.zeros(n_states)
+        if self._rule:
+            watch = self._rule.start(self.learner.probabilities(state))
+
+        def split(array: Any) -> Any:
+            return array.reshape(*shape, *array.shape[1:])
+
         return Contexts(
-            _each(split, state),
-            _each(split, watch),
+            map_state(split, state),
+            map_state(split, watch),
             np.full(shape, -1),
             np.zeros(n_sessions, dtype=np.int64),
         )
 
     def observe(self, state: State, seen: Any) -> State:
-        """Return the context of the query at hand."""
+        """Return the state with the context of the query at hand."""
         return state._replace(now=seen)
 
     def probabilities(self, state: State) -> Floats:
@@ -164,7 +163,7 @@ class PerContext:
         They are certain where it has locked.
         """
         rows = np.arange(len(state.now))
-        p = self.learner.probabilities(_each(lambda a: a[rows, state.now], state.state))
+        p = self.learner.probabilities(rows_of(state.state, (rows, state.now)))
         locked = state.locked[rows, state.now]
         return np.where((locked >= 0)[:, None], certain(locked, p.shape[1]), p)
 
@@ -178,41 +177,21 @@ class PerContext:
         if not len(free):
             return state
         at = free, state.now[free]
-        mine = self.learner.update(
-            _each(lambda a: a[at], state.state), arm[free], reward[free]
-        )
-        after = state._replace(
-            state=_each(lambda a, new: _with(a, at, new), state.state, mine)
-        )
+        before = rows_of(state.state, at)
+        mine = self.learner.update(before, arm[free], reward[free])
+        after = state._replace(state=with_rows(state.state, at, mine))
         if not self._rule:
             return after
         p = self.learner.probabilities(mine)
-        watch, done = self._rule.step(_each(lambda a: a[at], state.watch), p)
-        locked = _with(state.locked, at, np.where(done, p.argmax(axis=1), -1))
+        watch, done = self._rule.step(rows_of(state.watch, at), p)
+        locked = np.where(done, p.argmax(axis=1), -1)
         return after._replace(
-            watch=_each(lambda a, new: _with(a, at, new), state.watch, watch),
-            locked=locked,
+            watch=with_rows(state.watch, at, watch),
+            locked=with_rows(state.locked, at, locked),
         )
 
 
-def _each(function, state, *others):
-    """Return a function over the arrays of one or more states alike.
-
-    It are arrays or (named) tuples of them.
-    """
-    if not isinstance(state, tuple):
-        return function(state, *others)
-    parts = [_each(function, *parts) for parts in zip(state, *others, strict=True)]
-    return type(state)(*parts) if hasattr(state, "_fields") else tuple(parts)
-
-
-def _with(array, at, values):
-    after = array.copy()
-    after[at] = values
-    return after
-
-
-def context_and_length(trace):
+def context_and_length(trace: "Trace") -> Floats:
     """Return what `LinUCB` sees by default.
 
     It is the context as a one-hot, and log10 of the input tokens over 4.
@@ -225,17 +204,15 @@ def context_and_length(trace):
     ndarray, (n_queries, n_contexts + 1)
     """
     one_hot = trace.context[:, None] == np.array(trace.contexts)
-    return np.column_stack(
-        [one_hot, np.log10(np.maximum(trace.input_tokens.mean(axis=1), 1.0)) / 4.0]
-    )
+    length = np.log10(np.maximum(trace.input_tokens.mean(axis=1), 1.0))
+    return np.column_stack([one_hot, length / 4.0])
 
 
 class Ridge(NamedTuple):
     """State of `LinUCB`.
 
     It holds inverses of A, (n_sessions, n_models, d, d), b, (n_sessions, n_models, d),
-    and the features
-    of the query just seen, (n_sessions, d).
+    and the features of the query just seen, (n_sessions, d).
     """
 
     inverse: np.ndarray
@@ -266,8 +243,8 @@ class LinUCB:
     """
 
     alpha: float = 0.5
-    features: Callable = field(default=context_and_length, repr=False)
-    size: int = field(default=None, repr=False)
+    features: Callable[..., Any] = field(default=context_and_length, repr=False)
+    size: int | None = field(default=None, repr=False)
     lock_rule: ClassVar = None
 
     def __post_init__(self) -> None:
@@ -279,7 +256,7 @@ class LinUCB:
             )
 
     def bind(self, trace: "Trace", reward: "Reward") -> Any:
-        """With the number of features d."""
+        """Return it with the number of features d."""
         return replace(self, size=self.describe(trace).shape[1])
 
     def describe(self, trace: "Trace") -> Any:
@@ -293,7 +270,7 @@ class LinUCB:
         return x
 
     def start(self, n_sessions: int, n_models: int) -> State:
-        """Nothing known: A = I, b = 0."""
+        """Return nothing known: A = I, b = 0."""
         if self.size is None:
             raise InputError(
                 "LinUCB does not know its features yet; call bind(trace, reward), as"
@@ -307,23 +284,24 @@ class LinUCB:
         )
 
     def observe(self, state: State, seen: Any) -> State:
-        """Return the features of the query at hand."""
+        """Return the state with the features of the query at hand."""
         return state._replace(x=seen)
 
-    def index(self, state):
+    def index(self, state: Ridge) -> Floats:
         """Return the bound above for the query just seen, (n_sessions, n_models)."""
         inner = np.einsum("smde,se->smd", state.inverse, state.x)  # A^-1 x
         width = np.sqrt(np.maximum(np.einsum("smd,sd->sm", inner, state.x), 0.0))
         return np.einsum("smd,smd->sm", inner, state.b) + self.alpha * width
 
     def probabilities(self, state: State) -> Floats:
-        """Certain: the LLM of the highest bound."""
+        """Return certainty of the LLM with the highest bound."""
         return certain(self.index(state).argmax(axis=1), state.b.shape[1])
 
     def update(self, state: State, arm: Integers, reward: Floats) -> State:
-        """One answer more: A^-1 by Sherman and Morrison's formula."""
+        """Return the state with one answer more, by Sherman and Morrison's formula."""
         rows = np.arange(len(arm))
-        inverse, b = state.inverse.copy(), state.b.copy()
+        inverse = state.inverse.copy()
+        b = state.b.copy()
         inner = np.einsum("sde,se->sd", inverse[rows, arm], state.x)
         scale = 1.0 + np.einsum("sd,sd->s", inner, state.x)
         inverse[rows, arm] -= (

@@ -34,14 +34,14 @@ def _asking(arm, n_models):
 
 
 def _mean(state):
-    return state.total / np.maximum(state.count, 1.0)
+    return state.total / np.maximum(state.answers, 1.0)
 
 
 class Candidates(NamedTuple):
     """State: sums of rewards, answers, and who is in, each (n_sessions, n_models)."""
 
     total: np.ndarray
-    count: np.ndarray
+    answers: np.ndarray
     inside: np.ndarray
 
 
@@ -84,8 +84,8 @@ class SuccessiveElimination:
 
         The choice is certain once it is alone.
         """
-        n = state.count.shape[1]
-        arm = np.where(state.inside, state.count, np.inf).argmin(axis=1)
+        n = state.answers.shape[1]
+        arm = np.where(state.inside, state.answers, np.inf).argmin(axis=1)
         alone = state.inside.sum(axis=1) == 1
         return np.where(alone[:, None], certain(arm, n), _asking(arm, n))
 
@@ -138,10 +138,10 @@ class LUCB:
 
     def probabilities(self, state: State) -> Floats:
         """One half each for leader and rival; certain once they are apart."""
-        n, rows = state.count.shape[1], np.arange(len(state.count))
+        n, rows = state.answers.shape[1], np.arange(len(state.answers))
         t, asked = (
-            np.maximum(state.count.sum(axis=1, keepdims=True), 1.0),
-            np.maximum(state.count, 1.0),
+            np.maximum(state.answers.sum(axis=1, keepdims=True), 1.0),
+            np.maximum(state.answers, 1.0),
         )
         mean, width = (
             _mean(state),
@@ -159,8 +159,8 @@ class LUCB:
             certain(leader, n),
             0.5 * (certain(leader, n) + certain(rival, n)),
         )
-        fewest = state.count.argmin(axis=1)
-        return np.where((state.count.min(axis=1) > 0)[:, None], p, _asking(fewest, n))
+        fewest = state.answers.argmin(axis=1)
+        return np.where((state.answers.min(axis=1) > 0)[:, None], p, _asking(fewest, n))
 
     def update(self, state: State, arm: Integers, reward: Floats) -> State:
         """Return the answer counted."""
@@ -206,10 +206,10 @@ class TrackAndStop:
 
         The choice is certain once the rule has stopped.
         """
-        n, t = state.count.shape[1], state.count.sum(axis=1, keepdims=True)
-        mean, fewest = _mean(state), state.count.argmin(axis=1)
-        few = state.count.min(axis=1) < np.maximum(np.sqrt(t[:, 0]) - n / 2.0, 1.0)
-        behind = (t * optimal_weights(mean) - state.count).argmax(axis=1)
+        n, t = state.answers.shape[1], state.answers.sum(axis=1, keepdims=True)
+        mean, fewest = _mean(state), state.answers.argmin(axis=1)
+        few = state.answers.min(axis=1) < np.maximum(np.sqrt(t[:, 0]) - n / 2.0, 1.0)
+        behind = (t * optimal_weights(mean) - state.answers).argmax(axis=1)
         stopped = self.evidence(state) > np.log(
             2.0 * np.maximum(t[:, 0], 1.0) * max(n - 1, 1) / self.delta
         )
@@ -221,10 +221,10 @@ class TrackAndStop:
 
     def evidence(self, state):
         """Return the smallest Z_j, (n_sessions,): 0 while an LLM has no answer."""
-        rows, mean = np.arange(len(state.count)), _mean(state)
+        rows, mean = np.arange(len(state.answers)), _mean(state)
         leader = mean.argmax(axis=1)
         with np.errstate(divide="ignore"):
-            one_over = 1.0 / state.count
+            one_over = 1.0 / state.answers
         z = (mean[rows, leader][:, None] - mean) ** 2 / (
             2.0 * self.noise**2 * (one_over[rows, leader][:, None] + one_over)
         )

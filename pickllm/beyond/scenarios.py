@@ -14,24 +14,35 @@ learner meet them.
 """
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..core.locking import MaxProbability
-from ..core.protocols import Floats, Integers
-from ..core.state import State
+from ..core.locking import LockRule
+from ..core.protocols import (
+    Floats,
+    Integers,
+    Learner,
+    bind,
+    lock_rule_of,
+    require_blind,
+)
+from ..core.state import State, rows_of, with_rows
+from ..core.trace import OUTCOMES, Trace
 from ..errors import InputError, nearest
-from .contextual import _each, _with
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ..core.reward import Reward
-    from ..core.trace import Trace
+    from ..core.sessions import Sessions
 
 #: Columns of `Trace.extra` that `Hindered` heeds, each (n_queries, n_models) of 0 or 1;
 #: without them all are 1.
-AVAILABLE, FEEDBACK = "available", "feedback"
+AVAILABLE = "available"
+FEEDBACK = "feedback"
 
 
 @dataclass(frozen=True)
@@ -49,26 +60,29 @@ class Schedule:
         other's.
     """
 
-    starts: tuple
-    sizes: tuple
+    starts: tuple[int, ...]
+    sizes: tuple[int, ...]
 
-    def phase(self, queries):
+    def phase(self, queries: int) -> Any:
         """Return the phase of each query of a session, (queries,)."""
         return np.searchsorted(self.starts, np.arange(queries), side="right") - 1
 
-    def place(self, u):
+    def place(self, uniforms: Floats) -> Integers:
         """Return positions in the joined trace for draws (n_sessions, queries)."""
-        if self.starts[-1] >= u.shape[1]:
+        queries = uniforms.shape[1]
+        if self.starts[-1] >= queries:
             raise InputError(
                 f"schedule: its last phase starts at query {self.starts[-1]}, but"
-                f" sessions have {u.shape[1]}; make them longer"
+                f" sessions have {queries}; make them longer"
             )
-        first, size = np.append(0, np.cumsum(self.sizes))[:-1], np.array(self.sizes)
-        phase = self.phase(u.shape[1])
-        return ((u * size[phase]).astype(np.int32) + first[phase]).astype(np.int32)
+        first = np.append(0, np.cumsum(self.sizes))[:-1]
+        size = np.array(self.sizes)
+        phase = self.phase(queries)
+        within = (uniforms * size[phase]).astype(np.int32)
+        return (within + first[phase]).astype(np.int32)
 
 
-def schedule(phases):
+def schedule(phases: Mapping[int, Trace]) -> tuple[Trace, Schedule]:
     """Traces one after the other along a session.
 
     Parameters
@@ -118,37 +132,26 @@ def schedule(phases):
                 f" {list(trace.models)} after {list(traces[0].models)};"
                 " select(models=...)"
             )
-    together = lambda name: np.concatenate([getattr(t, name) for t in traces])
-    names = {AVAILABLE, FEEDBACK} & {name for t in traces for name in t.extra}
-    joined = replace(
-        traces[0],
-        extra={
-            name: np.concatenate([_flags(t, name) for t in traces])
-            for name in sorted(names)
-        },
-        **{
-            name: together(name)
-            for name in (
-                "query_id",
-                "context",
-                "accuracy",
-                "cost_usd",
-                "latency_ms",
-                "input_tokens",
-                "output_tokens",
-            )
-        },
-    )
-    return joined, Schedule(
-        tuple(int(s) for s in starts), tuple(t.n_queries for t in traces)
-    )
+    flagged = {AVAILABLE, FEEDBACK} & {name for t in traces for name in t.extra}
+    columns = {
+        name: np.concatenate([getattr(trace, name) for trace in traces])
+        for name in ("query_id", "context", *OUTCOMES)
+    }
+    extra = {
+        name: np.concatenate([_flags(trace, name) for trace in traces])
+        for name in sorted(flagged)
+    }
+    joined = replace(traces[0], extra=extra, **columns)
+    sizes = tuple(trace.n_queries for trace in traces)
+    return joined, Schedule(tuple(int(start) for start in starts), sizes)
 
 
-def _flags(trace, name):
-    return np.asarray(trace.extra.get(name, np.ones(trace.accuracy.shape)), dtype=float)
+def _flags(trace: Trace, name: str) -> Floats:
+    everywhere = np.ones(trace.accuracy.shape)
+    return np.asarray(trace.extra.get(name, everywhere), dtype=float)
 
 
-def _column(trace, model):
+def _column(trace: Trace, model: str) -> int:
     if model not in trace.models:
         raise InputError(
             f"scenario: unknown model {model!r}; {nearest(model, trace.models)}"
@@ -156,35 +159,32 @@ def _column(trace, model):
     return trace.models.index(model)
 
 
-def _changed(trace, model, **columns):
+def _changed(trace: Trace, model: str, **columns: Any) -> Trace:
     """Return the trace with one LLM's outcomes changed by functions of them."""
-    j, new = _column(trace, model), {}
+    j = _column(trace, model)
+    new: dict[str, Any] = {}
     for name, function in columns.items():
         new[name] = getattr(trace, name).copy()
         new[name][:, j] = function(new[name][:, j])
     return replace(trace, **new)
 
 
-def _factor(value):
-    if (
-        not isinstance(value, (int, float))
-        or isinstance(value, bool)
-        or not np.isfinite(value)
-        or value <= 0
-    ):
+def _factor(value: float) -> float:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 < value < np.inf:
         raise InputError(
             f"scenario: a factor must be a number > 0, got {value!r}; 2 doubles"
         )
     return value
 
 
-def slower(trace, model, factor):
-    """One LLM takes `factor` times as long."""
+def slower(trace: Trace, model: str, factor: float) -> Trace:
+    """Return the trace with one LLM that takes `factor` times as long."""
     factor = _factor(factor)
     return _changed(trace, model, latency_ms=lambda v: v * factor)
 
 
-def dearer(trace, model, factor):
+def dearer(trace: Trace, model: str, factor: float) -> Trace:
     """Return the trace with one LLM `factor` times as dear.
 
     Whole price lists change by `Trace.reprice`.
@@ -193,7 +193,7 @@ def dearer(trace, model, factor):
     return _changed(trace, model, cost_usd=lambda v: v * factor)
 
 
-def failing(trace, model):
+def failing(trace: Trace, model: str) -> Trace:
     """Return the trace with one LLM down: no right answer, no cost.
 
     The caller waits for the declared ceiling of latency.
@@ -208,7 +208,7 @@ def failing(trace, model):
     )
 
 
-def absent(trace, model):
+def absent(trace: Trace, model: str) -> Trace:
     """Return the trace with one LLM that cannot be asked.
 
     So it is before it appears, or once it is withdrawn (for `Hindered` learners).
@@ -220,7 +220,7 @@ def absent(trace, model):
     return replace(trace, extra=trace.extra | {AVAILABLE: flags})
 
 
-def unanswered(trace, share, seed=0):
+def unanswered(trace: Trace, share: float, seed: int = 0) -> Trace:
     """Return the trace with a share of answers without feedback, at random.
 
     It is for `Hindered` learners.
@@ -275,43 +275,29 @@ class Hindered:
     InputError
     """
 
-    learner: object
+    learner: Learner
     delay: int = 0
 
     def __post_init__(self) -> None:
-        kind = type(self.learner).__name__
-        if not all(
-            callable(getattr(self.learner, name, None))
-            for name in ("start", "probabilities", "update")
-        ) or hasattr(self.learner, "describe"):
-            raise InputError(
-                "Hindered: takes a learner with start, probabilities and update that"
-                f" sees no queries itself, got {kind}; give another"
-            )
-        if (
-            isinstance(self.delay, bool)
-            or not isinstance(self.delay, (int, np.integer))
-            or self.delay < 0
-        ):
+        require_blind(self.learner, "Hindered")
+        whole = isinstance(self.delay, int | np.integer)
+        if not whole or isinstance(self.delay, bool) or self.delay < 0:
             raise InputError(
                 "Hindered: delay must be a whole number of queries >= 0, got"
                 f" {self.delay!r}; choose one"
             )
 
     @property
-    def lock_rule(self):
+    def lock_rule(self) -> LockRule | None:
         """The learner's own."""
-        return getattr(self.learner, "lock_rule", MaxProbability())
+        return lock_rule_of(self.learner)
 
-    def bind(self, trace: "Trace", reward: "Reward") -> Any:
-        """With the learner as the pool makes it."""
-        return (
-            replace(self, learner=self.learner.bind(trace, reward))
-            if hasattr(self.learner, "bind")
-            else self
-        )
+    def bind(self, trace: Trace, reward: "Reward") -> "Hindered":
+        """Return it with the learner as the pool makes it."""
+        learner: Any = bind(self.learner, trace, reward)
+        return replace(self, learner=learner)
 
-    def describe(self, trace: "Trace") -> Any:
+    def describe(self, trace: Trace) -> Any:
         """Return who can be asked and gives feedback, (n_queries, 2, n_models)."""
         return np.stack([_flags(trace, AVAILABLE), _flags(trace, FEEDBACK)], axis=1) > 0
 
@@ -349,25 +335,19 @@ class Hindered:
         """
         told = state.seen[np.arange(len(arm)), 1, arm]
         arms = np.column_stack([state.arms[:, 1:], arm])
-        rewards = np.column_stack(
-            [state.rewards[:, 1:], np.where(told, reward, np.nan)]
-        )
+        heard = np.where(told, reward, np.nan)
+        rewards = np.column_stack([state.rewards[:, 1:], heard])
         due = np.flatnonzero(~np.isnan(rewards[:, 0]))
         if not len(due):
             return Field(state.state, arms, rewards, state.seen)
-        learned = self.learner.update(
-            _each(lambda a: a[due], state.state), arms[due, 0], rewards[due, 0]
-        )
-        return Field(
-            _each(lambda a, new: _with(a, due, new), state.state, learned),
-            arms,
-            rewards,
-            state.seen,
-        )
+        waiting = rows_of(state.state, due)
+        learned = self.learner.update(waiting, arms[due, 0], rewards[due, 0])
+        learner_state = with_rows(state.state, due, learned)
+        return Field(learner_state, arms, rewards, state.seen)
 
 
-def by_phase(sessions, order):
-    """Each session in each phase of a schedule.
+def by_phase(sessions: "Sessions", order: Schedule) -> "pd.DataFrame":
+    """Return each session in each phase of a schedule.
 
     Parameters
     ----------
@@ -386,40 +366,31 @@ def by_phase(sessions, order):
     """
     import pandas as pd
 
-    trace, phase = sessions.trace, order.phase(sessions.queries.shape[1])
-    raw = sessions.reward.raw(trace.accuracy, trace.cost_usd, trace.latency_ms)
-    edges, parts = np.append(0, np.cumsum(order.sizes)), []
+    trace = sessions.trace
+    phase = order.phase(sessions.queries.shape[1])
+    raw = sessions.prepared.raw
+    edges = np.append(0, np.cumsum(order.sizes))
+    parts = []
     names = ("reward", "cost_usd", "latency_ms", "accuracy")
     outcome = {name: sessions.outcome(name) for name in names}
     for k, (low, high) in enumerate(itertools.pairwise(edges)):
         here = phase == k
-        best = int(
-            np.where(
-                _flags(trace, AVAILABLE)[low:high].all(axis=0),
-                raw[low:high].mean(axis=0),
-                -np.inf,
-            ).argmax()
-        )
+        there = _flags(trace, AVAILABLE)[low:high].all(axis=0)
+        best = int(np.where(there, raw[low:high].mean(axis=0), -np.inf).argmax())
         means = {name: outcome[name][:, here].mean(axis=1) for name in names}
-        frame = pd.DataFrame(
-            {
-                "session": np.arange(len(sessions.choices)),
-                "phase": k,
-                "best": trace.models[best],
-            }
-        )
         regret = raw[sessions.queries[:, here], best].mean(axis=1) - means["reward"]
-        parts.append(
-            frame.assign(
-                share_best=(sessions.choices[:, here] == best).mean(axis=1),
-                regret=regret,
-                **means,
-            )
-        )
+        columns = {
+            "session": np.arange(len(sessions.choices)),
+            "phase": k,
+            "best": trace.models[best],
+            "share_best": (sessions.choices[:, here] == best).mean(axis=1),
+            "regret": regret,
+        }
+        parts.append(pd.DataFrame(columns | means))
     return pd.concat(parts, ignore_index=True)
 
 
-def describe(frame):
+def describe(frame: "pd.DataFrame") -> list[str]:
     """Return what each scenario costs, as sentences.
 
     Learners stand by their regret per query after the change.

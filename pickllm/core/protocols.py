@@ -46,7 +46,7 @@ class Learner(Protocol):
 
 
 @runtime_checkable
-class SeesQueries(Protocol):
+class SeesQueries(Learner, Protocol):
     """A learner that looks at each query before it chooses (`beyond.contextual`)."""
 
     def describe(self, trace: "Trace") -> NDArray[Any]:
@@ -100,7 +100,7 @@ def as_learner(thing: object, trace: "Trace", reward: "Reward") -> Learner | Con
     InputError
         It is none of them.
     """
-    bound = thing.bind(trace, reward) if isinstance(thing, Bindable) else thing
+    bound = bind(thing, trace, reward)
     if isinstance(bound, Learner | Control) and not isinstance(bound, type):
         return bound
     made = f"{thing.__name__} itself" if isinstance(thing, type) else repr(thing)
@@ -108,6 +108,25 @@ def as_learner(thing: object, trace: "Trace", reward: "Reward") -> Learner | Con
         f"replay: not a learner: {made}; it needs start, probabilities and update,"
         " such as QLearning(0.1): pickllm.testing.check_learner says what is missing"
     )
+
+
+def bind(thing: object, trace: "Trace", reward: "Reward") -> object:
+    """Return a strategy as the pool makes it; itself, if it needs to know nothing."""
+    return thing.bind(trace, reward) if isinstance(thing, Bindable) else thing
+
+
+def require_blind(learner: object, who: str) -> None:
+    """Refuse what is no learner, or sees queries itself, as the learner of another.
+
+    Raises
+    ------
+    InputError
+    """
+    if not isinstance(learner, Learner) or isinstance(learner, SeesQueries):
+        raise InputError(
+            f"{who}: takes a learner with start, probabilities and update that sees no"
+            f" queries itself, got {type(learner).__name__}; give another"
+        )
 
 
 def lock_rule_of(learner: object) -> LockRule | None:

@@ -30,7 +30,7 @@ from .protocols import (
 )
 from .reward import Reward
 from .sessions import Sessions
-from .state import map_state
+from .state import rows_of
 from .trace import Trace
 
 
@@ -221,8 +221,8 @@ class _Running:
     def _keep(self, rows: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> None:
         self.active = self.active[rows]
         self.p = self.p[rows]
-        self.state = map_state(lambda array: array[rows], self.state)
-        self.watch = map_state(lambda array: array[rows], self.watch)
+        self.state = rows_of(self.state, rows)
+        self.watch = rows_of(self.watch, rows)
 
 
 def _play_control(prepared: Prepared, control: Control) -> Played:
