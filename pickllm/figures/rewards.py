@@ -19,7 +19,7 @@ from .style import (
     BLUE,
     INK,
     STRATEGIES,
-    VERMILLION,
+    VERMILION,
     Look,
     context_names,
     model_looks,
@@ -48,7 +48,7 @@ def reward_shape(frame: "pd.DataFrame") -> "Figure":
 
     forms = list(frame.form.unique())
     answers = list(frame.answer.unique())
-    colours = (BLUE, BLUE, VERMILLION, VERMILLION)
+    colours = (BLUE, BLUE, VERMILION, VERMILION)
     dashes: Any = ("", (4, 1.5), (1, 1), (4, 1, 1, 1))
     figure, (axes,) = panels(1, len(forms), 1.9)
     for axis, form in zip(axes, forms, strict=True):

@@ -47,11 +47,11 @@ BLUE = "#0072B2"
 ORANGE = "#E69F00"
 GREEN = "#009E73"
 PINK = "#CC79A7"
-VERMILLION = "#D55E00"
+VERMILION = "#D55E00"
 SKY = "#56B4E9"
 BLACK = "#000000"
 YELLOW = "#F0E442"
-COLOURS = (BLUE, ORANGE, GREEN, PINK, VERMILLION, SKY, BLACK, YELLOW)
+COLOURS = (BLUE, ORANGE, GREEN, PINK, VERMILION, SKY, BLACK, YELLOW)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 #: Lines that guide the eye, and what stands behind the strategies compared.
 INK = "#333333"
@@ -78,7 +78,7 @@ class _Looks(dict[str, Look]):
 STRATEGIES = _Looks(
     {
         "automaton": Look("L_R-I automaton", BLUE, "o"),
-        "qlearning": Look("Q-learning", VERMILLION, "s"),
+        "qlearning": Look("Q-learning", VERMILION, "s"),
         "random": Look("random choice", "#777777", "x"),
         "cheapest": Look("cheapest LLM", "#444444", "<"),
         "most expensive": Look("most expensive LLM", "#444444", ">"),

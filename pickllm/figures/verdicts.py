@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .panels import interval, legend, panels, where
-from .style import BLACK, GREEN, INK, ORANGE, VERMILLION, Look, styled
+from .style import BLACK, GREEN, INK, ORANGE, VERMILION, Look, styled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,7 +16,7 @@ CHANGES = ("%", "points")
 VERDICTS = {
     "reproduced": Look("measured: reproduced", GREEN, "o"),
     "partly": Look("measured: partly", ORANGE, "s"),
-    "not reproduced": Look("measured: not reproduced", VERMILLION, "X"),
+    "not reproduced": Look("measured: not reproduced", VERMILION, "X"),
 }
 
 
