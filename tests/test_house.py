@@ -77,3 +77,32 @@ def test_an_import_that_points_up_is_named_with_its_line():
     assert not list(
         offences(path, "from ..errors import InputError\nfrom . import trace\n")
     )
+
+
+#: The compiled loop is one function: what it calls is inlined into it.
+LONG = {"engine/kernels.py: loop", "engine/kernels.py: sessions"}
+
+
+def lines_of(function):
+    """How long a function is without its docstring."""
+    first = function.body[0]
+    described = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    documented = first.end_lineno - first.lineno + 1 if described else 0
+    return function.end_lineno - function.lineno + 1 - documented
+
+
+def test_a_function_fits_a_screen():
+    too_long = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef) and lines_of(node) > 60:
+                too_long.add(f"{path.relative_to(PACKAGE).as_posix()}: {node.name}")
+    assert too_long == LONG
+
+
+def test_what_is_compiled_knows_no_learner_and_no_name():
+    """The engine takes numbers: nothing of the paper's is imported there."""
+    for path in (PACKAGE / "engine").glob("*.py"):
+        text = path.read_text("utf-8")
+        rooms = {other for _, other in rooms_entered(path, text) if other in FLOOR}
+        assert rooms <= {"errors", "engine"}
