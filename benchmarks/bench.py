@@ -104,7 +104,7 @@ def _scaling(repetitions: int) -> list[Bound]:
 def _starts(repetitions: int) -> list[Bound]:
     frame = _keep("starts", scaling.starts(repetitions))
     medians = dict(zip(frame["start"], frame["median"], strict=True))
-    return [_at_most("`import pickllm`", medians["import pickllm"], 0.3, " s", 3)]
+    return [_at_most("`import pickllm`", medians["import pickllm"], 0.05, " s", 3)]
 
 
 def _live(repetitions: int) -> list[Bound]:
@@ -125,10 +125,11 @@ def _study(_: int) -> list[Bound]:
     frame = _keep("study", study.measure()).set_index("what")
     _keep("stages", study.stages())
     limits = {
-        "make reproduce, cold caches": 120,
+        "make reproduce, cold caches": 80,
         "make reproduce, nothing changed": 5,
         "make smoke": 30,
         "make test": 240,
+        "make lint": 20,
     }
     rows = []
     for what, limit in limits.items():

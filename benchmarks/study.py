@@ -57,6 +57,7 @@ def measure() -> pd.DataFrame:
     steps = {
         "make reproduce, cold caches": study,
         "make reproduce, nothing changed": study,
+        "make lint": ["make", "lint"],
         "make smoke": [*study, "--size", "smoke", "--force"],
         "make test": tests,
     }

@@ -1,23 +1,28 @@
 """Which laws a learner of one's own breaks.
 
-Replay, statistics and the live router rely on them.
+Replay, the statistics and the live router rely on them.
 """
 
 import copy
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .core.locking import LockRule
-from .core.protocols import Control, SeesQueries, bind, lock_rule_of
+from .core.protocols import (
+    Bindable,
+    Control,
+    Floats,
+    Integers,
+    SeesQueries,
+    lock_rule_of,
+)
 from .core.reward import Reward
-from .core.state import State, rows_of
+from .core.state import State, map_state
 from .core.trace import Trace
 
 STEPS = 40
-
-#: What each session meets: arms, rewards, queries, a trace, the number of LLMs.
-World = dict[str, Any]
 
 
 def check_learner(
@@ -25,23 +30,23 @@ def check_learner(
 ) -> list[str]:
     """Return the laws that a learner breaks, one line each; none for a sound one.
 
-    Made-up sessions drive the three functions (see `learners`): every LLM is asked with
-    rewards of 0, of 1 and between. The laws:
+    Made-up sessions drive the three functions (see `core.protocols`): every LLM is
+    asked with rewards of 0, of 1 and between. The laws:
 
-    - probabilities: (n_sessions, n_models), float64, >= 0, rows sum to 1, for a pool of
+    * probabilities: (n_sessions, n_models), float64, >= 0, rows sum to 1, for a pool of
       one LLM too;
-    - state: an array or (named) tuple of arrays whose first axis is the session, of one
+    * state: an array or (named) tuple of arrays whose first axis is the session, of one
       shape and dtype throughout;
-    - purity: no argument changes, nothing is kept in the learner, and the same input
+    * purity: no argument changes, nothing is kept in the learner, and the same input
       gives the same output;
-    - independence: no session sees another, so that those which have locked can leave;
-    - permutation: naming the LLMs in another order changes nothing else (ties apart);
-    - the lock rule, if it brings one, answers with one bool a session.
+    * independence: no session sees another, so that those which have locked can leave;
+    * permutation: naming the LLMs in another order changes nothing else (ties apart);
+    * the lock rule, if it brings one, answers with one bool a session.
 
     Parameters
     ----------
     learner : object
-        Also one that sees queries (see `contextual`), or a control.
+        Also one that sees queries (see `beyond.contextual`), or a control.
     n_models, n_sessions : int
         Size of the sessions made up, each >= 2.
     seed : int
@@ -64,31 +69,24 @@ def check_learner(
     'simplex: probabilities must sum to 1, got a row that sums to 4; normalise each row'
     """
     world = _made_up(n_models, n_sessions, seed)
-    bound = copy.deepcopy(learner)
-    try:
-        bound = bind(bound, world["trace"], Reward())
-    except Exception as error:
-        return [_raised("bind", error)]
+    bound: Any = copy.deepcopy(learner)
+    if isinstance(bound, Bindable):
+        try:
+            bound = bound.bind(world.trace, Reward())
+        except Exception as error:
+            return [_raised("bind", error)]
     if isinstance(bound, Control):
         return _control(bound, world)
-    absent = [
-        name for name in _functions(bound) if not callable(getattr(bound, name, None))
-    ]
-    if absent:
-        return [
-            f"functions: the learner has no {absent[0]}(...); a learner has"
-            f" {', '.join(_functions(bound))}"
-        ]
-    problems = []
-    for law in (
-        _simplex,
-        _state,
-        _purity,
-        _independence,
-        _permutation,
-        _one_llm,
-        _locks,
-    ):
+    needed = _functions(bound)
+    for name in needed:
+        if not callable(getattr(bound, name, None)):
+            return [
+                f"functions: the learner has no {name}(...); a learner has"
+                f" {', '.join(needed)}"
+            ]
+    problems: list[str] = []
+    laws = _simplex, _state, _purity, _independence, _permutation, _one_llm, _locks
+    for law in laws:
         try:
             problems += law(bound, world)
         except Exception as error:
@@ -97,10 +95,41 @@ def check_learner(
     return list(dict.fromkeys(problems))
 
 
-def _functions(learner: Any) -> tuple[str, ...]:
-    functions = ("start", "probabilities", "update")
-    looks = hasattr(learner, "describe") or hasattr(learner, "observe")
-    return (*functions, "describe", "observe") if looks else functions
+class _World(NamedTuple):
+    """What made-up sessions meet, answer after answer.
+
+    Attributes
+    ----------
+    arms, rewards, queries : ndarray, (n_steps, n_sessions)
+    trace : Trace
+        Of two contexts, for learners that look at queries.
+    """
+
+    arms: Integers
+    rewards: Floats
+    queries: Integers
+    trace: Trace
+
+    @property
+    def n_sessions(self) -> int:
+        return self.arms.shape[1]
+
+    @property
+    def n_models(self) -> int:
+        return len(self.trace.models)
+
+
+def _functions(learner: object) -> list[str]:
+    """Return the names of what a learner must have."""
+    needed = ["start", "probabilities", "update"]
+    # by one name, so that a learner with half of `SeesQueries` is told the other half
+    if hasattr(learner, "describe"):
+        needed += ["describe", "observe"]
+    return needed
+
+
+def _looks(learner: object) -> bool:
+    return isinstance(learner, SeesQueries)
 
 
 def _raised(law: str, error: Exception) -> str:
@@ -111,125 +140,115 @@ def _raised(law: str, error: Exception) -> str:
     )
 
 
-def _made_up(n_models: int, n_sessions: int, seed: int) -> World:
-    """Return a tape of what each session meets.
-
-    It holds a trace of two contexts for learners that look at queries.
-    """
+def _made_up(n_models: int, n_sessions: int, seed: int) -> _World:
     rng = np.random.default_rng(seed)
-    ordered = np.tile(
-        np.repeat(np.arange(n_models), np.arange(n_models) + 2)[:, None], n_sessions
-    )
+    models = np.arange(n_models)
+    ordered = np.tile(np.repeat(models, models + 2)[:, None], n_sessions)
     arms = np.concatenate([ordered, rng.integers(n_models, size=(STEPS, n_sessions))])
     rewards = rng.random(arms.shape)
     rewards[1::5] = 0.0
     rewards[3::7] = 1.0
-    n = 12
+    n_queries = 12
 
-    def table(low, high):
-        return rng.uniform(low, high, size=(n, n_models))
+    def table(low: float, high: float) -> Floats:
+        return rng.uniform(low, high, size=(n_queries, n_models))
 
     trace = Trace(
         models=tuple(f"llm-{j}" for j in range(n_models)),
-        query_id=np.array([f"q{i}" for i in range(n)]),
-        context=np.array(["a", "b"] * (n // 2)),
+        query_id=np.array([f"q{i}" for i in range(n_queries)]),
+        context=np.array(["a", "b"] * (n_queries // 2)),
         accuracy=table(0, 1),
         cost_usd=table(1e-4, 1e-3),
         latency_ms=table(300, 3000),
         input_tokens=table(50, 500).round(),
         output_tokens=table(5, 50).round(),
     )
-    return {
-        "arms": arms,
-        "rewards": rewards,
-        "queries": rng.integers(n, size=arms.shape),
-        "trace": trace,
-        "n_models": n_models,
-    }
+    return _World(arms, rewards, rng.integers(n_queries, size=arms.shape), trace)
 
 
-def _walk(learner: Any, world: World, sessions=slice(None), order=None, steps=None):
-    """Return every state of some sessions along the tape.
-
-    The LLMs are in another order if wanted.
-    """
-    arms = world["arms"][:, sessions]
-    rename = np.argsort(order) if order is not None else np.arange(world["n_models"])
-    seen = (
-        learner.describe(world["trace"]) if isinstance(learner, SeesQueries) else None
-    )
-    state = learner.start(arms.shape[1], world["n_models"])
+def _walk(
+    learner: Any,
+    world: _World,
+    sessions: slice = slice(None),
+    order: Integers | None = None,
+) -> list[State]:
+    """Return every state of some sessions, the LLMs in another order if wanted."""
+    arms = world.arms[:, sessions]
+    rename = np.arange(world.n_models) if order is None else np.argsort(order)
+    seen = learner.describe(world.trace) if _looks(learner) else None
+    state = learner.start(arms.shape[1], world.n_models)
     states = [state]
-    for t, arm in enumerate(arms[:steps]):
+    for t, arm in enumerate(arms):
         if seen is not None:
-            state = learner.observe(state, seen[world["queries"][t, sessions]])
+            state = learner.observe(state, seen[world.queries[t, sessions]])
             states.append(state)
-        state = learner.update(state, rename[arm], world["rewards"][t, sessions].copy())
+        state = learner.update(state, rename[arm], world.rewards[t, sessions].copy())
         states.append(state)
     return states
 
 
 def _arrays(state: State) -> list[Any]:
-    if isinstance(state, tuple):
-        return [array for part in state for array in _arrays(part)]
-    return [state]
+    """Return the parts of a state, whatever a learner put there."""
+    parts: list[Any] = []
+    map_state(parts.append, state)
+    return parts
 
 
-def _same(a: State, b: State) -> bool:
+def _same(one: State, other: State) -> bool:
+    pairs = zip(_arrays(one), _arrays(other), strict=True)
     return all(
-        np.array_equal(x, y, equal_nan=np.asarray(x).dtype.kind == "f")
-        for x, y in zip(_arrays(a), _arrays(b), strict=True)
+        np.array_equal(a, b, equal_nan=np.asarray(a).dtype.kind == "f")
+        for a, b in pairs
     )
 
 
-def _simplex(learner: Any, world: World) -> list[str]:
-    n, m = world["arms"].shape[1], world["n_models"]
+def _simplex(learner: Any, world: _World) -> list[str]:
+    shape = world.n_sessions, world.n_models
     for state in _walk(learner, world):
-        p = learner.probabilities(state)
-        if not isinstance(p, np.ndarray) or p.shape != (n, m):
-            found = getattr(p, "shape", type(p).__name__)
-            return [
-                f"simplex: probabilities must have shape ({n}, {m}), got {found}; one"
-                " row a session, one column an LLM"
-            ]
-        if p.dtype != np.float64:
-            return [
-                f"simplex: probabilities must be float64, got {p.dtype}; end with"
-                " .astype(float)"
-            ]
-        if not np.isfinite(p).all():
-            return [
-                f"simplex: probabilities must be finite, got {p[~np.isfinite(p)][0]};"
-                " look for 0 / 0 or log(0) in LLMs not asked yet"
-            ]
-        if (p < 0).any():
-            return [
-                f"simplex: probabilities must be >= 0, got {p.min():.6g}; clip or"
-                " rescale the step"
-            ]
-        sums = p.sum(axis=1)
-        if abs(sums - 1).max() > 1e-9:
-            return [
-                "simplex: probabilities must sum to 1, got a row that sums to"
-                f" {sums[abs(sums - 1).argmax()]:.6g}; normalise each row"
-            ]
+        problem = _not_probabilities(learner.probabilities(state), shape)
+        if problem:
+            return [f"simplex: probabilities must {problem}"]
     return []
 
 
-def _state(learner: Any, world: World) -> list[str]:
-    states, n = _walk(learner, world), world["arms"].shape[1]
-    for state in states:
-        for a in _arrays(state):
-            if not isinstance(a, np.ndarray) or not a.ndim or len(a) != n:
-                found = (
-                    f"shape {a.shape}"
-                    if isinstance(a, np.ndarray)
-                    else f"a {type(a).__name__}"
-                )
-                return [
-                    "state: every part must be an array whose first axis is the"
-                    f" session ({n}), got {found}; give each session its own row"
-                ]
+def _not_probabilities(p: Any, shape: tuple[int, int]) -> str:
+    """Return what selection probabilities are not; nothing if they are sound."""
+    if not isinstance(p, np.ndarray) or p.shape != shape:
+        found = getattr(p, "shape", type(p).__name__)
+        return f"have shape {shape}, got {found}; one row a session, one column an LLM"
+    if p.dtype != np.float64:
+        return f"be float64, got {p.dtype}; end with .astype(float)"
+    finite = np.isfinite(p)
+    if not finite.all():
+        return (
+            f"be finite, got {p[~finite][0]}; look for 0 / 0 or log(0) in LLMs not"
+            " asked yet"
+        )
+    if (p < 0).any():
+        return f"be >= 0, got {p.min():.6g}; clip or rescale the step"
+    sums = p.sum(axis=1)
+    away = abs(sums - 1)
+    if away.max() > 1e-9:
+        return (
+            f"sum to 1, got a row that sums to {sums[away.argmax()]:.6g}; normalise"
+            " each row"
+        )
+    return ""
+
+
+def _state(learner: Any, world: _World) -> list[str]:
+    states = _walk(learner, world)
+    n = world.n_sessions
+    for part in [part for state in states for part in _arrays(state)]:
+        if isinstance(part, np.ndarray) and part.ndim and len(part) == n:
+            continue
+        found = f"a {type(part).__name__}"
+        if isinstance(part, np.ndarray):
+            found = f"shape {part.shape}"
+        return [
+            "state: every part must be an array whose first axis is the session"
+            f" ({n}), got {found}; give each session its own row"
+        ]
     shapes = [[(a.shape, a.dtype.str) for a in _arrays(state)] for state in states]
     for now in shapes:
         if now != shapes[0]:
@@ -240,43 +259,15 @@ def _state(learner: Any, world: World) -> list[str]:
     return []
 
 
-def _purity(learner: Any, world: World) -> list[str]:
-    problems = []
-    before = copy.deepcopy(getattr(learner, "__dict__", {}))
+def _purity(learner: Any, world: _World) -> list[str]:
+    before = copy.deepcopy(_kept(learner))
     state = _walk(learner, world)[-1]
-    arm = world["arms"][0].copy()
-    reward = world["rewards"][0].copy()
-    kept = copy.deepcopy(state)
-    first = learner.update(state, arm, reward)
-    if not _same(state, kept):
-        problems.append(
-            "purity: update changes the state it is given; work on state.copy()"
-        )
-        state = copy.deepcopy(kept)
-    if not (
-        np.array_equal(arm, world["arms"][0])
-        and np.array_equal(reward, world["rewards"][0])
-    ):
-        problems.append("purity: update changes arm or reward; work on a copy")
-    second = learner.update(
-        copy.deepcopy(kept), world["arms"][0].copy(), world["rewards"][0].copy()
+    problems = _impure_calls(learner, world, state)
+    after = _kept(learner)
+    unchanged = before.keys() == after.keys() and all(
+        _equal(before[name], after[name]) for name in before
     )
-    p = learner.probabilities(state)
-    if not _same(state, kept):
-        problems.append(
-            "purity: probabilities changes the state it is given; work on state.copy()"
-        )
-    if not _same(first, second) or not _same(
-        p.copy(), learner.probabilities(copy.deepcopy(kept))
-    ):
-        problems.append(
-            "purity: the same input gave two outputs; a learner never draws: show the"
-            " chances in probabilities and let replay draw"
-        )
-    after = getattr(learner, "__dict__", {})
-    if before.keys() != after.keys() or any(
-        not _equal(before[k], after[k]) for k in before
-    ):
+    if not unchanged:
         problems.append(
             "purity: the learner keeps something in itself from call to call; put it"
             " into the state"
@@ -284,35 +275,67 @@ def _purity(learner: Any, world: World) -> list[str]:
     return problems
 
 
-def _equal(a: Any, b: Any) -> bool:
+def _impure_calls(learner: Any, world: _World, state: State) -> list[str]:
+    """Return what update and probabilities change, and whether they draw."""
+    problems: list[str] = []
+    original = copy.deepcopy(state)
+    arm = world.arms[0].copy()
+    reward = world.rewards[0].copy()
+    updated = learner.update(state, arm, reward)
+    if not _same(state, original):
+        problems.append(
+            "purity: update changes the state it is given; work on state.copy()"
+        )
+        state = copy.deepcopy(original)
+    if not _same((arm, reward), (world.arms[0], world.rewards[0])):
+        problems.append("purity: update changes arm or reward; work on a copy")
+    again = learner.update(
+        copy.deepcopy(original), world.arms[0].copy(), world.rewards[0].copy()
+    )
+    p = learner.probabilities(state)
+    if not _same(state, original):
+        problems.append(
+            "purity: probabilities changes the state it is given; work on state.copy()"
+        )
+    p_again = learner.probabilities(copy.deepcopy(original))
+    if not (_same(updated, again) and _same(p, p_again)):
+        problems.append(
+            "purity: the same input gave two outputs; a learner never draws: show the"
+            " chances in probabilities and let replay draw"
+        )
+    return problems
+
+
+def _kept(learner: object) -> dict[str, Any]:
+    """Return what a learner holds; nothing for one with slots."""
+    return getattr(learner, "__dict__", {})
+
+
+def _equal(one: Any, other: Any) -> bool:
     try:
-        return bool(np.all(np.asarray(a == b)))
+        return bool(np.all(np.asarray(one == other)))
     except (ValueError, TypeError):
         return False
 
 
-def _independence(learner: Any, world: World) -> list[str]:
-    n, together = world["arms"].shape[1], _walk(learner, world)
-    p = learner.probabilities(together[-1])
-    for i in range(n):
+def _independence(learner: Any, world: _World) -> list[str]:
+    together = _walk(learner, world)[-1]
+    p = learner.probabilities(together)
+    for i in range(world.n_sessions):
         alone = learner.probabilities(_walk(learner, world, slice(i, i + 1))[-1])
-        if not np.allclose(alone[0], p[i], rtol=0, atol=1e-12):
+        if not _close(alone[0], p[i]):
             return [
                 "independence: a session alone has probabilities"
                 f" {alone[0].round(4).tolist()}, among others {p[i].round(4).tolist()};"
                 " reduce over the last axis (axis=1), never over sessions"
             ]
-    keep = np.arange(n) % 2 == 0
-    some = learner.update(
-        rows_of(together[-1], keep), world["arms"][0][keep], world["rewards"][0][keep]
-    )
-    every = learner.update(together[-1], world["arms"][0], world["rewards"][0])
-    if not np.allclose(
-        learner.probabilities(some),
-        learner.probabilities(every)[keep],
-        rtol=0,
-        atol=1e-12,
-    ):
+    arm = world.arms[0]
+    reward = world.rewards[0]
+    stay = np.arange(world.n_sessions) % 2 == 0
+    fewer = map_state(lambda array: array[stay], together)
+    some = learner.probabilities(learner.update(fewer, arm[stay], reward[stay]))
+    every = learner.probabilities(learner.update(together, arm, reward))
+    if not _close(some, every[stay]):
         return [
             "independence: a state with fewer rows, as when sessions have locked, goes"
             " on otherwise; take the number of sessions from the state"
@@ -320,36 +343,43 @@ def _independence(learner: Any, world: World) -> list[str]:
     return []
 
 
-def _permutation(learner: Any, world: World) -> list[str]:
-    """Return where every LLM has been asked, and no two equally often.
+def _close(one: Floats, other: Floats) -> bool:
+    return np.allclose(one, other, rtol=0, atol=1e-12)
 
-    Ties may go by place.
-    """
-    m = world["n_models"]
-    each = 2 if isinstance(learner, SeesQueries) else 1
-    order = np.roll(np.arange(m), 1)
-    world = world | {"queries": np.zeros_like(world["queries"])}  # of one context
-    counts = np.cumsum(world["arms"][:, :, None] == np.arange(m), axis=0)
-    differ = (np.diff(np.sort(counts, axis=2), axis=2) > 0).all(axis=2)
-    told_apart: Any = differ & (counts > 0).all(axis=2)
-    walks = _walk(learner, world), _walk(learner, world, order=order)
-    pairs = list(zip(*walks, strict=True))[each::each]  # after each answer
-    for (here, there), tell in zip(pairs, told_apart, strict=True):
-        p = learner.probabilities(here)
+
+def _permutation(learner: Any, world: _World) -> list[str]:
+    order = np.roll(np.arange(world.n_models), 1)
+    world = world._replace(queries=np.zeros_like(world.queries))  # of one context
+    walk = _walk(learner, world)
+    other = _walk(learner, world, order=order)
+    each = 2 if _looks(learner) else 1  # states an answer
+    answered = zip(walk[each::each], other[each::each], _told_apart(world), strict=True)
+    for here, there, untied in answered:
+        p = learner.probabilities(here)[:, order]
         moved = learner.probabilities(there)
-        wrong = tell & (abs(moved - p[:, order]).max(axis=1) > 1e-9)
+        wrong = untied & (abs(moved - p).max(axis=1) > 1e-9)
         if wrong.any():
             i = int(wrong.argmax())
-            before, after = p[i][order].round(4).tolist(), moved[i].round(4).tolist()
             return [
-                f"permutation: with the LLMs in another order, probabilities {before}"
-                f" became {after}; treat every column alike"
+                "permutation: with the LLMs in another order, probabilities"
+                f" {p[i].round(4).tolist()} became {moved[i].round(4).tolist()}; treat"
+                " every column alike"
             ]
     return []
 
 
-def _one_llm(learner: Any, world: World) -> list[str]:
-    if isinstance(learner, SeesQueries):
+def _told_apart(world: _World) -> NDArray[np.bool_]:
+    """Return where every LLM has been asked, and no two equally often.
+
+    Elsewhere ties may go by the place of an LLM in the pool. (n_steps, n_sessions).
+    """
+    counts = np.cumsum(world.arms[:, :, None] == np.arange(world.n_models), axis=0)
+    gaps = np.diff(np.sort(counts, axis=2), axis=2)
+    return np.logical_and((gaps > 0).all(axis=2), (counts > 0).all(axis=2))
+
+
+def _one_llm(learner: Any, world: _World) -> list[str]:
+    if _looks(learner):
         return []  # its features are of this pool
     state = learner.start(2, 1)
     for _ in range(3):
@@ -363,8 +393,8 @@ def _one_llm(learner: Any, world: World) -> list[str]:
     ]
 
 
-def _locks(learner: Any, world: World) -> list[str]:
-    rule = lock_rule_of(learner)
+def _locks(learner: Any, world: _World) -> list[str]:
+    rule: Any = lock_rule_of(learner)
     if rule is None:
         return []
     if not isinstance(rule, LockRule):
@@ -373,30 +403,24 @@ def _locks(learner: Any, world: World) -> list[str]:
             f" {rule!r}; use MaxProbability, GreedyUnchanged or None"
         ]
     p = learner.probabilities(_walk(learner, world)[-1])
-    _, locked = rule.step(rule.start(p), p)
-    if (
-        not isinstance(locked, np.ndarray)
-        or locked.shape != (len(p),)
-        or locked.dtype != bool
-    ):
-        return [
-            f"lock rule: step must return (state, locked) with {len(p)} bools, got"
-            f" {locked!r}; one a session"
-        ]
-    return []
+    locked: Any = rule.step(rule.start(p), p)[1]
+    bools = isinstance(locked, np.ndarray) and locked.dtype == bool
+    if bools and locked.shape == (len(p),):
+        return []
+    return [
+        f"lock rule: step must return (state, locked) with {len(p)} bools, got"
+        f" {locked!r}; one a session"
+    ]
 
 
-def _control(learner: Any, world: World) -> list[str]:
-    """Return whether a control chooses from each query's raw rewards alone."""
-    raw = world["trace"].accuracy
-    chosen = np.asarray(learner.choose(raw))
-    if (
-        chosen.shape != (len(raw),)
-        or chosen.dtype.kind not in "iu"
-        or not ((chosen >= 0) & (chosen < raw.shape[1])).all()
-    ):
-        return [
-            f"control: choose must give one position in [0, {raw.shape[1] - 1}] a"
-            f" query, got {chosen!r}; use argmax(axis=1)"
-        ]
-    return []
+def _control(control: Control, world: _World) -> list[str]:
+    raw = world.trace.accuracy
+    n_queries, n_models = raw.shape
+    chosen = np.asarray(control.choose(raw))
+    whole = chosen.dtype.kind in "iu" and chosen.shape == (n_queries,)
+    if whole and ((chosen >= 0) & (chosen < n_models)).all():
+        return []
+    return [
+        f"control: choose must give one position in [0, {n_models - 1}] a query, got"
+        f" {chosen!r}; use argmax(axis=1)"
+    ]

@@ -152,7 +152,7 @@ def test_files_that_contributing_names_are_there():
         places = (root() / name, root() / "pickllm" / name)
         assert any(place.exists() for place in places), name
     table = text[text.index("## Where is ...") :]
-    assert len(re.findall(r"^\| [^|]+ \| `", table, re.M)) == 10
+    assert len(re.findall(r"^\| [^|]+ \| `", table, re.M)) >= 10
 
 
 def test_data_has_a_line_for_every_file():

@@ -505,6 +505,16 @@ def test_a_file_that_a_parameter_names_is_an_input(tmp_path, monkeypatch):
     assert len(seen) == 4
 
 
+def test_a_state_that_a_live_run_leaves_is_no_input_of_it(tmp_path, monkeypatch):
+    """The same command again must not ask, and pay, once more."""
+    monkeypatch.chdir(tmp_path)
+    names = {"queries": "queries.csv", "state": "router.json"}
+    pathlib.Path("queries.csv").write_text("1")
+    before = planned("live", tmp_path, names)["input"]
+    pathlib.Path("router.json").write_text("{}")
+    assert planned("live", tmp_path, names)["input"] == before
+
+
 def test_a_trace_that_cannot_be_loaded_is_an_error_before_anything_runs(tmp_path):
     with pytest.raises(InputError, match="unknown trace 'nowhere'"):
         planned("pool", tmp_path, {"trace": "nowhere"})

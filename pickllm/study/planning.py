@@ -22,6 +22,8 @@ from .study import Study
 SHIPPED = {".csv", ".json", ".sha256"}
 #: Parameters that say where a run leaves its files, and its id; nobody else sets them.
 SET_BY_RUN = ("result", "figures", "run")
+#: Parameters that name a file which a run itself writes: what it left is no input.
+WRITTEN_BY_RUN = ("state",)
 
 
 class Planned(TypedDict):
@@ -197,7 +199,7 @@ def _data(
         found["trace"] = fingerprints[key]
     for name, value in values.items():
         path = _file_named(value)
-        if path is not None and name not in SET_BY_RUN:
+        if path is not None and name not in (*SET_BY_RUN, *WRITTEN_BY_RUN):
             found[name] = digest(path)
     if "results" in chosen:
         paths = sorted((root() / chosen["results"]).glob("*.*"))

@@ -1,19 +1,19 @@
 """Totals: what is kept of very many sessions in place of their choices.
 
-Their size does not depend on the number of sessions.
-
-Totals of some sessions and totals of the next ones add up to the totals of both
-(`merged`); sessions are grouped by number alone, so that sums, rounding included,
-depend neither on workers nor on threads.
+Their size does not depend on the number of sessions. Totals of some sessions and of the
+next ones add up to the totals of both (`merged`); sessions are grouped by number alone,
+so that sums, rounding included, depend neither on workers nor on threads.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..core.compiled import reduce_compiled, runs_compiled
 from ..core.prepared import Prepared, prepare
+from ..core.protocols import Floats, Integers
 from ..core.replay import play
 from ..core.reward import Reward
 from ..core.sessions import Sessions, tally
@@ -54,25 +54,31 @@ class Totals:
     """
 
     sessions: int
-    mean: np.ndarray
-    squares: np.ndarray
-    asked: np.ndarray
-    locked_on: np.ndarray
-    locked_at: np.ndarray
-    moments: np.ndarray
+    mean: Floats
+    squares: Floats
+    asked: Integers
+    locked_on: Integers
+    locked_at: Integers
+    moments: Floats
 
-    def quantile(self, q):
+    def quantile(self, q: float) -> float:
         """Return queries answered when a share `q` of all sessions had locked.
 
-        Infinite where fewer ever did.
-
-        Exact: the smallest number of queries by which at least that share is locked.
+        The smallest number of queries by which at least that share is locked; inf where
+        fewer ever did.
         """
         reached = np.cumsum(self.locked_at) >= q * self.sessions
         return float(reached.argmax()) if reached.any() else np.inf
 
-    def row(self, models, best, marks):
-        """One row of a sweep's table.
+    def row(self, models: Sequence[str], best: int, marks: Integers) -> dict[str, Any]:
+        """Return one row of a sweep's table.
+
+        Parameters
+        ----------
+        models : sequence of str
+        best : int
+            Position of the LLM that is best on average.
+        marks : ndarray of int, (n_checkpoints,)
 
         Returns
         -------
@@ -84,60 +90,54 @@ class Totals:
             ... queries), ``checkpoint``, and per LLM ``probability:<model>``,
             ``probability_sd:<model>``, ``selection:<model>``.
         """
-        n, sd = self.sessions, np.sqrt(self.squares / max(self.sessions - 1, 1))
-        row = {"sessions": n}
-        for name, mean, spread in zip(
-            OUTCOMES, self.mean.tolist(), sd.tolist(), strict=True
-        ):
-            row |= {name: mean, f"{name}_sd": spread}
+        row: dict[str, Any] = {"sessions": self.sessions}
+        deviation = np.sqrt(self.squares / max(self.sessions - 1, 1))
+        for i, name in enumerate(OUTCOMES):
+            row[name] = float(self.mean[i])
+            row[f"{name}_sd"] = float(deviation[i])
+        row["locked"] = int(self.locked_on.sum())
+        row["locked_on_best"] = int(self.locked_on[best])
+        for q in QUANTILES:
+            at = self.quantile(q)
+            row[f"locked_at_q{100 * q:.0f}"] = at if np.isfinite(at) else None
+        shares = self.asked / self.asked.sum()
+        row |= {f"share:{name}": float(shares[j]) for j, name in enumerate(models)}
         row |= {
-            "locked": int(self.locked_on.sum()),
-            "locked_on_best": int(self.locked_on[best]),
+            f"locked_on:{name}": int(self.locked_on[j]) for j, name in enumerate(models)
         }
-        quantiles = {q: self.quantile(q) for q in QUANTILES}
-        row |= {
-            f"locked_at_q{100 * q:.0f}": at if np.isfinite(at) else None
-            for q, at in quantiles.items()
-        }
-        row |= {
-            f"share:{m}": share
-            for m, share in zip(
-                models, (self.asked / self.asked.sum()).tolist(), strict=True
-            )
-        }
-        row |= {
-            f"locked_on:{m}": count
-            for m, count in zip(models, self.locked_on.tolist(), strict=True)
-        }
-        row |= {"locked_at": self.locked_at.tolist(), "checkpoint": marks.tolist()}
-        probability, square, selection = (self.moments / n).transpose(1, 2, 0)
+        row["locked_at"] = self.locked_at.tolist()
+        row["checkpoint"] = marks.tolist()
+        return row | self._trajectories(models)
+
+    def _trajectories(self, models: Sequence[str]) -> dict[str, list[float]]:
+        """Return each LLM's probability, its deviation, and selection, over time."""
+        averages = (self.moments / self.sessions).transpose(1, 2, 0)
+        probability, square, selection = averages
         deviation = np.sqrt(np.clip(square - probability**2, 0, None))
-        for j, m in enumerate(models):
-            row |= {
-                f"probability:{m}": probability[j].tolist(),
-                f"probability_sd:{m}": deviation[j].tolist(),
-                f"selection:{m}": selection[j].tolist(),
-            }
-        return row
+        columns: dict[str, list[float]] = {}
+        for j, name in enumerate(models):
+            columns[f"probability:{name}"] = probability[j].tolist()
+            columns[f"probability_sd:{name}"] = deviation[j].tolist()
+            columns[f"selection:{name}"] = selection[j].tolist()
+        return columns
 
 
-def merged(first, second):
+def merged(first: Totals, second: Totals) -> Totals:
     """Return the totals of two groups of sessions.
 
-    For the squares: Chan, Golub, LeVeque 1979.
+    The squares as in Chan, Golub, LeVeque (1979).
     """
     n = first.sessions + second.sessions
     delta = second.mean - first.mean
+    between = delta**2 * (first.sessions * second.sessions / n)
     return Totals(
-        n,
-        first.mean + delta * (second.sessions / n),
-        first.squares
-        + second.squares
-        + delta**2 * (first.sessions * second.sessions / n),
-        first.asked + second.asked,
-        first.locked_on + second.locked_on,
-        first.locked_at + second.locked_at,
-        first.moments + second.moments,
+        sessions=n,
+        mean=first.mean + delta * (second.sessions / n),
+        squares=first.squares + second.squares + between,
+        asked=first.asked + second.asked,
+        locked_on=first.locked_on + second.locked_on,
+        locked_at=first.locked_at + second.locked_at,
+        moments=first.moments + second.moments,
     )
 
 
@@ -167,37 +167,51 @@ def totals(
     """
     prepared = prepare(trace, reward, learner, **options)
     if runs_compiled(prepared, engine):
-        sums, counts, moments, locked_at, locked_model = reduce_compiled(prepared)
-    else:
-        sums, counts, moments, locked_at, locked_model = _reduce(prepared)
-    return _totals(prepared, sums, counts, moments, locked_at, locked_model)
+        return _totals(prepared, _Reduced(*reduce_compiled(prepared)))
+    return _totals(prepared, _reduce(prepared))
 
 
-def _reduce(prepared: Prepared) -> tuple[Any, ...]:
-    """Return what `reduce_compiled` returns, by NumPy's loop."""
+class _Reduced(NamedTuple):
+    """What is left of each session; see `engine.kernels.reduce` for each array."""
+
+    sums: Floats
+    counts: Integers
+    moments: Floats
+    locked_at: Integers
+    locked_model: Integers
+
+
+def _reduce(prepared: Prepared) -> _Reduced:
+    """Return what `reduce_compiled` does, by NumPy's loop."""
     played = play(prepared)
-    outcomes = prepared.outcomes
     counts, sums, _ = tally(
-        played.queries, played.choices, outcomes, played.locked_model
+        played.queries, played.choices, prepared.outcomes, played.locked_model
     )
     p = played.probabilities
     selection = Sessions.of(prepared, played, "numpy").selection()
     moments = [p.sum(axis=0), (p**2).sum(axis=0), selection.sum(axis=0)]
-    locks = played.locked_at, played.locked_model
-    return sums, counts, np.stack(moments, axis=1), *locks
+    return _Reduced(
+        sums=sums,
+        counts=counts,
+        moments=np.stack(moments, axis=1),
+        locked_at=played.locked_at,
+        locked_model=played.locked_model,
+    )
 
 
-def _totals(prepared, sums, counts, moments, locked_at, locked_model) -> Totals:
+def _totals(prepared: Prepared, reduced: _Reduced) -> Totals:
     queries = prepared.queries
-    values = sums / np.where([how == "mean" for how in OUTCOMES.values()], queries, 1)
+    divisors = [queries if how == "mean" else 1 for how in OUTCOMES.values()]
+    values = reduced.sums / np.array(divisors)
     mean = values.mean(axis=0)
-    locked = locked_at >= 0
+    locked = reduced.locked_at >= 0
+    locked_on = reduced.locked_model[locked]
     return Totals(
-        len(prepared.sessions),
-        mean,
-        ((values - mean) ** 2).sum(axis=0),
-        counts.sum(axis=0),
-        np.bincount(locked_model[locked], minlength=prepared.n_models),
-        np.bincount(locked_at[locked], minlength=queries + 1),
-        moments,
+        sessions=len(prepared.sessions),
+        mean=mean,
+        squares=((values - mean) ** 2).sum(axis=0),
+        asked=reduced.counts.sum(axis=0),
+        locked_on=np.bincount(locked_on, minlength=prepared.n_models),
+        locked_at=np.bincount(reduced.locked_at[locked], minlength=queries + 1),
+        moments=reduced.moments,
     )
