@@ -644,7 +644,7 @@ def test_track_and_stops_weights_are_the_best_that_another_optimiser_finds(mean)
 def test_track_and_stops_evidence_is_the_likelihood_ratio():
     learner = pk.TrackAndStop(noise=0.4)
     state = bandits.Means(np.array([[14.0, 6.0, 1.0]]), np.array([[20.0, 12.0, 5.0]]))
-    mean, count = (state.total / state.answers)[0], state.answers[0]
+    mean, count = (state.total / state.count)[0], state.count[0]
 
     def log_likelihood(values):
         return -(count * (mean - values) ** 2).sum() / (2 * 0.4**2)

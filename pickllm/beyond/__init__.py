@@ -1,1 +1,1 @@
-"""What others would try: learners, scenarios, bounds beyond the paper's."""
+"""What others would try: other learners, contexts, a world that changes, bounds."""

@@ -1,50 +1,47 @@
-"""Learning automata that punish, and automata that pursue what they estimate.
+"""Learning automata beside the paper's.
 
-Each is a learner as `learners` describes; r is the unit reward of the chosen LLM i, n
-the number of LLMs.
+Some punish, some pursue what they estimate. Each is a `Learner`; r is the unit reward
+of the chosen LLM i, n the number of LLMs.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
 from ..core.learners import require_in_range
 from ..core.locking import MaxProbability
 from ..core.protocols import Floats, Integers
-from ..core.state import State
 from ..errors import InputError
 
 
-def _penalised(p, arm, reward, a, b):
-    """Return p after one answer.
-
-    Reward pulls the chosen LLM up by a; what is missing to 1 pushes it down by b.
-    """
-    rows, n = np.arange(len(p)), p.shape[1]
+def _penalised(p: Floats, arm: Integers, reward: Floats, a: float, b: float) -> Floats:
+    """Return p after one answer, with the letters of `LinearRewardPenalty`."""
+    n = p.shape[1]
     if n == 1:  # there is no other LLM to push it towards
         return p
-    up, down = (a * reward)[:, None], (b * (1.0 - reward))[:, None]
+    up = (a * reward)[:, None]
+    down = (b * (1.0 - reward))[:, None]
     after = p - up * p + down * (1.0 / (n - 1) - p)
-    mine = p[rows, arm]
-    after[rows, arm] = mine + a * reward * (1.0 - mine) - b * (1.0 - reward) * mine
+    chosen = np.arange(len(p)), arm
+    before = p[chosen]
+    after[chosen] = before + a * reward * (1.0 - before) - b * (1.0 - reward) * before
     return after
 
 
 @dataclass(frozen=True)
 class LinearRewardPenalty:
-    """The automaton L_R-P.
+    """The automaton Linear Reward-Penalty, L_R-P.
 
-    Reward pulls the chosen LLM's probability up, its absence pushes it down.
-
-    With a the learning rate and b the penalty rate,
+    Reward pulls the chosen LLM's probability up, its absence pushes it down. With a the
+    learning rate and b the penalty rate,
 
         p_i <- p_i + a r (1 - p_i) - b (1 - r) p_i,
         p_j <- p_j - a r p_j + b (1 - r) (1 / (n - 1) - p_j)    for j != i
 
-    (Narendra and Thathachar 1989, *Learning Automata*, ch. 4, for rewards in [0, 1] ch.
-    6). At b = 0 it is L_R-I. At b > 0 no LLM is absorbing: p keeps moving, so that it
-    seldom locks.
+    (Narendra and Thathachar 1989, *Learning Automata*, ch. 4, for rewards in [0, 1]
+    ch. 6). At b = 0 it is L_R-I. At b > 0 no LLM is absorbing: p keeps moving, so that
+    it seldom locks.
 
     Parameters
     ----------
@@ -56,7 +53,7 @@ class LinearRewardPenalty:
     Examples
     --------
     >>> automaton = LinearRewardPenalty(learning_rate=0.5, penalty_rate=0.5)
-    >>> p = automaton.start(1, 2)
+    >>> p = automaton.start(n_sessions=1, n_models=2)
     >>> automaton.update(p, arm=np.array([0]), reward=np.array([0.0]))
     array([[0.25, 0.75]])
     """
@@ -69,24 +66,22 @@ class LinearRewardPenalty:
         require_in_range(self, "learning_rate", 0, 1, low_open=True)
         require_in_range(self, "penalty_rate", 0, 1)
 
-    def start(self, n_sessions: int, n_models: int) -> State:
-        """Every LLM equally likely."""
+    def start(self, n_sessions: int, n_models: int) -> Floats:
+        """Return every LLM equally likely."""
         return np.full((n_sessions, n_models), 1.0 / n_models)
 
-    def probabilities(self, state: State) -> Floats:
+    def probabilities(self, state: Floats) -> Floats:
         """Return the state itself, (n_sessions, n_models)."""
         return state
 
-    def update(self, state: State, arm: Integers, reward: Floats) -> State:
-        """One step of the equation above."""
+    def update(self, state: Floats, arm: Integers, reward: Floats) -> Floats:
+        """Return p after one step of the equation above."""
         return _penalised(state, arm, reward, self.learning_rate, self.penalty_rate)
 
 
 @dataclass(frozen=True)
 class LinearRewardEpsilonPenalty:
-    """The automaton L_R-epsilon-P.
-
-    L_R-P whose penalty is a small part epsilon of its reward, b = epsilon a.
+    """The automaton L_R-epsilon-P: L_R-P with a small penalty, b = epsilon a.
 
     Small enough an epsilon comes as near to L_R-I as wanted, with no LLM that absorbs
     (Lakshmivarahan 1981, *Learning Algorithms: Theory and Applications*; Narendra and
@@ -108,58 +103,67 @@ class LinearRewardEpsilonPenalty:
         require_in_range(self, "learning_rate", 0, 1, low_open=True)
         require_in_range(self, "epsilon", 0, 1)
 
-    def start(self, n_sessions: int, n_models: int) -> State:
-        """Every LLM equally likely."""
+    def start(self, n_sessions: int, n_models: int) -> Floats:
+        """Return every LLM equally likely."""
         return np.full((n_sessions, n_models), 1.0 / n_models)
 
-    def probabilities(self, state: State) -> Floats:
+    def probabilities(self, state: Floats) -> Floats:
         """Return the state itself, (n_sessions, n_models)."""
         return state
 
-    def update(self, state: State, arm: Integers, reward: Floats) -> State:
-        """One step of the equation of `LinearRewardPenalty`."""
-        return _penalised(
-            state, arm, reward, self.learning_rate, self.epsilon * self.learning_rate
-        )
+    def update(self, state: Floats, arm: Integers, reward: Floats) -> Floats:
+        """Return p after one step of the equation of `LinearRewardPenalty`."""
+        penalty_rate = self.epsilon * self.learning_rate
+        return _penalised(state, arm, reward, self.learning_rate, penalty_rate)
 
 
 class Pursued(NamedTuple):
     """State of a pursuit automaton, each (n_sessions, n_models).
 
-    They are probabilities, sums of rewards, and answers.
+    Probabilities, sums of rewards, and numbers of answers.
     """
 
-    p: np.ndarray
-    total: np.ndarray
-    answers: np.ndarray
+    p: Floats
+    total: Floats
+    # hides the method of tuples, which nobody calls here
+    count: Floats  # pyright: ignore[reportIncompatibleMethodOverride]
 
 
-def _first(n_sessions, n_models):
+class _Pursuer(Protocol):
+    """What the pursuit automata share."""
+
+    @property
+    def trials(self) -> int: ...
+
+    def pursue(self, p: Floats, estimate: Floats, arm: Integers) -> Floats: ...
+
+
+def _not_moved_yet(n_sessions: int, n_models: int) -> Pursued:
+    """Return every LLM equally likely, nothing known."""
     zero = np.zeros((n_sessions, n_models))
     return Pursued(np.full((n_sessions, n_models), 1.0 / n_models), zero, zero)
 
 
-def _after(learner, state, arm, reward):
-    """Return the state with one answer counted, then the automaton's step.
-
-    It steps once every LLM has given `trials` answers.
-    """
-    rows = np.arange(len(state.p))
-    total, count = state.total.copy(), state.answers.copy()
-    total[rows, arm] += reward
-    count[rows, arm] += 1.0
-    ready = count.min(axis=1) >= learner.trials
-    p = np.where(
-        ready[:, None],
-        learner._step(state.p, total / np.maximum(count, 1.0), arm),
-        state.p,
-    )
+def _after_answer(
+    learner: _Pursuer, state: Pursued, arm: Integers, reward: Floats
+) -> Pursued:
+    """Return the answer counted, and p moved once every LLM has been tried enough."""
+    chosen = np.arange(len(state.p)), arm
+    total = state.total.copy()
+    total[chosen] += reward
+    count = state.count.copy()
+    count[chosen] += 1.0
+    estimate = total / np.maximum(count, 1.0)
+    tried = count.min(axis=1, keepdims=True) >= learner.trials
+    p = np.where(tried, learner.pursue(state.p, estimate, arm), state.p)
     return Pursued(p, total, count)
 
 
-def _whole(learner, name):
+def _require_whole(learner: object, name: str) -> None:
+    """Refuse a learner's parameter that is no whole number >= 1."""
     value = getattr(learner, name)
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < 1:
         raise InputError(
             f"{type(learner).__name__}: {name} must be a whole number >= 1, got"
             f" {value!r}; choose one"
@@ -168,9 +172,7 @@ def _whole(learner, name):
 
 @dataclass(frozen=True)
 class Pursuit:
-    """The continuous pursuit automaton.
-
-    Its p runs after the LLM whose mean reward is highest so far.
+    """The continuous pursuit automaton: p runs after the LLM that looks best.
 
     With d_j the mean reward of LLM j so far, m the LLM with the highest, e_m its unit
     vector and lambda the learning rate, after every answer
@@ -190,10 +192,13 @@ class Pursuit:
 
     Examples
     --------
-    >>> pursuit, one = Pursuit(learning_rate=0.5, trials=1), np.array([1])
-    >>> rows = [[0.5, 0.5]], [[0.2, 0.0]], [[1.0, 0.0]]
-    >>> state = Pursued(*(np.array(row) for row in rows))
-    >>> pursuit.probabilities(pursuit.update(state, arm=one, reward=np.array([0.9])))
+    >>> pursuit = Pursuit(learning_rate=0.5, trials=1)
+    >>> state = Pursued(
+    ...     p=np.array([[0.5, 0.5]]),
+    ...     total=np.array([[0.2, 0.0]]),
+    ...     count=np.array([[1.0, 0.0]]),
+    ... )
+    >>> pursuit.update(state, arm=np.array([1]), reward=np.array([0.9])).p
     array([[0.25, 0.75]])
     """
 
@@ -203,34 +208,33 @@ class Pursuit:
 
     def __post_init__(self) -> None:
         require_in_range(self, "learning_rate", 0, 1, low_open=True)
-        _whole(self, "trials")
+        _require_whole(self, "trials")
 
-    def start(self, n_sessions: int, n_models: int) -> State:
-        """Every LLM equally likely, nothing known."""
-        return _first(n_sessions, n_models)
+    def start(self, n_sessions: int, n_models: int) -> Pursued:
+        """Return every LLM equally likely, nothing known."""
+        return _not_moved_yet(n_sessions, n_models)
 
-    def probabilities(self, state: State) -> Floats:
+    def probabilities(self, state: Pursued) -> Floats:
         """Return p, (n_sessions, n_models)."""
         return state.p
 
-    def update(self, state: State, arm: Integers, reward: Floats) -> State:
+    def update(self, state: Pursued, arm: Integers, reward: Floats) -> Pursued:
         """Return the answer counted, then one step of the equation above."""
-        return _after(self, state, arm, reward)
+        return _after_answer(self, state, arm, reward)
 
-    def _step(self, p, d, arm):
-        rows, best = np.arange(len(p)), d.argmax(axis=1)
+    def pursue(self, p: Floats, estimate: Floats, arm: Integers) -> Floats:
+        """Return p one step nearer to the LLM of the highest estimate."""
+        best = np.arange(len(p)), estimate.argmax(axis=1)
         after = (1.0 - self.learning_rate) * p
-        after[rows, best] += self.learning_rate
+        after[best] += self.learning_rate
         return after
 
 
 @dataclass(frozen=True)
 class DiscretisedPursuit:
-    """The discretised pursuit automaton.
+    """The discretised pursuit automaton: `Pursuit` in steps of one size.
 
-    It is `Pursuit` in steps of one size, so that it arrives.
-
-    With step 1 / (n N), N the resolution, after every answer
+    So it arrives. With step 1 / (n N), N the resolution, after every answer
 
         p_j <- max(p_j - 1 / (n N), 0)    for j != m,    p_m <- 1 - sum of the others
 
@@ -250,38 +254,37 @@ class DiscretisedPursuit:
     lock_rule: ClassVar = MaxProbability(0.99)
 
     def __post_init__(self) -> None:
-        _whole(self, "resolution")
-        _whole(self, "trials")
+        _require_whole(self, "resolution")
+        _require_whole(self, "trials")
 
-    def start(self, n_sessions: int, n_models: int) -> State:
-        """Every LLM equally likely, nothing known."""
-        return _first(n_sessions, n_models)
+    def start(self, n_sessions: int, n_models: int) -> Pursued:
+        """Return every LLM equally likely, nothing known."""
+        return _not_moved_yet(n_sessions, n_models)
 
-    def probabilities(self, state: State) -> Floats:
+    def probabilities(self, state: Pursued) -> Floats:
         """Return p, (n_sessions, n_models)."""
         return state.p
 
-    def update(self, state: State, arm: Integers, reward: Floats) -> State:
+    def update(self, state: Pursued, arm: Integers, reward: Floats) -> Pursued:
         """Return the answer counted, then one step of the equation above."""
-        return _after(self, state, arm, reward)
+        return _after_answer(self, state, arm, reward)
 
-    def _step(self, p, d, arm):
-        rows, best = np.arange(len(p)), d.argmax(axis=1)
+    def pursue(self, p: Floats, estimate: Floats, arm: Integers) -> Floats:
+        """Return p one step nearer to the LLM of the highest estimate."""
+        best = np.arange(len(p)), estimate.argmax(axis=1)
         after = np.maximum(p - 1.0 / (p.shape[1] * self.resolution), 0.0)
         after[after < 1e-12] = 0.0  # what rounding leaves of the last step
-        after[rows, best] = 0.0
-        after[rows, best] = 1.0 - after.sum(axis=1)
+        after[best] = 0.0
+        after[best] = 1.0 - after.sum(axis=1)
         return after
 
 
 @dataclass(frozen=True)
 class GeneralisedPursuit:
-    """The generalised pursuit automaton.
+    """The generalised pursuit automaton: p runs after all that look better.
 
-    Its p runs after every LLM that is estimated above the chosen one.
-
-    With d as in `Pursuit`, K the number of LLMs with d_j > d_i and lambda the learning
-    rate,
+    Better than the chosen LLM, that is. With d as in `Pursuit`, K the number of LLMs
+    with d_j > d_i and lambda the learning rate,
 
         p_j <- (1 - lambda) p_j + lambda / K    for j != i with d_j > d_i,
         p_j <- (1 - lambda) p_j                 for j != i with d_j <= d_i,
@@ -304,25 +307,26 @@ class GeneralisedPursuit:
 
     def __post_init__(self) -> None:
         require_in_range(self, "learning_rate", 0, 1, low_open=True)
-        _whole(self, "trials")
+        _require_whole(self, "trials")
 
-    def start(self, n_sessions: int, n_models: int) -> State:
-        """Every LLM equally likely, nothing known."""
-        return _first(n_sessions, n_models)
+    def start(self, n_sessions: int, n_models: int) -> Pursued:
+        """Return every LLM equally likely, nothing known."""
+        return _not_moved_yet(n_sessions, n_models)
 
-    def probabilities(self, state: State) -> Floats:
+    def probabilities(self, state: Pursued) -> Floats:
         """Return p, (n_sessions, n_models)."""
         return state.p
 
-    def update(self, state: State, arm: Integers, reward: Floats) -> State:
+    def update(self, state: Pursued, arm: Integers, reward: Floats) -> Pursued:
         """Return the answer counted, then one step of the equations above."""
-        return _after(self, state, arm, reward)
+        return _after_answer(self, state, arm, reward)
 
-    def _step(self, p, d, arm):
-        rows = np.arange(len(p))
-        above = d > d[rows, arm][:, None]
-        k = np.maximum(above.sum(axis=1, keepdims=True), 1)
-        after = (1.0 - self.learning_rate) * p + self.learning_rate * above / k
-        after[rows, arm] = 0.0
-        after[rows, arm] = np.maximum(1.0 - after.sum(axis=1), 0.0)
+    def pursue(self, p: Floats, estimate: Floats, arm: Integers) -> Floats:
+        """Return p one step nearer to the LLMs estimated above the chosen one."""
+        chosen = np.arange(len(p)), arm
+        above = estimate > estimate[chosen][:, None]
+        number = np.maximum(above.sum(axis=1, keepdims=True), 1)
+        after = (1.0 - self.learning_rate) * p + self.learning_rate * above / number
+        after[chosen] = 0.0
+        after[chosen] = np.maximum(1.0 - after.sum(axis=1), 0.0)
         return after

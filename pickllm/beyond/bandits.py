@@ -1,65 +1,68 @@
-"""Bandits: epsilon-greedy and its kin, upper confidence, Thompson, Exp3.
+"""Bandits: epsilon-greedy and its kin, confidence bounds, Thompson sampling, Exp3.
 
-Each is a learner as `learners` describes; r is the unit reward of the chosen LLM i, n
-the number of LLMs, t the answers so far, N_j those of LLM j and m_j their mean reward.
-A learner that chooses by a draw of its own, as Thompson's does, shows the distribution
-of its choice instead. Where a choice is certain but nothing is decided for good (UCB),
-a session counts as converged as Q-learning's does: the same LLM 100 times on end.
+Each is a `Learner`; r is the unit reward of the chosen LLM i, n the number of LLMs, t
+the answers so far, N_j those of LLM j and m_j their mean reward. A learner that chooses
+by a draw of its own, as Thompson's does, shows the distribution of its choice instead.
+Where a choice is certain but nothing is decided for good (UCB), a session counts as
+converged as Q-learning's does: the same LLM 100 times on end.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..core.learners import require_in_range
 from ..core.locking import GreedyUnchanged, MaxProbability
 from ..core.protocols import Floats, Integers
-from ..core.state import State
 
 
 class Values(NamedTuple):
-    """State: each LLM's value (n_sessions, n_models), and answers (n_sessions,)."""
+    """State: values (n_sessions, n_models), and answers so far (n_sessions,)."""
 
-    q: np.ndarray
-    t: np.ndarray
+    q: Floats
+    t: Floats
 
 
 class Means(NamedTuple):
     """State, each (n_sessions, n_models): sums of rewards, and answers."""
 
-    total: np.ndarray
-    answers: np.ndarray
+    total: Floats
+    # hides the method of tuples, which nobody calls here
+    count: Floats  # pyright: ignore[reportIncompatibleMethodOverride]
 
 
-def counted(state, arm, reward):
-    """`Means` with one more answer a session."""
-    rows = np.arange(len(state.total))
-    total, count = state.total.copy(), state.answers.copy()
-    total[rows, arm] += reward
-    count[rows, arm] += 1.0
+def count_answer(total: Floats, count: Floats, arm: Integers, reward: Floats) -> Means:
+    """Return sums of rewards, and answers, with one more answer a session."""
+    chosen = np.arange(len(total)), arm
+    total = total.copy()
+    total[chosen] += reward
+    count = count.copy()
+    count[chosen] += 1.0
     return Means(total, count)
 
 
-def nothing_known(n_sessions, n_models):
-    """`Means` before the first answer."""
+def nothing_known(n_sessions: int, n_models: int) -> Means:
+    """Return `Means` before the first answer."""
     return Means(np.zeros((n_sessions, n_models)), np.zeros((n_sessions, n_models)))
 
 
-def certain(arm, n_models):
-    """Probability 1 for one LLM a session."""
+def certain(arm: Integers, n_models: int) -> Floats:
+    """Return probability 1 for one LLM a session, (n_sessions, n_models)."""
     return np.eye(n_models)[arm]
 
 
-def _softmax(x):
-    e = np.exp(x - x.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)
+def _softmax(preferences: Floats) -> Floats:
+    weights = np.exp(preferences - preferences.max(axis=1, keepdims=True))
+    return weights / weights.sum(axis=1, keepdims=True)
 
 
-def _moved(q, arm, reward, rate):
-    rows = np.arange(len(q))
+def _q_step(q: Floats, arm: Integers, reward: Floats, rate: float) -> Floats:
+    """Return Q after one step of the equation of `QLearning`."""
+    chosen = np.arange(len(q)), arm
     after = q.copy()
-    after[rows, arm] = q[rows, arm] + rate * (reward - q[rows, arm])
+    after[chosen] = q[chosen] + rate * (reward - q[chosen])
     return after
 
 
@@ -88,7 +91,7 @@ class DecayingEpsilon:
 
     Examples
     --------
-    >>> state = Values(np.array([[0.1, 0.4]]), np.array([1.0]))
+    >>> state = Values(q=np.array([[0.1, 0.4]]), t=np.array([1.0]))
     >>> DecayingEpsilon(epsilon=0.2, decay=1.0).probabilities(state)
     array([[0.05, 0.95]])
     """
@@ -104,24 +107,22 @@ class DecayingEpsilon:
         for name in ("epsilon", "decay", "initial_value"):
             require_in_range(self, name, 0, 1)
 
-    def start(self, n_sessions: int, n_models: int) -> State:
-        """Q of every LLM at `initial_value`, no answer yet."""
-        return Values(
-            np.full((n_sessions, n_models), float(self.initial_value)),
-            np.zeros(n_sessions),
-        )
+    def start(self, n_sessions: int, n_models: int) -> Values:
+        """Return Q of every LLM at `initial_value`, no answer yet."""
+        q = np.full((n_sessions, n_models), float(self.initial_value))
+        return Values(q, np.zeros(n_sessions))
 
-    def probabilities(self, state: State) -> Floats:
-        """epsilon_t-greedy on Q, (n_sessions, n_models); ties go to the first LLM."""
+    def probabilities(self, state: Values) -> Floats:
+        """Return epsilon_t-greedy on Q, (n_sessions, n_models); ties to the first."""
         n = state.q.shape[1]
         epsilon = self.epsilon / (1.0 + self.decay * state.t)
         p = np.tile((epsilon / n)[:, None], n)
         p[np.arange(len(p)), state.q.argmax(axis=1)] = 1.0 - epsilon + epsilon / n
         return p
 
-    def update(self, state: State, arm: Integers, reward: Floats) -> State:
-        """One step of Q, one more answer."""
-        return Values(_moved(state.q, arm, reward, self.learning_rate), state.t + 1.0)
+    def update(self, state: Values, arm: Integers, reward: Floats) -> Values:
+        """Return Q after one step, and one more answer."""
+        return Values(_q_step(state.q, arm, reward, self.learning_rate), state.t + 1.0)
 
 
 @dataclass(frozen=True)
@@ -155,28 +156,28 @@ class Softmax:
         require_in_range(self, "temperature", 0, 100, low_open=True)
         require_in_range(self, "initial_value", 0, 1)
 
-    def start(self, n_sessions: int, n_models: int) -> State:
-        """Q of every LLM at `initial_value`."""
+    def start(self, n_sessions: int, n_models: int) -> Floats:
+        """Return Q of every LLM at `initial_value`."""
         return np.full((n_sessions, n_models), float(self.initial_value))
 
-    def probabilities(self, state: State) -> Floats:
-        """Boltzmann's distribution, (n_sessions, n_models)."""
+    def probabilities(self, state: Floats) -> Floats:
+        """Return Boltzmann's distribution, (n_sessions, n_models)."""
         return _softmax(state / self.temperature)
 
-    def update(self, state: State, arm: Integers, reward: Floats) -> State:
-        """One step of Q."""
-        return _moved(state, arm, reward, self.learning_rate)
+    def update(self, state: Floats, arm: Integers, reward: Floats) -> Floats:
+        """Return Q after one step."""
+        return _q_step(state, arm, reward, self.learning_rate)
 
 
 class Preferences(NamedTuple):
-    """State: preferences (n_sessions, n_models), and what the baseline is made of.
+    """State: preferences, (n_sessions, n_models); sums of rewards, and answers so far.
 
-    That is the sum of rewards and the answers so far, (n_sessions,).
+    The last two are (n_sessions,).
     """
 
-    h: np.ndarray
-    total: np.ndarray
-    t: np.ndarray
+    h: Floats
+    total: Floats
+    t: Floats
 
 
 @dataclass(frozen=True)
@@ -209,18 +210,17 @@ class GradientBandit:
     def __post_init__(self) -> None:
         require_in_range(self, "learning_rate", 0, 10, low_open=True)
 
-    def start(self, n_sessions: int, n_models: int) -> State:
-        """No preference."""
-        return Preferences(
-            np.zeros((n_sessions, n_models)), np.zeros(n_sessions), np.zeros(n_sessions)
-        )
+    def start(self, n_sessions: int, n_models: int) -> Preferences:
+        """Return no preference."""
+        zero = np.zeros(n_sessions)
+        return Preferences(np.zeros((n_sessions, n_models)), zero, zero)
 
-    def probabilities(self, state: State) -> Floats:
-        """softmax(H), (n_sessions, n_models)."""
+    def probabilities(self, state: Preferences) -> Floats:
+        """Return softmax(H), (n_sessions, n_models)."""
         return _softmax(state.h)
 
-    def update(self, state: State, arm: Integers, reward: Floats) -> State:
-        """One step of the equation above."""
+    def update(self, state: Preferences, arm: Integers, reward: Floats) -> Preferences:
+        """Return preferences after one step of the equation above."""
         before = np.where(state.t > 0, state.total / np.maximum(state.t, 1.0), reward)
         step = (self.learning_rate * (reward - before))[:, None]
         h = state.h + step * (certain(arm, state.h.shape[1]) - _softmax(state.h))
@@ -249,31 +249,24 @@ class UCB1:
     def __post_init__(self) -> None:
         require_in_range(self, "width", 0, 10)
 
-    def start(self, n_sessions: int, n_models: int) -> State:
-        """Nothing known."""
+    def start(self, n_sessions: int, n_models: int) -> Means:
+        """Return nothing known."""
         return nothing_known(n_sessions, n_models)
 
-    def index(self, state):
-        """Return the index above, (n_sessions, n_models).
+    def index(self, state: Means) -> Floats:
+        """Return the index above, (n_sessions, n_models); infinite if never asked."""
+        t = np.maximum(state.count.sum(axis=1, keepdims=True), 1.0)
+        count = np.maximum(state.count, 1.0)
+        bound = state.total / count + self.width * np.sqrt(np.log(t) / count)
+        return np.where(state.count > 0, bound, np.inf)
 
-        Infinite for an LLM not asked yet.
-        """
-        t, count = (
-            state.answers.sum(axis=1, keepdims=True),
-            np.maximum(state.answers, 1.0),
-        )
-        bound = state.total / count + self.width * np.sqrt(
-            np.log(np.maximum(t, 1.0)) / count
-        )
-        return np.where(state.answers > 0, bound, np.inf)
+    def probabilities(self, state: Means) -> Floats:
+        """Return certainty: the LLM of the highest index, ties to the first."""
+        return certain(self.index(state).argmax(axis=1), state.count.shape[1])
 
-    def probabilities(self, state: State) -> Floats:
-        """Certain: the LLM of the highest index, ties to the first."""
-        return certain(self.index(state).argmax(axis=1), state.answers.shape[1])
-
-    def update(self, state: State, arm: Integers, reward: Floats) -> State:
+    def update(self, state: Means, arm: Integers, reward: Floats) -> Means:
         """Return the answer counted."""
-        return counted(state, arm, reward)
+        return count_answer(state.total, state.count, arm, reward)
 
 
 @dataclass(frozen=True)
@@ -299,32 +292,27 @@ class KLUCB:
     def __post_init__(self) -> None:
         require_in_range(self, "c", 0, 10)
 
-    def start(self, n_sessions: int, n_models: int) -> State:
-        """Nothing known."""
+    def start(self, n_sessions: int, n_models: int) -> Means:
+        """Return nothing known."""
         return nothing_known(n_sessions, n_models)
 
-    def index(self, state):
-        """Return the index above, (n_sessions, n_models).
-
-        Infinite for an LLM not asked yet.
-        """
-        t, count = (
-            np.maximum(state.answers.sum(axis=1, keepdims=True), 1.0),
-            np.maximum(state.answers, 1.0),
-        )
+    def index(self, state: Means) -> Floats:
+        """Return the index above, (n_sessions, n_models); infinite if never asked."""
+        t = np.maximum(state.count.sum(axis=1, keepdims=True), 1.0)
+        count = np.maximum(state.count, 1.0)
         level = (np.log(t) + self.c * np.log(np.maximum(np.log(t), 1.0))) / count
-        return np.where(state.answers > 0, kl_upper(state.total / count, level), np.inf)
+        return np.where(state.count > 0, kl_upper(state.total / count, level), np.inf)
 
-    def probabilities(self, state: State) -> Floats:
-        """Certain: the LLM of the highest index, ties to the first."""
-        return certain(self.index(state).argmax(axis=1), state.answers.shape[1])
+    def probabilities(self, state: Means) -> Floats:
+        """Return certainty: the LLM of the highest index, ties to the first."""
+        return certain(self.index(state).argmax(axis=1), state.count.shape[1])
 
-    def update(self, state: State, arm: Integers, reward: Floats) -> State:
+    def update(self, state: Means, arm: Integers, reward: Floats) -> Means:
         """Return the answer counted."""
-        return counted(state, arm, reward)
+        return count_answer(state.total, state.count, arm, reward)
 
 
-def kl_upper(mean, level, steps=14):
+def kl_upper(mean: ArrayLike, level: ArrayLike, steps: int = 14) -> Floats:
     """Return the largest q with kl(mean, q) <= level, for coins; arrays broadcast.
 
     On the scale y = log(q / (1 - q)) the divergence is log(1 + e^y) - mean y up to a
@@ -344,11 +332,9 @@ def kl_upper(mean, level, steps=14):
     y = target / (1.0 - m)  # log(1 + e^y) >= y puts the root below
     for _ in range(steps):
         slope = expit(y) - m
-        y = y - np.where(
-            slope > 1e-12,
-            (np.logaddexp(0.0, y) - m * y - target) / np.maximum(slope, 1e-12),
-            0.0,
-        )
+        above = np.logaddexp(0.0, y) - m * y - target
+        step = above / np.maximum(slope, 1e-12)
+        y = y - np.where(slope > 1e-12, step, 0.0)
     return np.clip(np.where(mean >= 1.0, 1.0, expit(y)), mean, 1.0)
 
 
@@ -356,13 +342,12 @@ def kl_upper(mean, level, steps=14):
 class ThompsonGaussian:
     """Thompson sampling for rewards with normal noise.
 
-    It asks each LLM as often as it may be the best.
+    It asks each LLM as often as it may be the best. A mean reward has the prior
+    N(mu_0, s_0^2) and an answer the noise N(0, sigma^2), so that the posterior of LLM j
+    is normal with
 
-    A mean reward has the prior N(mu_0, s_0^2) and an answer the noise N(0, sigma^2), so
-    that the posterior of LLM j is normal with
-
-        precision  1 / s_j^2 = 1 / s_0^2 + N_j / sigma^2,    mean  mu_j = s_j^2 (mu_0 /
-        s_0^2 + N_j m_j / sigma^2);
+        precision  1 / s_j^2 = 1 / s_0^2 + N_j / sigma^2,
+        mean       mu_j = s_j^2 (mu_0 / s_0^2 + N_j m_j / sigma^2);
 
     p_j is the probability that a draw from j's posterior is the largest (Thompson 1933,
     *Biometrika* 25, 285-294; Agrawal and Goyal 2013, *AISTATS*), by quadrature to about
@@ -388,25 +373,23 @@ class ThompsonGaussian:
         require_in_range(self, "prior_mean", 0, 1)
         require_in_range(self, "prior_spread", 0, 10, low_open=True)
 
-    def start(self, n_sessions: int, n_models: int) -> State:
-        """Nothing known."""
+    def start(self, n_sessions: int, n_models: int) -> Means:
+        """Return nothing known."""
         return nothing_known(n_sessions, n_models)
 
-    def posterior(self, state):
-        """Mean and spread of each LLM's posterior, each (n_sessions, n_models)."""
-        precision = 1.0 / self.prior_spread**2 + state.answers / self.noise**2
-        mean = (
-            self.prior_mean / self.prior_spread**2 + state.total / self.noise**2
-        ) / precision
-        return mean, 1.0 / np.sqrt(precision)
+    def posterior(self, state: Means) -> tuple[Floats, Floats]:
+        """Return mean and spread of the posteriors, each (n_sessions, n_models)."""
+        precision = 1.0 / self.prior_spread**2 + state.count / self.noise**2
+        weighted = self.prior_mean / self.prior_spread**2 + state.total / self.noise**2
+        return weighted / precision, 1.0 / np.sqrt(precision)
 
-    def probabilities(self, state: State) -> Floats:
-        """Probability of each LLM to be sampled as the best, (n_sessions, n_models)."""
+    def probabilities(self, state: Means) -> Floats:
+        """Return each LLM's chance to be drawn the best, (n_sessions, n_models)."""
         return chance_of_largest_normal(*self.posterior(state))
 
-    def update(self, state: State, arm: Integers, reward: Floats) -> State:
+    def update(self, state: Means, arm: Integers, reward: Floats) -> Means:
         """Return the answer counted."""
-        return counted(state, arm, reward)
+        return count_answer(state.total, state.count, arm, reward)
 
 
 @dataclass(frozen=True)
@@ -433,30 +416,28 @@ class ThompsonBeta:
         require_in_range(self, "successes", 0.5, 1000)
         require_in_range(self, "failures", 0.5, 1000)
 
-    def start(self, n_sessions: int, n_models: int) -> State:
-        """Nothing known."""
+    def start(self, n_sessions: int, n_models: int) -> Means:
+        """Return nothing known."""
         return nothing_known(n_sessions, n_models)
 
-    def probabilities(self, state: State) -> Floats:
-        """Probability of each LLM to be sampled as the best, (n_sessions, n_models)."""
-        return chance_of_largest_beta(
-            self.successes + state.total, self.failures + state.answers - state.total
-        )
+    def probabilities(self, state: Means) -> Floats:
+        """Return each LLM's chance to be drawn the best, (n_sessions, n_models)."""
+        successes = self.successes + state.total
+        failures = self.failures + state.count - state.total
+        return chance_of_largest_beta(successes, failures)
 
-    def update(self, state: State, arm: Integers, reward: Floats) -> State:
+    def update(self, state: Means, arm: Integers, reward: Floats) -> Means:
         """Return the answer counted."""
-        return counted(state, arm, reward)
+        return count_answer(state.total, state.count, arm, reward)
 
 
-def chance_of_largest_normal(mean, spread, nodes=96):
+def chance_of_largest_normal(mean: Floats, spread: Floats, nodes: int = 96) -> Floats:
     """Return P(X_j is the largest) for independent X_j ~ N(mean_j, spread_j^2).
 
-    Each row stands by itself.
-
-    The trapezoid rule on the density of the largest, which is smooth and vanishes at
-    both ends, so that the error falls exponentially with the number of nodes per
-    spread. Every row has the same number of nodes, so that no session depends on
-    another.
+    Each row is by itself. It is the trapezoid rule on the density of the largest, which
+    is smooth and vanishes at both ends, so that the error falls exponentially with the
+    number of nodes per spread. Every row has the same number of nodes, so that no
+    session depends on another.
 
     Parameters
     ----------
@@ -464,25 +445,31 @@ def chance_of_largest_normal(mean, spread, nodes=96):
 
     Examples
     --------
-    >>> means = np.array([[0.0, 1.0]])  # Phi(1 / sqrt(2)) = 0.7602
-    >>> chance_of_largest_normal(means, np.ones((1, 2))).round(4)
+    The larger mean wins with chance Phi(1 / sqrt(2)):
+
+    >>> chance_of_largest_normal(np.array([[0.0, 1.0]]), np.ones((1, 2))).round(4)
     array([[0.2398, 0.7602]])
     """
     from scipy.special import ndtr
 
-    low, high = (mean - 6.0 * spread).max(axis=1), (mean + 6.0 * spread).max(axis=1)
-    x = (
-        low[:, None] + (high - low)[:, None] * (np.arange(nodes) + 0.5) / nodes
-    )  # (n, nodes)
+    low = (mean - 6.0 * spread).max(axis=1)
+    high = (mean + 6.0 * spread).max(axis=1)
+    x = _middles(low, high, nodes)
     z = (x[:, None, :] - mean[:, :, None]) / spread[:, :, None]  # (n, n_models, nodes)
     return _chance_of_largest(np.exp(-0.5 * z * z) / spread[:, :, None], ndtr(z))
 
 
-def chance_of_largest_beta(a, b, nodes=192):
-    """P(X_j is the largest) for independent X_j ~ Beta(a_j, b_j), each row by itself.
+def _middles(low: Floats, high: Floats, cells: int) -> Floats:
+    """Return the middles of equal cells of each row's interval, (n, cells)."""
+    return low[:, None] + (high - low)[:, None] * (np.arange(cells) + 0.5) / cells
 
-    On the angle theta with x = sin(theta)^2, where the spread of a Beta hardly depends
-    on its mean; distribution functions are running sums of the densities there.
+
+def chance_of_largest_beta(a: Floats, b: Floats, nodes: int = 192) -> Floats:
+    """Return P(X_j is the largest) for independent X_j ~ Beta(a_j, b_j).
+
+    Each row is by itself, on the angle theta with x = sin(theta)^2, where the spread of
+    a Beta hardly depends on its mean; distribution functions are running sums of the
+    densities there.
 
     Parameters
     ----------
@@ -496,45 +483,46 @@ def chance_of_largest_beta(a, b, nodes=192):
     """
     centre = np.arcsin(np.sqrt(a / (a + b)))
     reach = 3.6 / np.sqrt(a + b)  # some seven spreads, each about 1 / (2 sqrt(a + b))
-    low, high = (
-        np.maximum((centre - reach).max(axis=1), 0.0),
-        np.minimum((centre + reach).max(axis=1), np.pi / 2),
-    )
-    theta = low[:, None] + (high - low)[:, None] * (np.arange(nodes) + 0.5) / nodes
-    log_sin, log_cos = np.log(np.sin(theta))[:, None], np.log(np.cos(theta))[:, None]
-    shape = (2.0 * a - 1.0)[:, :, None] * log_sin + (2.0 * b - 1.0)[
-        :, :, None
-    ] * log_cos
-    return _chance_of_largest(*_beta_parts(shape, a, b, low, (high - low) / nodes))
+    low = np.maximum((centre - reach).max(axis=1), 0.0)
+    high = np.minimum((centre + reach).max(axis=1), np.pi / 2)
+    density = _angle_density(a, b, _middles(low, high, nodes))
+    step = (high - low) / nodes
+    return _chance_of_largest(density, _angle_distribution(a, b, density, low, step))
 
 
-def _beta_parts(shape, a, b, low, step):
-    """Density of theta and its distribution function at the middle of each cell."""
-    from scipy.special import betainc, betaln
+def _angle_density(a: Floats, b: Floats, theta: Floats) -> Floats:
+    """Return the density of each angle, (n, n_models, nodes)."""
+    from scipy.special import betaln
 
-    density = np.exp(shape + np.log(2.0) - betaln(a, b)[:, :, None])
+    log_sin = np.log(np.sin(theta))[:, None]
+    log_cos = np.log(np.cos(theta))[:, None]
+    from_a = (2.0 * a - 1.0)[:, :, None] * log_sin
+    from_b = (2.0 * b - 1.0)[:, :, None] * log_cos
+    return np.exp(from_a + from_b + np.log(2.0) - betaln(a, b)[:, :, None])
+
+
+def _angle_distribution(
+    a: Floats, b: Floats, density: Floats, low: Floats, step: Floats
+) -> Floats:
+    """Return the distribution function of each angle at the middle of each cell."""
+    from scipy.special import betainc
+
     mass = density * step[:, None, None]
     below = betainc(a, b, (np.sin(low) ** 2)[:, None])  # what lies left of the grid
-    return density, np.clip(
-        below[:, :, None] + np.cumsum(mass, axis=2) - 0.5 * mass, 0.0, 1.0
-    )
+    summed = below[:, :, None] + np.cumsum(mass, axis=2) - 0.5 * mass
+    return np.clip(summed, 0.0, 1.0)
 
 
-def _chance_of_largest(density, distribution):
-    """Return sums over nodes of each density times the others' distribution functions.
+def _chance_of_largest(density: Floats, distribution: Floats) -> Floats:
+    """Return the chance of each to be the largest, (n, n_models).
 
-    They are scaled to 1.
+    Summed over nodes: each one's density times the others' distribution functions.
     """
-    n = density.shape[1]
-    p = np.stack(
-        [
-            (density[:, j] * np.prod(np.delete(distribution, j, axis=1), axis=1)).sum(
-                axis=1
-            )
-            for j in range(n)
-        ],
-        axis=1,
-    )
+    chances: list[Floats] = []
+    for model in range(density.shape[1]):
+        others = np.delete(distribution, model, axis=1)
+        chances.append((density[:, model] * np.prod(others, axis=1)).sum(axis=1))
+    p = np.stack(chances, axis=1)
     return p / p.sum(axis=1, keepdims=True)
 
 
@@ -544,8 +532,8 @@ class Exp3:
 
     With weights w_j and mixing gamma,
 
-        p_j = (1 - gamma) w_j / sum_k w_k + gamma / n,    w_i <- w_i exp(gamma r / (n
-        p_i))
+        p_j = (1 - gamma) w_j / sum_k w_k + gamma / n,
+        w_i <- w_i exp(gamma r / (n p_i))
 
     (Auer, Cesa-Bianchi, Freund and Schapire 2002, *SIAM J. Computing* 32, 48-77).
 
@@ -557,7 +545,7 @@ class Exp3:
     Examples
     --------
     >>> bandit = Exp3(gamma=1.0)
-    >>> log_w = bandit.start(1, 2)
+    >>> log_w = bandit.start(n_sessions=1, n_models=2)
     >>> bandit.update(log_w, arm=np.array([0]), reward=np.array([0.5]))
     array([[0.5, 0. ]])
     """
@@ -568,21 +556,18 @@ class Exp3:
     def __post_init__(self) -> None:
         require_in_range(self, "gamma", 0, 1, low_open=True)
 
-    def start(self, n_sessions: int, n_models: int) -> State:
-        """Log w of every LLM at 0."""
+    def start(self, n_sessions: int, n_models: int) -> Floats:
+        """Return log w of every LLM at 0."""
         return np.zeros((n_sessions, n_models))
 
-    def probabilities(self, state: State) -> Floats:
+    def probabilities(self, state: Floats) -> Floats:
         """Return the mixture above, (n_sessions, n_models)."""
         return (1.0 - self.gamma) * _softmax(state) + self.gamma / state.shape[1]
 
-    def update(self, state: State, arm: Integers, reward: Floats) -> State:
-        """One step of the equation above, on log w."""
-        rows = np.arange(len(state))
+    def update(self, state: Floats, arm: Integers, reward: Floats) -> Floats:
+        """Return log w after one step of the equation above."""
+        chosen = np.arange(len(state)), arm
+        p = self.probabilities(state)
         after = state.copy()
-        after[rows, arm] += (
-            self.gamma
-            * reward
-            / (state.shape[1] * self.probabilities(state)[rows, arm])
-        )
+        after[chosen] += self.gamma * reward / (state.shape[1] * p[chosen])
         return after

@@ -7,23 +7,27 @@ every pool; one that is lucky in this pool may come in below.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from ..core.protocols import Floats
 from ..errors import InputError
 
-#: equal-count cells that stand for an LLM's rewards; that changes a bound by less than
-#: 0.1 %
+#: Equal-count cells that stand for an LLM's rewards; that changes a bound by less than
+#: 0.1 %.
 ATOMS = 400
-GRID = 81  # values of x tried between two means
+#: Values of x tried between two means.
+GRID = 81
 
 
-def divergence(rewards, x, weights=None):
-    """Return the least Kullback-Leibler divergence to a law whose mean is at least x.
+def divergence(
+    rewards: ArrayLike, x: ArrayLike, weights: Floats | None = None
+) -> Floats:
+    """Return the least divergence from the rewards' law to one with mean >= x.
 
-    From the rewards' law, to one on [0, 1].
-
-    With X a reward, it is max over l in [0, 1 / (1 - x)] of E log(1 - l (X - x)) (Honda
-    and Takemura 2010, *COLT*); the maximum of that concave function is found by
-    bisection. For rewards of 0 or 1 it is the divergence of two coins.
+    The divergence is Kullback and Leibler's, the laws are on [0, 1]. With X a reward,
+    it is max over l in [0, 1 / (1 - x)] of E log(1 - l (X - x)) (Honda and Takemura
+    2010, *COLT*); the maximum of that concave function is found by bisection. For
+    rewards of 0 or 1 it is the divergence of two coins.
 
     Parameters
     ----------
@@ -41,42 +45,43 @@ def divergence(rewards, x, weights=None):
 
     Examples
     --------
-    >>> coin = np.array([0.0, 1.0])  # at 0.75: ln 2 / sqrt(3) * 2 = 0.1438
-    >>> divergence(coin, [0.5, 0.75]).round(4)
+    From a fair coin to one of chance 3/4 it is ln(2 / sqrt(3)):
+
+    >>> divergence(np.array([0.0, 1.0]), [0.5, 0.75]).round(4)
     array([0.    , 0.1438])
     """
-    rewards, x = np.asarray(rewards, float), np.atleast_1d(np.asarray(x, float))
+    rewards = np.asarray(rewards, float)
+    x = np.atleast_1d(np.asarray(x, float))
     if (rewards < 0).any() or (rewards > 1).any():
         raise InputError(
             f"bounds: rewards must be in [0, 1], got {rewards.min():g} to"
             f" {rewards.max():g}; give unit rewards"
         )
-    weights = np.full(len(rewards), 1.0 / len(rewards)) if weights is None else weights
+    if weights is None:
+        weights = np.full(len(rewards), 1.0 / len(rewards))
     off = rewards - x[:, None]  # (k, n)
     top = 1.0 / np.maximum(1.0 - x, 1e-12)
-    low, high = np.zeros(len(x)), top * (1.0 - 1e-12)
+    low = np.zeros(len(x))
+    high = top * (1.0 - 1e-12)
     for _ in range(50):
         middle = 0.5 * (low + high)
         rising = (-off / (1.0 - middle[:, None] * off)) @ weights > 0
-        low, high = np.where(rising, middle, low), np.where(rising, high, middle)
-    return np.where(
-        x > rewards @ weights,
-        np.maximum(np.log1p(-low[:, None] * off) @ weights, 0.0),
-        0.0,
-    )
+        low = np.where(rising, middle, low)
+        high = np.where(rising, high, middle)
+    found = np.maximum(np.log1p(-low[:, None] * off) @ weights, 0.0)
+    return np.where(x > rewards @ weights, found, 0.0)
 
 
-def _atoms(rewards):
-    """Equal-count cells by their means, and each one's share."""
-    cells = np.array_split(
-        np.sort(np.asarray(rewards, float)), min(ATOMS, len(rewards))
-    )
-    return np.array([cell.mean() for cell in cells]), np.array(
-        [len(cell) for cell in cells]
-    ) / len(rewards)
+def _atoms(rewards: Floats) -> tuple[Floats, Floats]:
+    """Return the means of equal-count cells of the rewards, and each one's share."""
+    ordered = np.sort(np.asarray(rewards, float))
+    cells = np.array_split(ordered, min(ATOMS, len(rewards)))
+    means = np.array([cell.mean() for cell in cells])
+    shares = np.array([len(cell) for cell in cells]) / len(rewards)
+    return means, shares
 
 
-def regret_rate(unit):
+def regret_rate(unit: Floats) -> float:
     """Return the least regret per ln T of a learner that is good in every pool.
 
         liminf R(T) / ln T >= sum over j with gap D_j > 0 of D_j / K_j
@@ -96,20 +101,16 @@ def regret_rate(unit):
         In unit reward; times the width of the reward's bounds it is in raw reward.
     """
     mean = unit.mean(axis=0)
-    gap = mean.max() - mean
-    near = [_atoms(rewards) for rewards in unit.T]
-    return float(
-        sum(
-            gap[j] / divergence(near[j][0], mean.max(), near[j][1])[0]
-            for j in np.flatnonzero(gap > 0)
-        )
-    )
+    best = mean.max()
+    rate = 0.0
+    for model in np.flatnonzero(mean < best):
+        values, shares = _atoms(unit[:, model])
+        rate += (best - mean[model]) / divergence(values, best, shares)[0]
+    return float(rate)
 
 
-def identification_time(unit):
-    """Return the least expected number of answers that identify the best LLM.
-
-    It is per nat of confidence.
+def identification_time(unit: Floats) -> tuple[float, Floats]:
+    """Return the least expected answers to tell the best LLM, per nat of confidence.
 
     With K_j(x) the `divergence` of LLM j's rewards upwards to x, and K_h(x) that of the
     best one's downwards,
@@ -117,8 +118,8 @@ def identification_time(unit):
         1 / T* = max over shares w of min over j != h and x of  w_h K_h(x) + w_j K_j(x)
 
     (Garivier and Kaufmann 2016, *COLT*, theorem 1), a linear programme once x is on a
-    grid. A learner that is wrong with at most probability delta in every pool needs T*
-    kl(delta, 1 - delta) answers (see `least_time`).
+    grid. A learner that is wrong with at most probability delta in every pool needs
+    T* kl(delta, 1 - delta) answers (see `least_time`).
 
     Returns
     -------
@@ -129,19 +130,22 @@ def identification_time(unit):
     """
     from scipy.optimize import linprog
 
-    mean, m = unit.mean(axis=0), unit.shape[1]
+    mean = unit.mean(axis=0)
+    m = len(mean)
     best = int(mean.argmax())
     if m == 1:
         return 0.0, np.ones(1)
     rivals = [j for j in range(m) if j != best]
     if (mean[rivals] == mean[best]).any():
         return np.inf, np.full(m, 1.0 / m)
-    atoms, rows = [_atoms(unit[:, j]) for j in range(m)], []
+    best_values, best_shares = _atoms(unit[:, best])
+    rows: list[Floats] = []
     for j in rivals:
+        values, shares = _atoms(unit[:, j])
         x = np.linspace(mean[j], mean[best], GRID)
         row = np.zeros((GRID, m + 1))
-        row[:, best] = -divergence(1.0 - atoms[best][0], 1.0 - x, atoms[best][1])
-        row[:, j] = -divergence(atoms[j][0], x, atoms[j][1])
+        row[:, best] = -divergence(1.0 - best_values, 1.0 - x, best_shares)
+        row[:, j] = -divergence(values, x, shares)
         row[:, m] = 1.0  # z <= w_h K_h + w_j K_j
         rows.append(row)
     found = linprog(
@@ -155,10 +159,10 @@ def identification_time(unit):
     return float(1.0 / found.x[m]), found.x[:m]
 
 
-def least_time(t_star, error):
-    """Return T* kl(error, 1 - error).
+def least_time(t_star: float, error: ArrayLike) -> Floats:
+    """Return the expected answers that a probability of error costs at the least.
 
-    These are the expected answers that a probability of error costs at the least.
+    They are T* kl(error, 1 - error).
 
     Examples
     --------
@@ -167,7 +171,6 @@ def least_time(t_star, error):
     """
     error = np.asarray(error, float)
     with np.errstate(divide="ignore", invalid="ignore"):
-        nats = np.where(
-            error > 0, (1.0 - 2.0 * error) * np.log((1.0 - error) / error), np.inf
-        )
+        nats = (1.0 - 2.0 * error) * np.log((1.0 - error) / error)
+    nats = np.where(error > 0, nats, np.inf)
     return t_star * np.where(error < 0.5, nats, 0.0)

@@ -1,13 +1,8 @@
 """Learners for sessions that mix contexts: they see the query before they choose.
 
-Two functions beside the three of `learners`:
-
-    describe(trace) -> (n_queries, ...), what may be known of each query before it is
-    answered observe(state, seen) -> state, with the next query of each session, seen of
-    shape (n_sessions, ...)
-
-so that probabilities(state) is about the query just seen. No session as a whole locks
-on one LLM here, where different contexts have different best ones.
+Each is a `Learner` that also `SeesQueries`, so that probabilities(state) is about the
+query just seen. No session as a whole locks on one LLM here, where different contexts
+have different best ones.
 """
 
 from collections.abc import Callable
@@ -15,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from ..core.learners import require_in_range
 from ..core.locking import LockRule
@@ -38,23 +34,20 @@ if TYPE_CHECKING:
 class Contexts(NamedTuple):
     """State of `PerContext`.
 
-    It holds the learner's state and its lock rule's, each array (n_sessions,
-    n_contexts, ...);
-    the LLM that each context has locked on, -1 = none; and the context of the query
-    just seen, (n_sessions,).
+    The learner's state and its lock rule's, each array (n_sessions, n_contexts, ...);
+    the LLM that each context has locked on, -1 = none, (n_sessions, n_contexts); and
+    the context of the query just seen, (n_sessions,).
     """
 
-    state: object
-    watch: object
-    locked: np.ndarray
-    now: np.ndarray
+    state: State
+    watch: State
+    locked: Integers
+    now: Integers
 
 
 @dataclass(frozen=True)
 class PerContext:
-    """One learner for each context.
-
-    It is the paper's idea, one router per topic, carried to sessions that mix topics.
+    """One learner a context: a router per topic, in sessions that mix topics.
 
     Each context has a state of its own, and locks on its own by the learner's rule:
     from then on its queries go to one LLM. In a session of one context this is the
@@ -62,8 +55,7 @@ class PerContext:
 
     Parameters
     ----------
-    learner : object
-        Any learner with the three functions.
+    learner : Learner
     lock : bool
         Whether a context that has converged stays with its LLM.
     contexts : tuple of str, optional
@@ -81,10 +73,10 @@ class PerContext:
     >>> learner = PerContext(pk.LinearRewardInaction(0.3))
     >>> s = pk.replay(trace, pk.Reward(), learner, sessions=20, queries=600)
     >>> rest = trace.context[s.queries[:, -100:]] == "rest"
-    >>> asked = s.choices[:, -100:]
-    >>> counts = [np.bincount(asked[part], minlength=4) for part in (rest, ~rest)]
-    >>> shares = [count / count.sum() for count in counts]
-    >>> bool(abs(shares[0] - shares[1]).max() > 0.05)  # other contexts, other LLMs
+    >>> late = s.choices[:, -100:]
+    >>> in_rest = np.bincount(late[rest], minlength=4) / rest.sum()
+    >>> in_simple = np.bincount(late[~rest], minlength=4) / (~rest).sum()
+    >>> bool(abs(in_rest - in_simple).max() > 0.05)  # other contexts, other LLMs
     True
     """
 
@@ -97,12 +89,8 @@ class PerContext:
 
     @property
     def lock_rule(self) -> LockRule | None:
-        """When a session locks: one of one context when its context does.
-
-        Others never lock as a whole.
-        """
-        alone = self.contexts is not None and len(self.contexts) == 1
-        return self._rule if alone else None
+        """The context's rule in a session of one context; others never lock."""
+        return self._rule if self.contexts and len(self.contexts) == 1 else None
 
     @property
     def _rule(self) -> LockRule | None:
@@ -114,17 +102,42 @@ class PerContext:
         contexts = tuple(self.contexts or trace.contexts)
         return replace(self, learner=learner, contexts=contexts)
 
-    def describe(self, trace: "Trace") -> Any:
-        """Return each query's context as a position in `contexts`, (n_queries,)."""
-        known = self._known_contexts()
-        unknown = sorted(set(trace.contexts) - set(known))
+    def describe(self, trace: "Trace") -> NDArray[np.int64]:
+        """Return each query's context as a position in `contexts`, (n_queries,).
+
+        Raises
+        ------
+        InputError
+            A context that it does not know.
+        """
+        contexts = self._known_contexts()
+        unknown = sorted(set(trace.contexts) - set(contexts))
         if unknown:
             raise InputError(
                 f"PerContext: unknown context {unknown[0]!r};"
-                f" {nearest(unknown[0], known)}"
+                f" {nearest(unknown[0], contexts)}"
             )
-        position = {context: i for i, context in enumerate(known)}
+        position = {c: i for i, c in enumerate(contexts)}
         return np.array([position[c] for c in trace.context.tolist()], dtype=np.int64)
+
+    def start(self, n_sessions: int, n_models: int) -> Contexts:
+        """Return every context as the learner starts."""
+        shape = n_sessions, len(self._known_contexts())
+        rows = shape[0] * shape[1]
+        state = self.learner.start(rows, n_models)
+        watch = np.zeros(rows)
+        if self._rule:
+            watch = self._rule.start(self.learner.probabilities(state))
+
+        def by_context(array: NDArray[Any]) -> NDArray[Any]:
+            return array.reshape(*shape, *array.shape[1:])
+
+        return Contexts(
+            state=map_state(by_context, state),
+            watch=map_state(by_context, watch),
+            locked=np.full(shape, -1),
+            now=np.zeros(n_sessions, dtype=np.int64),
+        )
 
     def _known_contexts(self) -> tuple[str, ...]:
         if self.contexts is None:
@@ -134,100 +147,74 @@ class PerContext:
             )
         return self.contexts
 
-    def start(self, n_sessions: int, n_models: int) -> State:
-        """Return every context as the learner starts."""
-        shape = n_sessions, len(self._known_contexts())
-        n_states = shape[0] * shape[1]
-        state = self.learner.start(n_states, n_models)
-        watch = np.zeros(n_states)
-        if self._rule:
-            watch = self._rule.start(self.learner.probabilities(state))
-
-        def split(array: Any) -> Any:
-            return array.reshape(*shape, *array.shape[1:])
-
-        return Contexts(
-            map_state(split, state),
-            map_state(split, watch),
-            np.full(shape, -1),
-            np.zeros(n_sessions, dtype=np.int64),
-        )
-
-    def observe(self, state: State, seen: Any) -> State:
-        """Return the state with the context of the query at hand."""
+    def observe(self, state: Contexts, seen: NDArray[Any]) -> Contexts:
+        """Return the context of the query at hand."""
         return state._replace(now=seen)
 
-    def probabilities(self, state: State) -> Floats:
-        """Return those of the context just seen, (n_sessions, n_models).
-
-        They are certain where it has locked.
-        """
-        rows = np.arange(len(state.now))
-        p = self.learner.probabilities(rows_of(state.state, (rows, state.now)))
-        locked = state.locked[rows, state.now]
+    def probabilities(self, state: Contexts) -> Floats:
+        """Return those of the context just seen; certain where it has locked."""
+        at = np.arange(len(state.now)), state.now
+        p = self.learner.probabilities(rows_of(state.state, at))
+        locked = state.locked[at]
         return np.where((locked >= 0)[:, None], certain(locked, p.shape[1]), p)
 
-    def update(self, state: State, arm: Integers, reward: Floats) -> State:
-        """Return the state after a step in the context just seen.
+    def update(self, state: Contexts, arm: Integers, reward: Floats) -> Contexts:
+        """Return the learner's step and its rule's in the context just seen.
 
-        A context that has locked stays as it is.
+        Nothing changes where that has locked.
         """
         rows = np.arange(len(state.now))
         free = np.flatnonzero(state.locked[rows, state.now] < 0)
         if not len(free):
             return state
         at = free, state.now[free]
-        before = rows_of(state.state, at)
-        mine = self.learner.update(before, arm[free], reward[free])
-        after = state._replace(state=with_rows(state.state, at, mine))
+        learned = self.learner.update(rows_of(state.state, at), arm[free], reward[free])
+        after = state._replace(state=with_rows(state.state, at, learned))
         if not self._rule:
             return after
-        p = self.learner.probabilities(mine)
+        p = self.learner.probabilities(learned)
         watch, done = self._rule.step(rows_of(state.watch, at), p)
-        locked = np.where(done, p.argmax(axis=1), -1)
+        model = np.where(done, p.argmax(axis=1), -1)
         return after._replace(
             watch=with_rows(state.watch, at, watch),
-            locked=with_rows(state.locked, at, locked),
+            locked=with_rows(state.locked, at, model),
         )
 
 
 def context_and_length(trace: "Trace") -> Floats:
-    """Return what `LinUCB` sees by default.
+    """Return what `LinUCB` sees by default: context and length of each query.
 
-    It is the context as a one-hot, and log10 of the input tokens over 4.
-
-    Input tokens are known before a query is sent; of the LLMs' different counts it
-    takes the mean. The 4 makes 10,000 tokens count as much as the context.
+    The context is a one-hot, the length log10 of the input tokens over 4. Input tokens
+    are known before a query is sent; of the LLMs' different counts it takes the mean.
+    The 4 makes 10,000 tokens count as much as the context.
 
     Returns
     -------
     ndarray, (n_queries, n_contexts + 1)
     """
     one_hot = trace.context[:, None] == np.array(trace.contexts)
-    length = np.log10(np.maximum(trace.input_tokens.mean(axis=1), 1.0))
-    return np.column_stack([one_hot, length / 4.0])
+    tokens = np.maximum(trace.input_tokens.mean(axis=1), 1.0)
+    return np.column_stack([one_hot, np.log10(tokens) / 4.0])
 
 
 class Ridge(NamedTuple):
     """State of `LinUCB`.
 
-    It holds inverses of A, (n_sessions, n_models, d, d), b, (n_sessions, n_models, d),
-    and the features of the query just seen, (n_sessions, d).
+    Inverses of A, (n_sessions, n_models, d, d); b, (n_sessions, n_models, d); and the
+    features of the query just seen, (n_sessions, d).
     """
 
-    inverse: np.ndarray
-    b: np.ndarray
-    x: np.ndarray
+    inverse: Floats
+    b: Floats
+    x: Floats
 
 
 @dataclass(frozen=True)
 class LinUCB:
     """Optimism over rewards that are linear in the features x of a query.
 
-    There is one ridge regression for each LLM.
-
-    With A_j = I + sum of x x^T and b_j = sum of r x over LLM j's answers, ask the LLM
-    with the highest
+    One ridge regression an LLM. With A_j = I + sum of x x^T and b_j = sum of r x over
+    LLM j's answers, ask the LLM with the highest
 
         x^T A_j^-1 b_j + alpha sqrt(x^T A_j^-1 x)
 
@@ -243,7 +230,7 @@ class LinUCB:
     """
 
     alpha: float = 0.5
-    features: Callable[..., Any] = field(default=context_and_length, repr=False)
+    features: Callable[[Any], ArrayLike] = field(default=context_and_length, repr=False)
     size: int | None = field(default=None, repr=False)
     lock_rule: ClassVar = None
 
@@ -255,12 +242,17 @@ class LinUCB:
                 f" {self.features!r}; see context_and_length"
             )
 
-    def bind(self, trace: "Trace", reward: "Reward") -> Any:
+    def bind(self, trace: "Trace", reward: "Reward") -> "LinUCB":
         """Return it with the number of features d."""
         return replace(self, size=self.describe(trace).shape[1])
 
-    def describe(self, trace: "Trace") -> Any:
-        """Return the features of each query, (n_queries, d)."""
+    def describe(self, trace: "Trace") -> Floats:
+        """Return the features of each query, (n_queries, d).
+
+        Raises
+        ------
+        InputError
+        """
         x = np.asarray(self.features(trace), dtype=float)
         if x.ndim != 2 or len(x) != trace.n_queries or not np.isfinite(x).all():
             raise InputError(
@@ -269,7 +261,7 @@ class LinUCB:
             )
         return x
 
-    def start(self, n_sessions: int, n_models: int) -> State:
+    def start(self, n_sessions: int, n_models: int) -> Ridge:
         """Return nothing known: A = I, b = 0."""
         if self.size is None:
             raise InputError(
@@ -283,8 +275,8 @@ class LinUCB:
             np.zeros((n_sessions, d)),
         )
 
-    def observe(self, state: State, seen: Any) -> State:
-        """Return the state with the features of the query at hand."""
+    def observe(self, state: Ridge, seen: NDArray[Any]) -> Ridge:
+        """Return the features of the query at hand."""
         return state._replace(x=seen)
 
     def index(self, state: Ridge) -> Floats:
@@ -293,12 +285,12 @@ class LinUCB:
         width = np.sqrt(np.maximum(np.einsum("smd,sd->sm", inner, state.x), 0.0))
         return np.einsum("smd,smd->sm", inner, state.b) + self.alpha * width
 
-    def probabilities(self, state: State) -> Floats:
-        """Return certainty of the LLM with the highest bound."""
+    def probabilities(self, state: Ridge) -> Floats:
+        """Return certainty: the LLM of the highest bound."""
         return certain(self.index(state).argmax(axis=1), state.b.shape[1])
 
-    def update(self, state: State, arm: Integers, reward: Floats) -> State:
-        """Return the state with one answer more, by Sherman and Morrison's formula."""
+    def update(self, state: Ridge, arm: Integers, reward: Floats) -> Ridge:
+        """Return one answer more: A^-1 by Sherman and Morrison's formula."""
         rows = np.arange(len(arm))
         inverse = state.inverse.copy()
         b = state.b.copy()

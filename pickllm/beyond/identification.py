@@ -16,45 +16,47 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..core.learners import require_in_range
 from ..core.locking import MaxProbability
 from ..core.protocols import Floats, Integers
-from ..core.state import State
-from .bandits import certain, counted, nothing_known
+from .bandits import Means, certain, count_answer, nothing_known
 
 #: What a learner that has not stopped leaves to the LLMs that it does not mean to ask.
 REST = 1e-9
 
 
-def _asking(arm, n_models):
-    """All but certain: the choice of a learner that has not stopped."""
-    n = max(n_models - 1, 1)
-    return np.where(certain(arm, n_models) > 0, 1.0 - REST * (n_models > 1), REST / n)
+def _ask(arm: Integers, n_models: int) -> Floats:
+    """Return all but certainty: the choice of a learner that has not stopped."""
+    others = max(n_models - 1, 1)
+    asked = 1.0 - REST * (n_models > 1)
+    return np.where(certain(arm, n_models) > 0, asked, REST / others)
 
 
-def _mean(state):
-    return state.total / np.maximum(state.answers, 1.0)
+def _mean(state: Means) -> Floats:
+    return state.total / np.maximum(state.count, 1.0)
 
 
 class Candidates(NamedTuple):
-    """State: sums of rewards, answers, and who is in, each (n_sessions, n_models)."""
+    """State, each (n_sessions, n_models): sums, answers, and who is still in."""
 
-    total: np.ndarray
-    answers: np.ndarray
-    inside: np.ndarray
+    total: Floats
+    # hides the method of tuples, which nobody calls here
+    count: Floats  # pyright: ignore[reportIncompatibleMethodOverride]
+    inside: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class SuccessiveElimination:
-    """Ask all candidates in turn; drop each that is surely not the best.
+    """Ask all candidates in turn, and drop each one that is surely not the best.
 
     After N answers a mean is known to within
 
         u(N) = sigma sqrt(2 ln(pi^2 n N^2 / (3 delta)) / N),
 
-    at all N and for all n LLMs at once with probability 1 - delta; LLM j goes when m_j
-    + u(N_j) < max_k (m_k - u(N_k)), and the last one stays (Even-Dar, Mannor and
+    at all N and for all n LLMs at once with probability 1 - delta; LLM j goes when
+    m_j + u(N_j) < max_k (m_k - u(N_k)), and the last one stays (Even-Dar, Mannor and
     Mansour 2006, *Journal of Machine Learning Research* 7, 1079-1105).
 
     Parameters
@@ -70,36 +72,29 @@ class SuccessiveElimination:
     lock_rule: ClassVar = MaxProbability(1.0)
 
     def __post_init__(self) -> None:
-        _checked(self)
+        _require_delta_and_noise(self)
 
-    def start(self, n_sessions: int, n_models: int) -> State:
-        """Nothing known, every LLM a candidate."""
-        return Candidates(
-            *nothing_known(n_sessions, n_models),
-            np.ones((n_sessions, n_models), dtype=bool),
-        )
+    def start(self, n_sessions: int, n_models: int) -> Candidates:
+        """Return nothing known, every LLM a candidate."""
+        everyone = np.ones((n_sessions, n_models), dtype=bool)
+        return Candidates(*nothing_known(n_sessions, n_models), everyone)
 
-    def probabilities(self, state: State) -> Floats:
-        """Return the candidate with the fewest answers, ties to the first.
-
-        The choice is certain once it is alone.
-        """
-        n = state.answers.shape[1]
-        arm = np.where(state.inside, state.answers, np.inf).argmin(axis=1)
+    def probabilities(self, state: Candidates) -> Floats:
+        """Return the candidate with the fewest answers; certain once it is alone."""
+        n = state.count.shape[1]
+        arm = np.where(state.inside, state.count, np.inf).argmin(axis=1)
         alone = state.inside.sum(axis=1) == 1
-        return np.where(alone[:, None], certain(arm, n), _asking(arm, n))
+        return np.where(alone[:, None], certain(arm, n), _ask(arm, n))
 
-    def update(self, state: State, arm: Integers, reward: Floats) -> State:
+    def update(self, state: Candidates, arm: Integers, reward: Floats) -> Candidates:
         """Return the answer counted, and who is surely worse dropped."""
-        total, count = counted(state, arm, reward)
+        total, count = count_answer(state.total, state.count, arm, reward)
         asked = np.maximum(count, 1.0)
-        width = self.noise * np.sqrt(
-            2.0
-            * np.log(np.pi**2 * count.shape[1] * asked**2 / (3.0 * self.delta))
-            / asked
-        )
+        inverse_risk = np.pi**2 * count.shape[1] * asked**2 / (3.0 * self.delta)
+        width = self.noise * np.sqrt(2.0 * np.log(inverse_risk) / asked)
         width = np.where(count > 0, width, np.inf)
-        lower, upper = total / asked - width, total / asked + width
+        lower = total / asked - width
+        upper = total / asked + width
         floor = np.where(state.inside, lower, -np.inf).max(axis=1, keepdims=True)
         return Candidates(total, count, state.inside & (upper >= floor))
 
@@ -130,23 +125,20 @@ class LUCB:
     lock_rule: ClassVar = MaxProbability(1.0)
 
     def __post_init__(self) -> None:
-        _checked(self)
+        _require_delta_and_noise(self)
 
-    def start(self, n_sessions: int, n_models: int) -> State:
-        """Nothing known."""
+    def start(self, n_sessions: int, n_models: int) -> Means:
+        """Return nothing known."""
         return nothing_known(n_sessions, n_models)
 
-    def probabilities(self, state: State) -> Floats:
-        """One half each for leader and rival; certain once they are apart."""
-        n, rows = state.answers.shape[1], np.arange(len(state.answers))
-        t, asked = (
-            np.maximum(state.answers.sum(axis=1, keepdims=True), 1.0),
-            np.maximum(state.answers, 1.0),
-        )
-        mean, width = (
-            _mean(state),
-            self.noise * np.sqrt(2.0 * np.log(1.25 * n * t**4 / self.delta) / asked),
-        )
+    def probabilities(self, state: Means) -> Floats:
+        """Return one half each for leader and rival; certain once they are apart."""
+        n = state.count.shape[1]
+        rows = np.arange(len(state.count))
+        t = np.maximum(state.count.sum(axis=1, keepdims=True), 1.0)
+        asked = np.maximum(state.count, 1.0)
+        mean = _mean(state)
+        width = self.noise * np.sqrt(2.0 * np.log(1.25 * n * t**4 / self.delta) / asked)
         leader = mean.argmax(axis=1)
         if n == 1:
             return certain(leader, n)
@@ -154,27 +146,26 @@ class LUCB:
         upper[rows, leader] = -np.inf
         rival = upper.argmax(axis=1)
         apart = upper[rows, rival] < mean[rows, leader] - width[rows, leader]
-        p = np.where(
-            apart[:, None],
-            certain(leader, n),
-            0.5 * (certain(leader, n) + certain(rival, n)),
-        )
-        fewest = state.answers.argmin(axis=1)
-        return np.where((state.answers.min(axis=1) > 0)[:, None], p, _asking(fewest, n))
+        either = 0.5 * (certain(leader, n) + certain(rival, n))
+        p = np.where(apart[:, None], certain(leader, n), either)
+        fewest = state.count.argmin(axis=1)
+        all_asked = state.count.min(axis=1, keepdims=True) > 0
+        return np.where(all_asked, p, _ask(fewest, n))
 
-    def update(self, state: State, arm: Integers, reward: Floats) -> State:
+    def update(self, state: Means, arm: Integers, reward: Floats) -> Means:
         """Return the answer counted."""
-        return counted(state, arm, reward)
+        return count_answer(state.total, state.count, arm, reward)
 
 
 @dataclass(frozen=True)
 class TrackAndStop:
-    """Track the proportions that tell the best LLM fastest; stop on enough evidence.
+    """Track the proportions that tell the best LLM fastest, until it is sure.
 
     At the means so far, w* are the proportions of answers that no identification can do
     without (`optimal_weights`). D-tracking asks an LLM with fewer than sqrt(t) - n / 2
-    answers if there is one, else the one furthest behind, with the highest t w*_j -
-    N_j. It stops when the likelihood ratio of the leader h against each other LLM,
+    answers if there is one, else the one furthest behind, with the highest
+    t w*_j - N_j. It stops when the likelihood ratio of the leader h against each other
+    LLM,
 
         Z_j = (m_h - m_j)^2 / (2 sigma^2 (1 / N_h + 1 / N_j)),
 
@@ -195,57 +186,50 @@ class TrackAndStop:
     lock_rule: ClassVar = MaxProbability(1.0)
 
     def __post_init__(self) -> None:
-        _checked(self)
+        _require_delta_and_noise(self)
 
-    def start(self, n_sessions: int, n_models: int) -> State:
-        """Nothing known."""
+    def start(self, n_sessions: int, n_models: int) -> Means:
+        """Return nothing known."""
         return nothing_known(n_sessions, n_models)
 
-    def probabilities(self, state: State) -> Floats:
-        """Return the LLM that D-tracking asks, ties to the first.
+    def probabilities(self, state: Means) -> Floats:
+        """Return the LLM that D-tracking asks; certain once the rule has stopped."""
+        n = state.count.shape[1]
+        t = state.count.sum(axis=1)
+        mean = _mean(state)
+        fewest = state.count.argmin(axis=1)
+        few = state.count.min(axis=1) < np.maximum(np.sqrt(t) - n / 2.0, 1.0)
+        behind = (t[:, None] * optimal_weights(mean) - state.count).argmax(axis=1)
+        asked = np.where(few, fewest, behind)
+        enough = np.log(2.0 * np.maximum(t, 1.0) * max(n - 1, 1) / self.delta)
+        stopped = self.evidence(state) > enough
+        best = certain(mean.argmax(axis=1), n)
+        return np.where(stopped[:, None], best, _ask(asked, n))
 
-        The choice is certain once the rule has stopped.
-        """
-        n, t = state.answers.shape[1], state.answers.sum(axis=1, keepdims=True)
-        mean, fewest = _mean(state), state.answers.argmin(axis=1)
-        few = state.answers.min(axis=1) < np.maximum(np.sqrt(t[:, 0]) - n / 2.0, 1.0)
-        behind = (t * optimal_weights(mean) - state.answers).argmax(axis=1)
-        stopped = self.evidence(state) > np.log(
-            2.0 * np.maximum(t[:, 0], 1.0) * max(n - 1, 1) / self.delta
-        )
-        return np.where(
-            stopped[:, None],
-            certain(mean.argmax(axis=1), n),
-            _asking(np.where(few, fewest, behind), n),
-        )
-
-    def evidence(self, state):
+    def evidence(self, state: Means) -> Floats:
         """Return the smallest Z_j, (n_sessions,): 0 while an LLM has no answer."""
-        rows, mean = np.arange(len(state.answers)), _mean(state)
-        leader = mean.argmax(axis=1)
+        mean = _mean(state)
+        leader = np.arange(len(mean)), mean.argmax(axis=1)
         with np.errstate(divide="ignore"):
-            one_over = 1.0 / state.answers
-        z = (mean[rows, leader][:, None] - mean) ** 2 / (
-            2.0 * self.noise**2 * (one_over[rows, leader][:, None] + one_over)
-        )
-        z[rows, leader] = np.inf
+            one_over = 1.0 / state.count
+        spread = 2.0 * self.noise**2 * (one_over[leader][:, None] + one_over)
+        z = (mean[leader][:, None] - mean) ** 2 / spread
+        z[leader] = np.inf
         return z.min(axis=1)
 
-    def update(self, state: State, arm: Integers, reward: Floats) -> State:
+    def update(self, state: Means, arm: Integers, reward: Floats) -> Means:
         """Return the answer counted."""
-        return counted(state, arm, reward)
+        return count_answer(state.total, state.count, arm, reward)
 
 
-def optimal_weights(mean, steps=8):
-    """Return the proportions w* of answers that tell the best of normal arms fastest.
+def optimal_weights(mean: Floats, steps: int = 8) -> Floats:
+    """Return the proportions w* of answers that tell the best arm fastest.
 
-    The arms have one variance.
-
-    With gaps D_j to the best LLM, x_j = y / (D_j^2 - y) answers of LLM j per answer of
-    the best make all rivals equally hard to tell from it, and the best y solves sum_j
-    x_j^2 = 1 (Garivier and Kaufmann 2016, theorem 5, which takes this form for normal
-    arms). The sum is convex in y and y at most half of the smallest D_j^2, from where
-    Newton's steps come down to the root.
+    For normal arms of one variance. With gaps D_j to the best LLM, x_j = y /
+    (D_j^2 - y) answers of LLM j per answer of the best make all rivals equally hard to
+    tell from it, and the best y solves sum_j x_j^2 = 1 (Garivier and Kaufmann 2016,
+    theorem 5, which takes this form for normal arms). The sum is convex in y and y at
+    most half of the smallest D_j^2, from where Newton's steps come down to the root.
 
     Parameters
     ----------
@@ -262,28 +246,25 @@ def optimal_weights(mean, steps=8):
     array([[0.5, 0.5],
            [0.5, 0.5]])
     """
-    rows, best = np.arange(len(mean)), mean.argmax(axis=1)
     if mean.shape[1] == 1:
         return np.ones_like(mean)
-    gap = np.maximum(
-        mean[rows, best][:, None] - mean, 1e-9
-    )  # equal means count as if so far apart
-    gap[rows, best] = np.inf
-    inverse = (
-        gap.min(axis=1, keepdims=True) / gap
-    ) ** 2  # 0 for the best, 1 for the nearest rival
+    best = np.arange(len(mean)), mean.argmax(axis=1)
+    # equal means count as if 1e-9 apart
+    gap = np.maximum(mean[best][:, None] - mean, 1e-9)
+    gap[best] = np.inf
+    # 0 for the best, 1 for the nearest rival
+    inverse = (gap.min(axis=1, keepdims=True) / gap) ** 2
     y = np.full((len(mean), 1), 0.5)  # in units of the smallest squared gap
     for _ in range(steps):
         share = 1.0 / (1.0 - y * inverse)
         x = y * inverse * share
-        y = y - ((x * x).sum(axis=1, keepdims=True) - 1.0) / (
-            2.0 * x * inverse * share * share
-        ).sum(axis=1, keepdims=True)
+        slope = (2.0 * x * inverse * share * share).sum(axis=1, keepdims=True)
+        y = y - ((x * x).sum(axis=1, keepdims=True) - 1.0) / slope
     x = y * inverse / (1.0 - y * inverse)
-    x[rows, best] = 1.0
+    x[best] = 1.0
     return x / x.sum(axis=1, keepdims=True)
 
 
-def _checked(learner):
+def _require_delta_and_noise(learner: object) -> None:
     require_in_range(learner, "delta", 0, 1, low_open=True)
     require_in_range(learner, "noise", 0, 1, low_open=True)

@@ -1,4 +1,4 @@
-"""The world changes: contexts, prices, LLMs, and feedback that is late or missing.
+"""The world changes within a session: contexts, prices, LLMs, and feedback.
 
 A change is plain data. Functions here give a trace as it is after something happened, a
 `schedule` puts traces one after the other along a session, and `replay` runs it like
@@ -14,11 +14,12 @@ learner meet them.
 """
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..core.locking import LockRule
 from ..core.protocols import (
@@ -47,9 +48,7 @@ FEEDBACK = "feedback"
 
 @dataclass(frozen=True)
 class Schedule:
-    """Which part of a joined trace each query of a session is drawn from.
-
-    It is an `order` for `replay`.
+    """Which part of a joined trace each query is drawn from; an `order` for `replay`.
 
     Attributes
     ----------
@@ -63,27 +62,32 @@ class Schedule:
     starts: tuple[int, ...]
     sizes: tuple[int, ...]
 
-    def phase(self, queries: int) -> Any:
+    def phase(self, queries: int) -> Integers:
         """Return the phase of each query of a session, (queries,)."""
         return np.searchsorted(self.starts, np.arange(queries), side="right") - 1
 
     def place(self, uniforms: Floats) -> Integers:
-        """Return positions in the joined trace for draws (n_sessions, queries)."""
+        """Return positions in the joined trace for draws (n_sessions, n_queries).
+
+        Raises
+        ------
+        InputError
+            Sessions end before the last phase begins.
+        """
         queries = uniforms.shape[1]
         if self.starts[-1] >= queries:
             raise InputError(
                 f"schedule: its last phase starts at query {self.starts[-1]}, but"
                 f" sessions have {queries}; make them longer"
             )
-        first = np.append(0, np.cumsum(self.sizes))[:-1]
-        size = np.array(self.sizes)
         phase = self.phase(queries)
-        within = (uniforms * size[phase]).astype(np.int32)
-        return (within + first[phase]).astype(np.int32)
+        size = np.array(self.sizes)[phase]
+        first = np.append(0, np.cumsum(self.sizes))[phase]
+        return ((uniforms * size).astype(np.int32) + first).astype(np.int32)
 
 
 def schedule(phases: Mapping[int, Trace]) -> tuple[Trace, Schedule]:
-    """Traces one after the other along a session.
+    """Return traces one after the other along a session.
 
     Parameters
     ----------
@@ -106,20 +110,19 @@ def schedule(phases: Mapping[int, Trace]) -> tuple[Trace, Schedule]:
     --------
     >>> import pickllm as pk
     >>> trace = pk.load_trace("bfcl-2024-08-11")
-    >>> simple, rest = (trace.select(context=name) for name in ("simple", "rest"))
-    >>> joined, order = schedule({0: simple, 100: rest})
-    >>> automaton, size = pk.LinearRewardInaction(0.3), {"sessions": 5, "queries": 200}
-    >>> s = pk.replay(joined, pk.Reward(), automaton, order=order, **size)
-    >>> met = joined.context[s.queries]
-    >>> np.unique(met[:, :100]).tolist(), np.unique(met[:, 100:]).tolist()
+    >>> simple = trace.select(context="simple")
+    >>> joined, order = schedule({0: simple, 100: trace.select(context="rest")})
+    >>> learner = pk.LinearRewardInaction(0.3)
+    >>> s = pk.replay(
+    ...     joined, pk.Reward(), learner, sessions=5, queries=200, order=order
+    ... )
+    >>> context = joined.context[s.queries]
+    >>> np.unique(context[:, :100]).tolist(), np.unique(context[:, 100:]).tolist()
     (['simple'], ['rest'])
     """
     starts = sorted(phases)
-    if (
-        not starts
-        or starts[0] != 0
-        or not all(isinstance(s, (int, np.integer)) for s in starts)
-    ):
+    whole = all(isinstance(start, int | np.integer) for start in starts)
+    if not starts or starts[0] != 0 or not whole:
         raise InputError(
             "schedule: phases begin at whole numbers of queries, the first at 0, got"
             f" {starts}; give {{0: trace, ...}}"
@@ -132,23 +135,24 @@ def schedule(phases: Mapping[int, Trace]) -> tuple[Trace, Schedule]:
                 f" {list(trace.models)} after {list(traces[0].models)};"
                 " select(models=...)"
             )
-    flagged = {AVAILABLE, FEEDBACK} & {name for t in traces for name in t.extra}
     columns = {
         name: np.concatenate([getattr(trace, name) for trace in traces])
         for name in ("query_id", "context", *OUTCOMES)
     }
+    heeded = {AVAILABLE, FEEDBACK} & {name for t in traces for name in t.extra}
     extra = {
         name: np.concatenate([_flags(trace, name) for trace in traces])
-        for name in sorted(flagged)
+        for name in sorted(heeded)
     }
-    joined = replace(traces[0], extra=extra, **columns)
-    sizes = tuple(trace.n_queries for trace in traces)
-    return joined, Schedule(tuple(int(start) for start in starts), sizes)
+    order = Schedule(
+        starts=tuple(int(start) for start in starts),
+        sizes=tuple(trace.n_queries for trace in traces),
+    )
+    return replace(traces[0], extra=extra, **columns), order
 
 
 def _flags(trace: Trace, name: str) -> Floats:
-    everywhere = np.ones(trace.accuracy.shape)
-    return np.asarray(trace.extra.get(name, everywhere), dtype=float)
+    return np.asarray(trace.extra.get(name, np.ones(trace.accuracy.shape)), dtype=float)
 
 
 def _column(trace: Trace, model: str) -> int:
@@ -159,44 +163,49 @@ def _column(trace: Trace, model: str) -> int:
     return trace.models.index(model)
 
 
-def _changed(trace: Trace, model: str, **columns: Any) -> Trace:
-    """Return the trace with one LLM's outcomes changed by functions of them."""
-    j = _column(trace, model)
-    new: dict[str, Any] = {}
-    for name, function in columns.items():
-        new[name] = getattr(trace, name).copy()
-        new[name][:, j] = function(new[name][:, j])
-    return replace(trace, **new)
+def _changed(
+    trace: Trace, model: str, **functions: Callable[[Floats], Floats]
+) -> Trace:
+    """Return the trace with one LLM's outcomes as functions of what they were."""
+    place = _column(trace, model)
+    columns: dict[str, Any] = {}
+    for name, function in functions.items():
+        column = getattr(trace, name).copy()
+        column[:, place] = function(column[:, place])
+        columns[name] = column
+    return replace(trace, **columns)
 
 
-def _factor(value: float) -> float:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 < value < np.inf:
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _require_factor(value: float) -> None:
+    if not _is_number(value) or not np.isfinite(value) or value <= 0:
         raise InputError(
             f"scenario: a factor must be a number > 0, got {value!r}; 2 doubles"
         )
-    return value
 
 
 def slower(trace: Trace, model: str, factor: float) -> Trace:
-    """Return the trace with one LLM that takes `factor` times as long."""
-    factor = _factor(factor)
+    """Return the trace where one LLM takes `factor` times as long."""
+    _require_factor(factor)
     return _changed(trace, model, latency_ms=lambda v: v * factor)
 
 
 def dearer(trace: Trace, model: str, factor: float) -> Trace:
-    """Return the trace with one LLM `factor` times as dear.
+    """Return the trace where one LLM costs `factor` times as much.
 
     Whole price lists change by `Trace.reprice`.
     """
-    factor = _factor(factor)
+    _require_factor(factor)
     return _changed(trace, model, cost_usd=lambda v: v * factor)
 
 
 def failing(trace: Trace, model: str) -> Trace:
-    """Return the trace with one LLM down: no right answer, no cost.
+    """Return the trace where one LLM is down.
 
-    The caller waits for the declared ceiling of latency.
+    No right answer, no cost, and the caller waits for the declared ceiling of latency.
     """
     down = trace.limits.latency_ceiling_ms
     return _changed(
@@ -209,9 +218,9 @@ def failing(trace: Trace, model: str) -> Trace:
 
 
 def absent(trace: Trace, model: str) -> Trace:
-    """Return the trace with one LLM that cannot be asked.
+    """Return the trace where one LLM cannot be asked (for `Hindered` learners).
 
-    So it is before it appears, or once it is withdrawn (for `Hindered` learners).
+    As before it appears, or once it is withdrawn.
     """
     flags = _flags(trace, AVAILABLE).copy()
     flags[:, _column(trace, model)] = 0.0
@@ -221,37 +230,32 @@ def absent(trace: Trace, model: str) -> Trace:
 
 
 def unanswered(trace: Trace, share: float, seed: int = 0) -> Trace:
-    """Return the trace with a share of answers without feedback, at random.
+    """Return the trace where a share of answers, at random, gets no feedback.
 
-    It is for `Hindered` learners.
+    For `Hindered` learners.
     """
-    if (
-        not isinstance(share, (int, float))
-        or isinstance(share, bool)
-        or not 0 <= share <= 1
-    ):
+    if not _is_number(share) or not 0 <= share <= 1:
         raise InputError(
             f"scenario: share must be in [0, 1], got {share!r}; choose one in that"
             " range"
         )
     drawn = np.random.default_rng(seed).random(trace.accuracy.shape) >= share
-    return replace(
-        trace, extra=trace.extra | {FEEDBACK: _flags(trace, FEEDBACK) * drawn}
-    )
+    flags = _flags(trace, FEEDBACK) * drawn
+    return replace(trace, extra=trace.extra | {FEEDBACK: flags})
 
 
 class Field(NamedTuple):
     """State of `Hindered`.
 
-    It holds the learner's; arms and rewards under way, each (n_sessions, delay + 1),
-    NaN where none will come; what is available and gets feedback at the query just
-    seen, (n_sessions, 2, n_models).
+    The learner's; arms and rewards under way, each (n_sessions, delay + 1), NaN where
+    none will come; what is available and gets feedback at the query just seen,
+    (n_sessions, 2, n_models).
     """
 
-    state: object
-    arms: np.ndarray
-    rewards: np.ndarray
-    seen: np.ndarray
+    state: State
+    arms: Integers
+    rewards: Floats
+    seen: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -265,8 +269,7 @@ class Hindered:
 
     Parameters
     ----------
-    learner : object
-        Any learner with the three functions.
+    learner : Learner
     delay : int
         Queries between an answer and its feedback, >= 0.
 
@@ -297,12 +300,15 @@ class Hindered:
         learner: Any = bind(self.learner, trace, reward)
         return replace(self, learner=learner)
 
-    def describe(self, trace: Trace) -> Any:
-        """Return who can be asked and gives feedback, (n_queries, 2, n_models)."""
+    def describe(self, trace: Trace) -> NDArray[np.bool_]:
+        """Return who can be asked, and who would get feedback.
+
+        Of shape (n_queries, 2, n_models).
+        """
         return np.stack([_flags(trace, AVAILABLE), _flags(trace, FEEDBACK)], axis=1) > 0
 
-    def start(self, n_sessions: int, n_models: int) -> State:
-        """As the learner starts, nothing under way."""
+    def start(self, n_sessions: int, n_models: int) -> Field:
+        """Return how the learner starts, nothing under way."""
         under_way = n_sessions, self.delay + 1
         seen = np.ones((n_sessions, 2, n_models), dtype=bool)
         return Field(
@@ -312,38 +318,34 @@ class Hindered:
             seen,
         )
 
-    def observe(self, state: State, seen: Any) -> State:
+    def observe(self, state: Field, seen: NDArray[Any]) -> Field:
         """Return what holds for the query at hand."""
         return state._replace(seen=seen)
 
-    def probabilities(self, state: State) -> Floats:
+    def probabilities(self, state: Field) -> Floats:
         """Return the learner's, of those that can be asked, (n_sessions, n_models)."""
-        p, here = self.learner.probabilities(state.state), state.seen[:, 0]
+        p = self.learner.probabilities(state.state)
+        here = state.seen[:, 0]
         left = p * here
         total = left.sum(axis=1, keepdims=True)
-        among = np.where(
-            total > 0,
-            left / np.where(total > 0, total, 1.0),
-            here / here.sum(axis=1, keepdims=True),
-        )
+        in_proportion = left / np.where(total > 0, total, 1.0)
+        alike = here / here.sum(axis=1, keepdims=True)
+        among = np.where(total > 0, in_proportion, alike)
         return np.where(here.all(axis=1, keepdims=True), p, among)
 
-    def update(self, state: State, arm: Integers, reward: Floats) -> State:
-        """Return the state with this answer on its way.
-
-        The learner steps for the answer whose feedback is due.
-        """
-        told = state.seen[np.arange(len(arm)), 1, arm]
+    def update(self, state: Field, arm: Integers, reward: Floats) -> Field:
+        """Return this answer on its way, and the step for the one that is due."""
+        has_feedback = state.seen[np.arange(len(arm)), 1, arm]
         arms = np.column_stack([state.arms[:, 1:], arm])
-        heard = np.where(told, reward, np.nan)
-        rewards = np.column_stack([state.rewards[:, 1:], heard])
+        feedback = np.where(has_feedback, reward, np.nan)
+        rewards = np.column_stack([state.rewards[:, 1:], feedback])
         due = np.flatnonzero(~np.isnan(rewards[:, 0]))
         if not len(due):
             return Field(state.state, arms, rewards, state.seen)
-        waiting = rows_of(state.state, due)
-        learned = self.learner.update(waiting, arms[due, 0], rewards[due, 0])
-        learner_state = with_rows(state.state, due, learned)
-        return Field(learner_state, arms, rewards, state.seen)
+        before = rows_of(state.state, due)
+        learned = self.learner.update(before, arms[due, 0], rewards[due, 0])
+        after = with_rows(state.state, due, learned)
+        return Field(after, arms, rewards, state.seen)
 
 
 def by_phase(sessions: "Sessions", order: Schedule) -> "pd.DataFrame":
@@ -368,34 +370,44 @@ def by_phase(sessions: "Sessions", order: Schedule) -> "pd.DataFrame":
 
     trace = sessions.trace
     phase = order.phase(sessions.queries.shape[1])
-    raw = sessions.prepared.raw
+    raw = sessions.reward.raw(trace.accuracy, trace.cost_usd, trace.latency_ms)
     edges = np.append(0, np.cumsum(order.sizes))
-    parts = []
+    parts: list[pd.DataFrame] = []
     names = ("reward", "cost_usd", "latency_ms", "accuracy")
     outcome = {name: sessions.outcome(name) for name in names}
     for k, (low, high) in enumerate(itertools.pairwise(edges)):
         here = phase == k
-        there = _flags(trace, AVAILABLE)[low:high].all(axis=0)
-        best = int(np.where(there, raw[low:high].mean(axis=0), -np.inf).argmax())
+        available = _flags(trace, AVAILABLE)[low:high].all(axis=0)
+        mean = raw[low:high].mean(axis=0)
+        best = int(np.where(available, mean, -np.inf).argmax())
         means = {name: outcome[name][:, here].mean(axis=1) for name in names}
+        frame = pd.DataFrame(
+            {
+                "session": np.arange(len(sessions.choices)),
+                "phase": k,
+                "best": trace.models[best],
+            }
+        )
         regret = raw[sessions.queries[:, here], best].mean(axis=1) - means["reward"]
-        columns = {
-            "session": np.arange(len(sessions.choices)),
-            "phase": k,
-            "best": trace.models[best],
-            "share_best": (sessions.choices[:, here] == best).mean(axis=1),
-            "regret": regret,
-        }
-        parts.append(pd.DataFrame(columns | means))
+        parts.append(
+            frame.assign(
+                share_best=(sessions.choices[:, here] == best).mean(axis=1),
+                regret=regret,
+                **means,
+            )
+        )
     return pd.concat(parts, ignore_index=True)
 
 
 def describe(frame: "pd.DataFrame") -> list[str]:
     """Return what each scenario costs, as sentences.
 
-    Learners stand by their regret per query after the change.
+    They list learners by their regret per query after the change.
 
-    ``frame``: scenario, learner, phase (0 before, 1 after), measure, value, low, high.
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        scenario, learner, phase (0 before, 1 after), measure, value, low, high.
     """
     after = frame[(frame.measure == "regret") & (frame.phase == 1)]
     sentences = []
