@@ -1,8 +1,8 @@
-"""A Hub on loopback, over real HTTP: what `huggingface_hub` asks of one.
+"""A Hub on loopback, over real HTTP: all that `huggingface_hub` asks for datasets.
 
-It makes, fills, lists and reads datasets. It keeps them, their commits and LFS objects
-in memory, names a commit by a digest of all it holds, and answers as the Hub does where
-something is missing or forbidden (status and ``X-Error-Code``).
+It keeps datasets, commits and LFS objects in memory, names a commit by a digest of all
+it holds, and answers as the Hub does where something is missing or forbidden (status
+and ``X-Error-Code``).
 """
 
 import base64
@@ -18,18 +18,17 @@ TOKENS = {"hf_ada_writes": ("ada", "write"), "hf_ada_reads": ("ada", "read")}
 
 
 class Hub:
-    """Datasets by name: ``{"private", "refs": {"main": commit}, "commits": {commit:
-    {path: bytes}}}``.
+    """Datasets by name, each a dictionary.
+
+    ``{"private", "refs": {"main": commit}, "commits": {commit: {path: bytes}}}``
     """
 
     def __init__(self, lfs=()):
-        self.datasets, self.objects, self.calls, self.lfs, self.broken = (
-            {},
-            {},
-            [],
-            tuple(lfs),
-            None,
-        )
+        self.datasets = {}
+        self.objects = {}
+        self.calls = []
+        self.lfs = tuple(lfs)
+        self.broken = None
         self.lock = threading.Lock()
 
     def commit(self, name, files, branch="main", private=False):
@@ -92,10 +91,17 @@ class Handler(BaseHTTPRequestHandler):
                     return function(self, user, role, content, **found.groupdict())
         return self.answer(404, {"error": f"no route {self.command} {path}"})
 
-    do_GET = handle_any  # noqa: N815, the names that http.server calls
-    do_HEAD = handle_any  # noqa: N815
-    do_POST = handle_any  # noqa: N815
-    do_PUT = handle_any  # noqa: N815
+    def do_GET(self):
+        self.handle_any()
+
+    def do_HEAD(self):
+        self.handle_any()
+
+    def do_POST(self):
+        self.handle_any()
+
+    def do_PUT(self):
+        self.handle_any()
 
     def dataset(self, user, name):
         """The dataset, if it is there and this user may see it."""
@@ -134,11 +140,10 @@ class Handler(BaseHTTPRequestHandler):
         return True
 
     def whoami(self, user, role, content):
-        (
+        if user:
             self.answer(200, {"name": user, "auth": {"accessToken": {"role": role}}})
-            if user
-            else self.answer(401, {"error": "Invalid"})
-        )
+        else:
+            self.answer(401, {"error": "Invalid"})
 
     def create(self, user, role, content):
         asked = json.loads(content)

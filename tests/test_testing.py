@@ -1,6 +1,4 @@
-"""check_learner: silent about every learner of the kit, and right about each law that
-is broken on purpose.
-"""
+"""check_learner: silent about the kit's learners, right about each broken law."""
 
 from dataclasses import dataclass
 
@@ -162,15 +160,25 @@ class Raises(Sound):
         return state[:, :, arm]
 
 
-class LocksOnce(Sound):
-    class lock_rule:  # noqa: N801, a class in place of an object
-        @staticmethod
-        def start(p):
-            return p
+class OneAnswerForAll:
+    def start(self, p):
+        return p
 
-        @staticmethod
-        def step(state, p):
-            return state, True
+    def step(self, state, p):
+        return state, True
+
+
+class LocksOnce(Sound):
+    lock_rule = OneAnswerForAll()
+
+
+class LocksByNumber(Sound):
+    lock_rule = 0.99
+
+
+class Describes(Sound):
+    def describe(self, trace):
+        return np.zeros(trace.n_queries)
 
 
 BROKEN = [
@@ -192,6 +200,8 @@ BROKEN = [
     (Grows, "state: shapes and dtypes must stay"),
     (Raises, "simplex: the learner raised IndexError"),
     (LocksOnce, "lock rule: step must return"),
+    (LocksByNumber, r"lock rule: needs start\(.*, got 0\.99"),
+    (Describes, r"functions: the learner has no observe\(...\)"),
 ]
 
 

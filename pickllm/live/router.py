@@ -17,8 +17,8 @@ from typing import Any, Self
 import numpy as np
 
 from ..core.learners import Always
-from ..core.locking import MaxProbability
 from ..core.pool import Limits, default_limits
+from ..core.protocols import lock_rule_of
 from ..core.reward import Reward
 from ..core.state import State
 from ..engine import streams
@@ -95,7 +95,7 @@ class Router:
         self.seed = int(seed)
         self.session = int(session)
         if lock is True:
-            self.rule = getattr(learner, "lock_rule", MaxProbability())
+            self.rule = lock_rule_of(learner)
         else:
             self.rule = lock or None
         self._draws = int(streams.keys(self.seed, self.session, streams.CHOICE))
