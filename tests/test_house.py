@@ -1,9 +1,11 @@
 """The rooms of the house: whoever stands higher may look down, nobody looks up."""
 
 import ast
+import graphlib
 
 import pytest
 
+from pickllm import modules
 from pickllm.files import PACKAGE
 
 #: From the top floor down; rooms of one floor do not look into each other.
@@ -106,3 +108,18 @@ def test_what_is_compiled_knows_no_learner_and_no_name():
         text = path.read_text("utf-8")
         rooms = {other for _, other in rooms_entered(path, text) if other in FLOOR}
         assert rooms <= {"errors", "engine"}
+
+
+def modules_entered(path):
+    """The modules of the package that one imports, wherever the import stands."""
+    text = path.read_text("utf-8")
+    package = ".".join(("pickllm", *path.relative_to(PACKAGE).parent.parts))
+    rooms = {PACKAGE / "__init__.py", path.parent / "__init__.py"}
+    return set(modules._imported(text, package)) - rooms - {path}
+
+
+def test_no_module_comes_back_to_itself():
+    """Imports in their order: the standard library's sorter names a circle."""
+    inside = [p for p in PACKAGE.rglob("*.py") if p.name != "__init__.py"]
+    graph = {path: modules_entered(path) for path in inside}
+    list(graphlib.TopologicalSorter(graph).static_order())

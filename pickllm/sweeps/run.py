@@ -5,14 +5,14 @@ goes on with what is missing.
 """
 
 import pathlib
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from ..core.trace import Trace
-from .settings import Chunk, Setting, Task, settings
+from .settings import Chunk, Setting, settings
 from .store import Store
+from .workers import in_order, results
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -168,8 +168,6 @@ def _results(todo: Sequence[Setting], scheduler: Any, n_jobs: int) -> Iterator[A
     """Yield the result of every chunk of every setting, in order."""
     tasks = [(setting, chunk) for setting in todo for chunk in setting.chunks()]
     if scheduler is not None and tasks:
-        from .workers import results
-
         yield from results(tasks, scheduler)
         return
     if n_jobs != 1:
@@ -186,31 +184,3 @@ def _results(todo: Sequence[Setting], scheduler: Any, n_jobs: int) -> Iterator[A
             return pool.submit(setting.run, chunk)
 
         yield from in_order(tasks, submit, 2 * n_jobs)
-
-
-def in_order(
-    tasks: Sequence[Task], submit: Callable[[Setting, Chunk], Any], ahead: int
-) -> Iterator[Any]:
-    """Yield results in the order of the tasks, with a few tasks under way.
-
-    The rest are dropped when the reader stops.
-
-    Parameters
-    ----------
-    tasks : sequence of (Setting, chunk)
-    submit : callable
-        Takes a setting and a chunk, and returns a future.
-    ahead : int
-        How many tasks are under way at once.
-    """
-    waiting: deque[Any] = deque()
-    try:
-        for setting, chunk in tasks:
-            waiting.append(submit(setting, chunk))
-            if len(waiting) > ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()

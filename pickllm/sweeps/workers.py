@@ -1,11 +1,12 @@
-"""More than one machine: the chunks of a sweep on a Dask cluster."""
+"""Chunks of a sweep, several under way at once: by threads, or on a Dask cluster."""
 
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..errors import InputError
-from . import run, settings
+from . import settings
 from .settings import Chunk, Setting, Task
 
 #: Seconds to wait for a scheduler's answer; three times that for a first worker.
@@ -34,7 +35,7 @@ def results(tasks: Sequence[Task], scheduler: Any) -> Iterator[Any]:
     try:
         _require_workers(client)
         ahead = 4 * sum(client.nthreads().values())
-        yield from run.in_order(tasks, _submitter(client), ahead)
+        yield from in_order(tasks, _submitter(client), ahead)
     except KilledWorker as error:
         raise InputError(
             "sweep: a chunk took down every worker that tried it"
@@ -122,3 +123,31 @@ def _run(setting: Setting, chunk: Chunk) -> Any:
 
 def _code() -> str:
     return settings.code()
+
+
+def in_order(
+    tasks: Sequence[Task], submit: Callable[[Setting, Chunk], Any], ahead: int
+) -> Iterator[Any]:
+    """Yield results in the order of the tasks, with a few tasks under way.
+
+    The rest are dropped when the reader stops.
+
+    Parameters
+    ----------
+    tasks : sequence of (Setting, chunk)
+    submit : callable
+        Takes a setting and a chunk, and returns a future.
+    ahead : int
+        How many tasks are under way at once.
+    """
+    waiting: deque[Any] = deque()
+    try:
+        for setting, chunk in tasks:
+            waiting.append(submit(setting, chunk))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
