@@ -43,6 +43,12 @@ def inputs(place, notebook="sessions"):
     ).stdout
 
 
+@pytest.fixture(scope="module")
+def base(copy):
+    """The hash before anything is changed."""
+    return inputs(copy)
+
+
 def change(place, module, old, new):
     path = place / "pickllm" / module
     text = path.read_text("utf-8")
@@ -58,18 +64,15 @@ def change(place, module, old, new):
         ("\nRATE = 0.1", "\nRATE = 0.2"),
     ],
 )
-def test_a_changed_experiment_is_run_again(copy, old, new):
-    before = inputs(copy)
+def test_a_changed_experiment_is_run_again(copy, base, old, new):
     change(copy, "experiments.py", old, new)
-    assert inputs(copy) != before
+    assert inputs(copy) != base
     change(copy, "experiments.py", new, old)
-    assert inputs(copy) == before
 
 
-def test_what_no_notebook_of_the_study_imports_reruns_nothing(copy):
-    before = inputs(copy)
+def test_what_no_notebook_of_the_study_imports_reruns_nothing(copy, base):
     change(copy, "testing.py", '"""', '"""More: ')
-    assert inputs(copy) == before
+    assert inputs(copy) == base
 
 
 def test_a_simulation_does_not_depend_on_how_it_is_drawn():
