@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .compiled import pays, tally_compiled
+from .one_session import OneSession
 from .prepared import OUTCOMES, Played, Prepared
 from .protocols import Control, Floats, Integers, Learner
 from .reward import Reward
@@ -32,7 +33,7 @@ class Sessions:
     trace : Trace
     reward : Reward
         With the bounds that the learner saw.
-    learner : Learner or Control
+    learner : Learner, OneSession or Control
         As the pool made it.
     choices : ndarray of int, (n_sessions, n_queries)
         Position in `trace.models` of the LLM that each query went to.
@@ -51,7 +52,7 @@ class Sessions:
 
     trace: Trace
     reward: Reward
-    learner: Learner | Control
+    learner: Learner | OneSession | Control
     choices: Integers
     queries: Integers
     checkpoints: NDArray[np.int64]

@@ -11,21 +11,20 @@ then written out or added up.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
 # pyright: reportMissingParameterType=false, reportMissingTypeStubs=false
-# pyright: reportUntypedFunctionDecorator=false
+# pyright: reportUntypedFunctionDecorator=false, reportCallIssue=false
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
 from . import mirror
-from .keeping import kept
+from .keeping import in_place, kept
 from .lanes import GAMMA, TILE, add_up, count_choices, to_uniform
-from .mirror import IN_PLACE, lent
+from .mirror import TEXTS, lent
 
 #: What may be wrong with what a learner returns; the loop stops there.
 FINE, NO_LLM, NO_CHANCES = range(3)
@@ -159,8 +158,8 @@ def looking(form: Form) -> Function:
         return learner.choose(state), 1.0
 
     if not form.chooses:
-        return numba.njit(show, **IN_PLACE)
-    return numba.njit(choose_by_draws if form.draws else choose, **IN_PLACE)
+        return in_place(show)
+    return in_place(choose_by_draws if form.draws else choose)
 
 
 @functools.cache
@@ -174,7 +173,7 @@ def learning(form: Form) -> Function:
         learner.update(state, arm, reward)
         return state
 
-    return numba.njit(replace if form.returns else change, **IN_PLACE)
+    return in_place(replace if form.returns else change)
 
 
 @functools.cache
@@ -187,7 +186,7 @@ def observing(form: Form) -> Function:
     def ignore(learner, state, seen, query):
         pass
 
-    return numba.njit(observe if form.sees else ignore, **IN_PLACE)
+    return in_place(observe if form.sees else ignore)
 
 
 # A tile of queries, and checkpoints
@@ -331,7 +330,7 @@ def loop(
             locks[1, s] = locked
         return FINE, 0, 0
 
-    return kept(sessions, build.text, rebuild.text, form, reduces, made_from)
+    return kept(sessions, TEXTS[build], TEXTS[rebuild], form, reduces, made_from)
 
 
 @functools.cache
@@ -364,7 +363,7 @@ def stepping(
             draw_row(uniforms, key, first, len(uniforms))
         return look(learner, state, uniforms, p)[0]
 
-    return kept(step, build.text, rebuild.text, form, made_from)
+    return kept(step, TEXTS[build], TEXTS[rebuild], form, made_from)
 
 
 class Live:

@@ -43,7 +43,7 @@ def kept(function: Function, *made_from: object) -> Function:
         What tells it from others that this same code makes, beside the code of the
         engine: the values that it closes over, as text.
     """
-    dispatcher = numba.njit(function, nogil=True)
+    dispatcher: Any = numba.njit(function, nogil=True)
     with contextlib.suppress(RuntimeError):  # no folder to keep it in
         dispatcher._cache = Kept(function, f"{made_from} {_engine()}")
     return dispatcher
@@ -52,3 +52,9 @@ def kept(function: Function, *made_from: object) -> Function:
 @functools.cache
 def _engine() -> str:
     return code_hash(*sorted(Path(__file__).parent.glob("*.py")))
+
+
+def in_place(function: Function, **options: Any) -> Function:
+    """Return a function that is compiled into each function that calls it."""
+    compile_it: Any = numba.njit
+    return compile_it(function, forceinline=True, **options)

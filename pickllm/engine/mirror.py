@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from ..identity import globals_read
 from .held import NUMBERS, fields, is_ours, kinds, methods_of
+from .keeping import in_place
 
 Function = Callable[..., Any]
 #: Names for compiled text to use: (name, value) each.
@@ -37,8 +38,8 @@ METHODS: dict[type, dict[str, types.FunctionType]] = {}
 PLACE = re.compile(
     r"""(?:File "|(?:Raised from|at) )(?P<file>[^"]+?)(?:", line | \()(?P<line>\d+)"""
 )
-#: A call of a learner's function costs nothing where it is put in place.
-IN_PLACE = {"forceinline": True}
+#: What each function of `mirror` and `rebuilder` was made from.
+TEXTS: dict[Function, str] = {}
 
 
 def mirror(thing: object) -> tuple[Function, NDArray[np.float64]]:
@@ -151,8 +152,8 @@ def why(error: Exception, thing: object) -> str:
 
 @functools.cache
 def _function(text: str, names: Names) -> Function:
-    function = numba.njit(eval(text, dict(names)), **IN_PLACE)
-    function.text = text
+    function = in_place(eval(text, dict(names)))
+    TEXTS[function] = text
     return function
 
 
@@ -212,20 +213,29 @@ def _mirror_of(kind: type, fields: tuple[str, ...]) -> type:
 def _teach_method(name: str) -> None:
     """Let numba find methods of a name on the mirrors whose class has one."""
 
-    @overload_method(numba.types.BaseNamedTuple, name, jit_options=IN_PLACE)
-    def method(self, *arguments):  # pyright: ignore[reportUnusedFunction]
+    def method(self, *arguments):
         functions = METHODS.get(self.instance_class, {})
         if name not in functions:
             return None
         run = compiled(functions[name])
-        return lambda self, *arguments: run(self, *arguments)
+
+        def call(self, *arguments):
+            return run(self, *arguments)
+
+        return call
+
+    teach: Any = overload_method
+    teach(numba.types.BaseNamedTuple, name, jit_options={"forceinline": True})(method)
 
 
 @functools.cache
 def compiled(function: types.FunctionType) -> Function:
-    """Return a function compiled, and what it calls taught to numba."""
+    """Return a function compiled, and what it calls taught to numba.
+
+    What is not of this package minds the ends of arrays.
+    """
     _teach_called(function)
-    return numba.njit(function, **_options(function))
+    return in_place(function, boundscheck=not is_ours(function))
 
 
 @functools.cache
@@ -235,9 +245,5 @@ def _teach_called(function: types.FunctionType) -> None:
         called = function.__globals__.get(name)
         if isinstance(called, types.FunctionType):
             _teach_called(called)
-            register_jitable(**_options(called))(called)
-
-
-def _options(function: types.FunctionType) -> dict[str, Any]:
-    """Return how to compile: what is not of this package minds the ends of arrays."""
-    return {"boundscheck": not is_ours(function), **IN_PLACE}
+            check = not is_ours(called)
+            register_jitable(boundscheck=check, forceinline=True)(called)
