@@ -15,6 +15,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +23,17 @@ import pandas as pd
 
 import pickllm as pk
 from pickllm.errors import InputError
-from pickllm.files import root
+from pickllm.figures.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    ORANGE,
+    PINK,
+    VERMILION,
+    WIDTH,
+    styled,
+)
+from pickllm.files import root, written
 
 from . import peers
 from .peers import PEERS, Pool
@@ -285,7 +296,7 @@ def measure(
 
 
 class Lead(NamedTuple):
-    """How far ours is ahead where it is least so: of which package, at how many LLMs."""
+    """How far ours is ahead, where it is least so: of whom, at how many LLMs."""
 
     learner: str
     ratio: float
@@ -319,6 +330,69 @@ def leads(frame: pd.DataFrame) -> list[Lead]:
         package = str(others.loc[models].idxmin())
         found.append(Lead(str(learner), float(ratio[models]), package, int(models)))
     return found
+
+
+#: How each package is drawn: its name, colour, marker and line.
+LOOKS = {
+    OURS: ("pickllm", BLACK, "o", "-"),
+    "river": ("river", BLUE, "s", "--"),
+    "mabwiser": ("MABWiser", VERMILION, "^", "-."),
+    "coba": ("coba", GREEN, "D", ":"),
+    "vowpalwabbit": ("Vowpal Wabbit", PINK, "v", (0, (6, 1))),
+    "contextualbandits": ("contextualbandits", ORANGE, "P", (0, (3, 1, 1, 1, 1, 1))),
+}
+
+
+@styled
+def draw(frame: pd.DataFrame, path: Path) -> None:
+    """Draw nanoseconds a decision against the number of LLMs, a panel a learner.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As `measure` returns it.
+    path : path
+        The PNG.
+    """
+    from matplotlib.figure import Figure
+
+    names = list(dict.fromkeys(frame.learner))
+    figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
+    panels = figure.subplots(-(-len(names) // 3), 3, sharex=True, sharey=True)
+    for axis, name in zip(panels.flat, names, strict=False):
+        _panel(axis, frame[frame.learner == name])
+        axis.set_title(name)
+    figure.supxlabel("LLMs in the pool")
+    figure.supylabel("nanoseconds a decision")
+    with written(path, "wb") as file:
+        figure.savefig(file, dpi=200, format="png")
+
+
+def _panel(axis: Any, frame: pd.DataFrame) -> None:
+    """Draw one learner: a line a package, named at its end."""
+    ends = []
+    for package, rows in frame.groupby("package", sort=False):
+        name, colour, marker, line = LOOKS[str(package)]
+        axis.plot(rows.models, rows.ns, color=colour, marker=marker, ls=line, ms=3)
+        axis.fill_between(
+            rows.models, rows.ns_min, rows.ns_max, color=colour, alpha=0.15, lw=0
+        )
+        ends.append((float(rows.ns.iloc[-1]), name, colour))
+    last = frame.models.max()
+    heights = _apart([height for height, _, _ in sorted(ends)])
+    for height, (_, name, colour) in zip(heights, sorted(ends), strict=True):
+        axis.text(1.15 * last, height, name, color=colour, va="center", size=5.5)
+    axis.set(xscale="log", yscale="log", xlim=(3, 14 * last))
+    axis.set_xticks(sorted(set(frame.models)), sorted(set(frame.models)), minor=False)
+    axis.minorticks_off()
+
+
+def _apart(heights: list[float], factor: float = 2.2) -> list[float]:
+    """Raise heights, in order, until each is so many times the one before."""
+    placed: list[float] = []
+    for height in heights:
+        placed.append(max(height, factor * placed[-1]) if placed else height)
+    return placed
 
 
 if __name__ == "__main__":

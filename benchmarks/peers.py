@@ -1,9 +1,10 @@
 """The same problem in others' hands: a notebook's loop, and packages of bandits.
 
-The first two functions, and the two after them, take the rewards, (n_queries,
-n_models), and a number of queries, and return their choices. `PEERS` has every learner
-of ours that a package has too. Each package is called as its documentation has it for
-one answer at a time, with what it wants to see of a query made beforehand.
+A notebook's loops, and the functions that end in `_greedy`, take the rewards,
+(n_queries, n_models), and a number of queries, and return their choices. `PEERS` has
+every learner of ours that a package has too. Each package is called as its
+documentation has it for one answer at a time, with what it wants to see of a query made
+beforehand.
 """
 
 import random
