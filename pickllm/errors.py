@@ -25,6 +25,10 @@ class UnpinnedWarning(UserWarning):
     """
 
 
+class SlowWarning(UserWarning):
+    """A learner runs in Python, some hundred times slower than if it were compiled."""
+
+
 def nearest(word: object, known: Iterable[object]) -> str:
     """Return the tail of an error about an unknown name: the likeliest, and all known.
 

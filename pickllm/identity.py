@@ -231,7 +231,7 @@ class _Reader:
         }
         if not known:
             values = function.__globals__
-            names = sorted(_globals_read(function.__code__) & values.keys())
+            names = sorted(globals_read(function.__code__) & values.keys())
             parts["globals"] = {name: values[name] for name in names}
         return described | {name: self.read(part) for name, part in parts.items()}
 
@@ -264,7 +264,7 @@ class _Reader:
         return described | {"state": self._each(state)}
 
 
-def _globals_read(code: types.CodeType) -> set[str]:
+def globals_read(code: types.CodeType) -> set[str]:
     """Return the names of globals that some code, or code within it, reads."""
     read = {
         step.argval
@@ -273,7 +273,7 @@ def _globals_read(code: types.CodeType) -> set[str]:
     }
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            read |= _globals_read(constant)
+            read |= globals_read(constant)
     return read
 
 

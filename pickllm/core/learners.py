@@ -5,7 +5,7 @@ A learner is a frozen dataclass of its parameters with the three pure functions 
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -66,6 +66,10 @@ class LinearRewardInaction:
         p[chosen] = state[chosen] + step * (1.0 - state[chosen])
         return p
 
+    def one_session(self) -> "OneAutomaton":
+        """Return the same learner, written for one session."""
+        return OneAutomaton(self.learning_rate)
+
 
 @dataclass(frozen=True)
 class QLearning:
@@ -124,6 +128,10 @@ class QLearning:
         q[chosen] = state[chosen] + self.learning_rate * (reward - state[chosen])
         return q
 
+    def one_session(self) -> "OneQ":
+        """Return the same learner, written for one session."""
+        return OneQ(self.learning_rate, self.epsilon, self.initial_value)
+
 
 @dataclass(frozen=True)
 class UniformRandom:
@@ -142,6 +150,66 @@ class UniformRandom:
     def update(self, state: Floats, arm: Integers, reward: Floats) -> Floats:
         """Return the state as it was: nothing is learned."""
         return state
+
+    def one_session(self) -> "OneAutomaton":
+        """Return the automaton that learns nothing, for one session."""
+        return OneAutomaton(0.0)
+
+
+@dataclass(frozen=True)
+class OneAutomaton:
+    """`LinearRewardInaction` for one session; see `one_session`."""
+
+    learning_rate: float
+
+    def start(self, n_models: int) -> Floats:
+        """Return every LLM equally likely."""
+        return np.full(n_models, 1.0 / n_models)
+
+    def probabilities(self, state: Floats) -> Floats:
+        """Return the state itself, (n_models,)."""
+        return state
+
+    def update(self, state: Floats, arm: int, reward: float) -> None:
+        """Change the state by one step of the equation."""
+        step = self.learning_rate * reward
+        chosen = state[arm]
+        for j in range(len(state)):
+            state[j] *= 1.0 - step
+        state[arm] = chosen + step * (1.0 - chosen)
+
+
+class Values(NamedTuple):
+    """State of a learner of values: values and selection probabilities, (n_models,)."""
+
+    q: Floats
+    p: Floats
+
+
+@dataclass(frozen=True)
+class OneQ:
+    """`QLearning` for one session; see `one_session`."""
+
+    learning_rate: float
+    epsilon: float
+    initial_value: float
+
+    def start(self, n_models: int) -> Values:
+        """Return Q of every LLM at `initial_value`."""
+        return Values(np.full(n_models, float(self.initial_value)), np.zeros(n_models))
+
+    def probabilities(self, state: Values) -> Floats:
+        """Return epsilon-greedy on Q, (n_models,)."""
+        n_models = len(state.q)
+        explore = self.epsilon / n_models
+        for j in range(n_models):
+            state.p[j] = explore
+        state.p[state.q.argmax()] = 1.0 - self.epsilon + explore
+        return state.p
+
+    def update(self, state: Values, arm: int, reward: float) -> None:
+        """Change the state by one step of the equation."""
+        state.q[arm] += self.learning_rate * (reward - state.q[arm])
 
 
 @dataclass(frozen=True)

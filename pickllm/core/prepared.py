@@ -12,15 +12,16 @@ from numpy.typing import NDArray
 from ..engine import streams
 from ..errors import InputError, nearest
 from .locking import LockRule
+from .one_session import OneSession
 from .protocols import (
     Control,
     Floats,
     Integers,
     Learner,
     QueryOrder,
-    SeesQueries,
     as_learner,
     as_lock_rule,
+    sees_queries,
 )
 from .reward import Reward
 from .trace import Trace
@@ -39,7 +40,7 @@ class Prepared:
     trace : Trace
     reward : Reward
         With its bounds.
-    learner : Learner or Control
+    learner : Learner, OneSession or Control
         As the pool makes it.
     rule : LockRule, optional
         None where no session locks.
@@ -59,7 +60,7 @@ class Prepared:
 
     trace: Trace
     reward: Reward
-    learner: Learner | Control
+    learner: Learner | OneSession | Control
     rule: LockRule | None
     raw: Floats
     unit: Floats
@@ -115,8 +116,19 @@ class Prepared:
 
     def draws(self) -> Floats:
         """Return a uniform draw for each choice, (n_sessions, n_queries)."""
-        keys = streams.keys(self.seed, np.array(self.sessions), streams.CHOICE)
-        return streams.uniforms(keys, np.arange(self.queries))
+        return streams.uniforms(self._choice_keys, np.arange(self.queries))
+
+    def own_draws(self, sessions: Integers, answered: int, uniforms: int) -> Floats:
+        """Return draws for the next choice of a learner that asks for some.
+
+        Those of some of the sessions, (n_sessions, uniforms).
+        """
+        steps = answered * uniforms + np.arange(uniforms)
+        return streams.uniforms(self._choice_keys[sessions], steps)
+
+    @cached_property
+    def _choice_keys(self) -> NDArray[np.uint64]:
+        return streams.keys(self.seed, np.array(self.sessions), streams.CHOICE)
 
     def parts(self, number: int) -> "list[Prepared]":
         """Return the same replay in parts of its sessions."""
@@ -184,13 +196,18 @@ def prepare(  # noqa: PLR0913 the parameters of `replay`, which design fixes
         rule=as_lock_rule(lock, bound),
         raw=reward.raw(*outcomes),
         unit=reward.unit(*outcomes),
-        seen=bound.describe(trace) if isinstance(bound, SeesQueries) else None,
+        seen=described(bound, trace),
         sessions=range(first, first + sessions),
         queries=queries,
         seed=seed,
         order=order,
         checkpoints=marks,
     )
+
+
+def described(learner: Any, trace: Trace) -> NDArray[Any] | None:
+    """Return what a learner sees of each query; None if it looks at none."""
+    return learner.describe(trace) if sees_queries(learner) else None
 
 
 def checkpoint_marks(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from .locking import LockRule, MaxProbability
+from .one_session import OneSession, is_one_session
 from .state import State
 
 if TYPE_CHECKING:
@@ -85,12 +86,14 @@ class QueryOrder(Protocol):
         ...
 
 
-def as_learner(thing: object, trace: "Trace", reward: "Reward") -> Learner | Control:
+def as_learner(
+    thing: object, trace: "Trace", reward: "Reward"
+) -> Learner | OneSession | Control:
     """Return a learner or control as the pool makes it.
 
     Parameters
     ----------
-    thing : Learner, Control or Bindable
+    thing : Learner, OneSession, Control or Bindable
     trace : Trace
     reward : Reward
         With its bounds.
@@ -100,8 +103,8 @@ def as_learner(thing: object, trace: "Trace", reward: "Reward") -> Learner | Con
     InputError
         It is none of them.
     """
-    bound = bind(thing, trace, reward)
-    if isinstance(bound, Learner | Control) and not isinstance(bound, type):
+    bound: Any = bind(thing, trace, reward)
+    if is_learner(bound) or is_control(bound):
         return bound
     made = f"{thing.__name__} itself" if isinstance(thing, type) else repr(thing)
     raise InputError(
@@ -115,6 +118,27 @@ def bind(thing: object, trace: "Trace", reward: "Reward") -> object:
     return thing.bind(trace, reward) if isinstance(thing, Bindable) else thing
 
 
+def is_learner(thing: object) -> bool:
+    """Return whether a thing learns: over a session axis, or for one session."""
+    if isinstance(thing, type) or not callable(getattr(thing, "update", None)):
+        return False
+    if not is_one_session(thing):
+        return isinstance(thing, Learner)
+    return hasattr(thing, "choose") or hasattr(thing, "probabilities")
+
+
+def is_control(thing: object) -> bool:
+    """Return whether a thing chooses by the query alone, and learns nothing."""
+    if isinstance(thing, type) or hasattr(thing, "start"):
+        return False
+    return isinstance(thing, Control)
+
+
+def sees_queries(learner: object) -> bool:
+    """Return whether a learner looks at each query before it chooses."""
+    return hasattr(learner, "describe") and hasattr(learner, "observe")
+
+
 def require_blind(learner: object, who: str) -> None:
     """Refuse what is no learner, or sees queries itself, as the learner of another.
 
@@ -122,7 +146,7 @@ def require_blind(learner: object, who: str) -> None:
     ------
     InputError
     """
-    if not isinstance(learner, Learner) or isinstance(learner, SeesQueries):
+    if not is_learner(learner) or sees_queries(learner):
         raise InputError(
             f"{who}: takes a learner with start, probabilities and update that sees no"
             f" queries itself, got {type(learner).__name__}; give another"

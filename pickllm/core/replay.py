@@ -13,21 +13,16 @@ workers.
 # pyright: reportUnknownLambdaType=false
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
 from .compiled import play_compiled, runs_compiled
 from .locking import LockRule
+from .one_session import OverSessions, is_one_session, uniforms_of
 from .prepared import Played, Prepared, prepare
-from .protocols import (
-    Control,
-    Floats,
-    Integers,
-    Learner,
-    QueryOrder,
-    SeesQueries,
-)
+from .protocols import Floats, Integers, QueryOrder, is_control
 from .reward import Reward
 from .sessions import Sessions
 from .state import rows_of
@@ -58,8 +53,8 @@ def replay(  # noqa: PLR0913 a public name whose parameters are fixed
         paper does.
     reward : Reward
         Its bounds, unless set, are declared by the trace's limits.
-    learner : Learner or Control
-        See `protocols`.
+    learner : Learner, OneSession or Control
+        See `protocols` and `one_session`.
     sessions, queries : int
         Number of sessions, and of queries in each, > 0.
     seed : int
@@ -137,14 +132,14 @@ def play(prepared: Prepared) -> Played:
     A query goes to the learner; the learner asks one LLM of the pool and sees only that
     one's reward, which teaches it, until the session is locked to one LLM.
     """
-    if isinstance(prepared.learner, Control):
+    if is_control(prepared.learner):
         return _play_control(prepared, prepared.learner)
-    running = _Running(prepared, prepared.learner)
+    running = _Running(prepared)
     for answered in range(prepared.queries):
         query = running.next_query(answered)
         running.record(answered)
         model = running.choose(answered)
-        running.learn(model, prepared.unit[query, model])
+        running.learn(model, prepared.unit[query, model], answered + 1)
         running.lock_converged(answered + 1)
         if not len(running.active):
             break
@@ -155,29 +150,38 @@ def play(prepared: Prepared) -> Played:
 class _Running:
     """Sessions on their way: `active` ones still learn, a locked one leaves."""
 
-    def __init__(self, prepared: Prepared, learner: Learner) -> None:
+    def __init__(self, prepared: Prepared) -> None:
         n_sessions = len(prepared.sessions)
         shape = n_sessions, prepared.n_models
+        learner: Any = prepared.learner
         self.prepared = prepared
-        self.learner = learner
+        self.chooses = is_one_session(learner) and hasattr(learner, "choose")
+        self.uniforms = uniforms_of(learner, prepared.n_models)
+        self.learner = OverSessions(learner) if is_one_session(learner) else learner
         self.rule = prepared.rule
         self.draws = prepared.draws()
         self.active = np.arange(n_sessions)
-        self.state = learner.start(*shape)
-        self.p = _checked(learner.probabilities(self.state), shape, learner)
+        self.state = self.learner.start(*shape)
+        self.p = _checked(self.chances(0), shape, learner)
         self.watch = self.rule.start(self.p) if self.rule else None
         self.last = self.p.copy()
         self.marks = prepared.checkpoints.tolist()
         self.recorded = 0
         self.played = Played.empty(prepared)
 
+    def chances(self, answered: int) -> Floats:
+        """Return each LLM's chance to be asked next by each active session."""
+        if not self.chooses:
+            return self.learner.probabilities(self.state)
+        draws = self.prepared.own_draws(self.active, answered, self.uniforms)
+        return certain(self.learner.choose(self.state, draws), self.prepared.n_models)
+
     def next_query(self, answered: int) -> Integers:
         """Return each active session's next query, shown to a learner that looks."""
         query = self.played.queries[self.active, answered]
-        if isinstance(self.learner, SeesQueries):
-            assert self.prepared.seen is not None
+        if self.prepared.seen is not None:
             self.state = self.learner.observe(self.state, self.prepared.seen[query])
-            self.p = self.learner.probabilities(self.state)
+            self.p = self.chances(answered)
         return query
 
     def record(self, answered: int) -> None:
@@ -198,10 +202,10 @@ class _Running:
         self.played.choices[self.active, answered] = model
         return model
 
-    def learn(self, model: Integers, reward: Floats) -> None:
+    def learn(self, model: Integers, reward: Floats, answered: int) -> None:
         """Teach each active session the reward of the one answer that it saw."""
         self.state = self.learner.update(self.state, model, reward)
-        self.p = self.learner.probabilities(self.state)
+        self.p = self.chances(answered)
 
     def lock_converged(self, answered: int) -> None:
         """Send all further queries of sessions that have converged to their LLM."""
@@ -225,7 +229,7 @@ class _Running:
         self.watch = rows_of(self.watch, rows)
 
 
-def _play_control(prepared: Prepared, control: Control) -> Played:
+def _play_control(prepared: Prepared, control: Any) -> Played:
     """Return what a control chose, which depends on the query alone."""
     played = Played.empty(prepared)
     chosen = control.choose(prepared.raw)
@@ -259,7 +263,24 @@ def choose(p: Floats, u: Floats) -> Integers:
     return model
 
 
-def _checked(p: object, shape: tuple[int, int], learner: Learner) -> Floats:
+def certain(arm: Integers, n_models: int) -> Floats:
+    """Return probability 1 for one LLM a session, (n_sessions, n_models).
+
+    Raises
+    ------
+    InputError
+        It is none of the pool.
+    """
+    wrong = (arm < 0) | (arm >= n_models)
+    if wrong.any():
+        raise InputError(
+            f"replay: choose must give an LLM in [0, {n_models - 1}], got"
+            f" {arm[wrong][0]}; pickllm.testing.check_learner says when"
+        )
+    return np.eye(n_models)[arm]
+
+
+def _checked(p: object, shape: tuple[int, int], learner: object) -> Floats:
     """Return a learner's first probabilities, if they are some."""
     p = np.asarray(p)
     name = type(learner).__name__

@@ -19,11 +19,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from . import streams
+from .general import OneSession, runner
+from .keeping import kept
 from .lanes import (
     GAMMA,
     GREEDY,
@@ -69,14 +70,6 @@ Array = NDArray[Any]
 Function = Callable[..., Any]
 
 
-def _compiled(function: Function) -> Function:
-    """Return a function compiled on its first call, kept on disk where that works."""
-    try:
-        return numba.njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # no folder to keep it in
-        return numba.njit(nogil=True)(function)
-
-
 @inline
 def _start(w, wi, wu, m, numbers, choice_keys, first, count):
     """Put the next sessions into the lanes; those past the last one never learn."""
@@ -110,13 +103,13 @@ def loop(
     """
 
     def sessions(
-        n_models, length, rewards, numbers, draws, marks, locks, records, sums
+        n_models, length, numbers, rewards, draws, marks, locks, records, sums
     ):
         wide()  # pyright: ignore[reportCallIssue]
         m = models if models else n_models
         _, _, explore, exploit, limit, patience = numbers
         given, query_keys, choice_keys = draws
-        queries, choices, recorded = records
+        choices, queries, recorded = records
         outcomes, totals, counts, moments = sums
         w = np.zeros((m + ROWS, lanes))
         wi = w.view(np.int64)
@@ -186,10 +179,10 @@ def loop(
                     if not len(given):
                         write(queries, asked, first, count, begin, n)
 
-    return _compiled(sessions)
+    return kept(sessions, models, values, runs, reduces, lanes)
 
 
-@_compiled
+@kept
 def _shuffle(keys, n, order):
     """Draw each session's queries, each at most once: Fisher and Yates."""
     deck = np.empty(n, np.int32)
@@ -203,7 +196,7 @@ def _shuffle(keys, n, order):
             deck[other] = deck[t]
 
 
-@_compiled
+@kept
 def _tally(queries, choices, outcomes, locked_model, results):
     """Add up sessions as `core.sessions.tally` does."""
     counts, sums, extra = results
@@ -231,13 +224,14 @@ def _tally(queries, choices, outcomes, locked_model, results):
 
 def replay(
     unit: Array,
-    setting: Setting,
+    plan: Setting | OneSession,
     sessions: range,
     queries: int,
     *,
     seed: int,
     order: str,
     marks: Array,
+    asked: Array | None = None,
     n_jobs: int = 1,
 ) -> tuple[Array, ...]:
     """Return what sessions chose; see `core.prepared.Played`, whose bits these are.
@@ -246,28 +240,33 @@ def replay(
     ----------
     unit : ndarray, (n_queries, n_models)
         Unit rewards.
-    setting : Setting
+    plan : Setting or OneSession
+        The learner, and when its sessions lock.
     sessions : range
         Their numbers.
     queries : int
         In each session.
     seed, order, marks, n_jobs
         As in `core.replay.replay`; `marks` are its checkpoints.
+    asked : ndarray of int32, (n_sessions, queries), optional
+        The queries, where they come in an order of their own.
     """
     n_sessions = len(sessions)
     m = unit.shape[1]
     choices = np.empty((n_sessions, queries), np.int16)
-    drawn = np.empty((n_sessions, queries), np.int32)
+    drawn = np.empty((n_sessions, queries), np.int32) if asked is None else asked
     recorded = np.empty((n_sessions, len(marks), m))
     locks = np.empty((2, n_sessions), np.int64)
-    run, numbers = _loop(setting, m, reduces=False)
+    run = _loop(plan, m, queries, reduces=False)
     nothing = _no_sums(m)
+    flat = unit.ravel()
 
     def play(part: slice) -> None:
-        draws = _draws(sessions[part], seed, order, len(unit), drawn[part])
-        records = drawn[part], choices[part], recorded[part]
-        flat = unit.ravel()
-        run(m, queries, flat, numbers, draws, marks, locks[:, part], records, nothing)
+        given = None if asked is None else asked[part]
+        draws = _draws(sessions[part], seed, order, len(unit), drawn[part], given)
+        written = drawn[part] if not len(draws[0]) else drawn[:0]
+        records = choices[part], written, recorded[part]
+        run(flat, draws, marks, locks[:, part], records, nothing)
 
     spread(play, parts(n_sessions, queries), n_jobs)
     return choices, drawn, recorded, *locks
@@ -276,20 +275,21 @@ def replay(
 def reduce(
     unit: Array,
     outcomes: Array,
-    setting: Setting,
+    plan: Setting | OneSession,
     sessions: range,
     queries: int,
     *,
     seed: int,
     order: str,
     marks: Array,
+    asked: Array | None = None,
 ) -> tuple[Array, ...]:
     """Return sums of some sessions, without their choices.
 
     Parameters
     ----------
     outcomes : ndarray, (n_queries, n_models, 6)
-    unit, setting, sessions, queries, seed, order, marks
+    unit, plan, sessions, queries, seed, order, marks, asked
         As in `replay`.
 
     Returns
@@ -310,10 +310,10 @@ def reduce(
     counts = np.zeros((n_sessions, m), np.int64)
     moments = np.zeros((len(marks), 3, m))
     locks = np.empty((2, n_sessions), np.int64)
-    run, numbers = _loop(setting, m, reduces=True)
-    draws = _draws(sessions, seed, order, len(unit), drawn)
-    kept = outcomes.reshape(-1, N_OUTCOMES), sums, counts, moments
-    run(m, queries, unit.ravel(), numbers, draws, marks, locks, _no_records(m), kept)
+    run = _loop(plan, m, queries, reduces=True)
+    draws = _draws(sessions, seed, order, len(unit), drawn, asked)
+    results = outcomes.reshape(-1, N_OUTCOMES), sums, counts, moments
+    run(unit.ravel(), draws, marks, locks, _no_records(m), results)
     return sums, counts, moments, *locks
 
 
@@ -361,22 +361,26 @@ def spread(run: Callable[[slice], None], pieces: list[slice], n_jobs: int) -> No
 
 
 def _loop(
-    setting: Setting, m: int, reduces: bool
-) -> tuple[Callable[..., None], tuple[float, ...]]:
-    """Return the compiled loop for a setting, and the numbers that it takes."""
+    plan: Setting | OneSession, m: int, queries: int, reduces: bool
+) -> Callable[..., None]:
+    """Return what plays sessions: (rewards, streams, marks, locks, records, sums)."""
+    if isinstance(plan, OneSession):
+        return runner(plan, m, queries, reduces)
     models, lanes = (m, LANES) if m <= UNROLLED else (0, 1)
-    floats = tuple(float(number) for number in setting[2:7])
-    run = loop(models, setting.values, setting.runs, reduces, lanes)
-    return run, (*floats, setting.patience)
+    floats = tuple(float(number) for number in plan[2:7])
+    play = loop(models, plan.values, plan.runs, reduces, lanes)
+    return functools.partial(play, m, queries, (*floats, plan.patience))
 
 
 def _draws(
-    sessions: range, seed: int, order: str, n: int, drawn: Array
+    sessions: range, seed: int, order: str, n: int, drawn: Array, asked: Array | None
 ) -> tuple[Array, Array, Array]:
-    """Return the query order, if it is a shuffle, and the keys of both streams."""
+    """Return the queries, unless they are drawn in the loop, and both streams' keys."""
     numbers = np.array(sessions)
     query_keys = streams.keys(seed, numbers, streams.QUERY)
     choice_keys = streams.keys(seed, numbers, streams.CHOICE)
+    if asked is not None:
+        return asked, query_keys, choice_keys
     if order == "shuffle":
         _shuffle(query_keys, n, drawn)
         return drawn, query_keys, choice_keys
@@ -389,4 +393,4 @@ def _no_sums(m: int) -> tuple[Array, ...]:
 
 
 def _no_records(m: int) -> tuple[Array, ...]:
-    return np.empty((0, 0), np.int32), np.empty((0, 0), np.int16), np.empty((0, 0, m))
+    return np.empty((0, 0), np.int16), np.empty((0, 0), np.int32), np.empty((0, 0, m))

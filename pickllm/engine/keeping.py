@@ -1,0 +1,55 @@
+"""Compiled code kept on disk, under what it was compiled from.
+
+numba knows a kept function by its own file alone; here everything counts that it was
+made of, also functions of other files and what a user wrote in a notebook.
+"""
+
+# numba has no types of its own:
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportMissingTypeStubs=false
+# pyright: reportUntypedBaseClass=false, reportIncompatibleMethodOverride=false
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core.caching import FunctionCache
+
+from ..modules import code_hash
+
+Function = Callable[..., Any]
+
+
+class Kept(FunctionCache):
+    """The compiled forms of one function that were made from one text."""
+
+    def __init__(self, function: Function, made_from: str) -> None:
+        super().__init__(function)
+        self.made_from = made_from
+
+    def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
+        return str(sig), codegen.magic_tuple(), self.made_from
+
+
+def kept(function: Function, *made_from: object) -> Function:
+    """Return a function that is compiled on its first call, and kept where that works.
+
+    Parameters
+    ----------
+    function : callable
+    *made_from : object
+        What tells it from others that this same code makes, beside the code of the
+        engine: the values that it closes over, as text.
+    """
+    dispatcher = numba.njit(function, nogil=True)
+    try:
+        dispatcher._cache = Kept(function, f"{made_from} {_engine()}")
+    except RuntimeError:  # no folder to keep it in
+        pass
+    return dispatcher
+
+
+@functools.cache
+def _engine() -> str:
+    return code_hash(*sorted(Path(__file__).parent.glob("*.py")))

@@ -1,0 +1,304 @@
+"""Python objects as compiled code sees them: numbers in fields, methods compiled.
+
+numba compiles functions of numbers, arrays and named tuples. A *mirror* stands for an
+object of any class: a named tuple of its numbers, and of the mirrors of the objects that
+it holds, on which the methods of its class can be called. So the code that Python runs
+is the code that is compiled.
+"""
+
+# numba has no types of its own:
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportMissingTypeStubs=false
+# pyright: reportUnknownParameterType=false, reportMissingParameterType=false
+# pyright: reportUntypedFunctionDecorator=false
+import functools
+import inspect
+import linecache
+import re
+import types
+from collections import namedtuple
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numba
+import numpy as np
+from numba.extending import intrinsic, overload_method, register_jitable
+from numpy.typing import NDArray
+
+from ..identity import globals_read
+
+Function = Callable[..., Any]
+#: Names for compiled text to use: (name, value) each.
+Names = tuple[tuple[str, Any], ...]
+
+NUMBERS = (bool, int, float, np.number, np.bool_)
+#: The methods of each mirror's class, by name.
+METHODS: dict[type, dict[str, types.FunctionType]] = {}
+#: How numba's messages name a place.
+PLACE = re.compile(
+    r"""(?:File "|(?:Raised from|at) )(?P<file>[^"]+?)(?:", line | \()(?P<line>\d+)"""
+)
+#: A call of a learner's function costs nothing where it is put in place.
+IN_PLACE = {"forceinline": True}
+
+
+def mirror(thing: object) -> tuple[Function, NDArray[np.float64]]:
+    """Return a compiled function that makes an object's mirror, and its numbers.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> build, numbers = mirror(SimpleNamespace(rate=0.5, trials=3))
+    >>> build(numbers).rate, build(numbers).trials
+    (0.5, 3)
+    """
+    numbers: list[float] = []
+    names: dict[str, Any] = {}
+    text = _written(thing, numbers, names)
+    build = _function(f"lambda numbers: {text}", tuple(names.items()))
+    return build, np.array(numbers, np.float64)
+
+
+def rebuilder(template: Any) -> Function:
+    """Return a compiled function: a flat tuple of arrays -> the form of a template.
+
+    Parameters
+    ----------
+    template : array, or (named) tuple of such templates
+    """
+    names: dict[str, Any] = {"lent": lent}
+    text, _ = _placed(template, 0, names)
+    return _function(f"lambda arrays: {text}", tuple(names.items()))
+
+
+def copier(number: int) -> Function:
+    """Return a compiled function that copies so many flat arrays into others."""
+    lines = ["def copy(target, source):"]
+    for i in range(number):
+        lines.append(f"    for k in range(len(source[{i}])):")
+        lines.append(f"        target[{i}][k] = source[{i}][k]")
+    return _defined("\n".join(lines))
+
+
+def storer(template: Any, returns: bool) -> Function:
+    """Return a compiled function that copies a state into a flat tuple of arrays.
+
+    It does nothing where a state is changed in place.
+    """
+    lines = ["def store(arrays, state):", "    pass"]
+    if returns:
+        for i, place in enumerate(_paths(template, "state")):
+            lines.append(f"    arrays[{i}][...] = {place}")
+    return _defined("\n".join(lines))
+
+
+def _paths(template: Any, place: str) -> Iterator[str]:
+    """Yield how each array of a template is reached, in order."""
+    if not isinstance(template, tuple):
+        yield place
+        return
+    for i, part in enumerate(template):
+        yield from _paths(part, f"{place}[{i}]")
+
+
+@functools.cache
+def _defined(text: str) -> Function:
+    """Return the function that a text defines, compiled."""
+    names: dict[str, Any] = {}
+    exec(text, names)
+    return numba.njit(next(value for name, value in names.items() if name[0] != "_"))
+
+
+def kinds(thing: object) -> Iterator[type]:
+    """Yield the classes of an object and of those that it holds."""
+    yield type(thing)
+    for _, value in _fields(thing):
+        if not isinstance(value, NUMBERS):
+            yield from kinds(value)
+
+
+@intrinsic
+def lent(typing_context: Any, array: Any) -> Any:
+    """Return an array that nobody counts references to: its owner outlives the loop."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        view = context.make_array(array)(context, builder, arguments[0])
+        view.meminfo = view.meminfo.type(None)
+        return view._getvalue()
+
+    return array(array), generate
+
+
+# What cannot be compiled
+
+
+def what_is_frozen(thing: object) -> str:
+    """Return what compiled code would go on reading as it once was; or nothing.
+
+    Such is a number or an array that a user's function reads from outside.
+    """
+    for kind in kinds(thing):
+        for function in methods_of(kind).values():
+            for name in _frozen(function):
+                return (
+                    f"{kind.__name__}.{function.__name__} reads {name!r} from outside,"
+                    " which compiled code would keep as it is now; make it an"
+                    " attribute of the learner"
+                )
+    return ""
+
+
+def _frozen(function: types.FunctionType) -> Iterator[str]:
+    """Yield names of values that a function of the user's, or one it calls, reads."""
+    if is_ours(function):
+        return
+    values = inspect.getclosurevars(function)
+    for name, value in {**values.globals, **values.nonlocals}.items():
+        if isinstance(value, types.FunctionType):
+            yield from _frozen(value)
+        elif not isinstance(value, types.ModuleType | type) and not callable(value):
+            yield name
+
+
+def why(error: Exception, thing: object) -> str:
+    """Return where in an object's functions compiling stopped, and why."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    files = {
+        function.__code__.co_filename
+        for kind in kinds(thing)
+        for function in methods_of(kind).values()
+    }
+    name = type(thing).__name__
+    reason = f"{type(error).__name__}"
+    for line in text.splitlines():
+        place = PLACE.search(line)
+        if place is None:
+            reason = line.strip() or reason
+            continue
+        for file in files:
+            if file.endswith(place["file"].lstrip("./")):
+                said = line[: place.start()].strip()
+                source = linecache.getline(file, int(place["line"])).strip()
+                return f"{name}: line {place['line']}, `{source}`: {said or reason}"
+    return f"{name}: {reason}"
+
+
+# Text that is compiled
+
+
+@functools.cache
+def _function(text: str, names: Names) -> Function:
+    function = numba.njit(eval(text, dict(names)), **IN_PLACE)
+    function.text = text
+    return function
+
+
+def _placed(template: Any, first: int, names: dict[str, Any]) -> tuple[str, int]:
+    """Return how a template is written over a flat tuple of arrays, and what is next."""
+    if not isinstance(template, tuple):
+        return f"lent(arrays[{first}])", first + 1
+    parts: list[str] = []
+    for part in template:
+        text, first = _placed(part, first, names)
+        parts.append(f"{text}, ")
+    kind = ""
+    if hasattr(template, "_fields"):
+        kind = f"Form{len(names)}"
+        names[kind] = type(template)
+    return f"{kind}({''.join(parts)})", first
+
+
+def _written(thing: object, numbers: list[float], names: dict[str, Any]) -> str:
+    """Return how an object's mirror is written; its numbers join the others."""
+    fields = dict(_fields(thing))
+    name = f"Mirror{len(names)}"
+    names[name] = _mirror_of(type(thing), tuple(fields))
+    parts: list[str] = []
+    for value in fields.values():
+        if isinstance(value, NUMBERS):
+            parts.append(_number(value, len(numbers)))
+            numbers.append(float(value))
+        else:
+            parts.append(_written(value, numbers, names))
+    return f"{name}({', '.join(parts)})"
+
+
+def _number(value: Any, place: int) -> str:
+    """Return how a number is read from its place."""
+    if isinstance(value, bool | np.bool_):
+        return f"numbers[{place}] > 0.0"
+    if isinstance(value, int | np.integer):
+        return f"int(numbers[{place}])"
+    return f"numbers[{place}]"
+
+
+def _fields(thing: object) -> Iterator[tuple[str, Any]]:
+    """Yield the numbers that an object holds, and the objects that have methods."""
+    for name, value in getattr(thing, "__dict__", {}).items():
+        if isinstance(value, NUMBERS) or _has_methods(value):
+            yield name, value
+    yield "mirrored", 1.0  # numba knows no empty named tuple
+
+
+def _has_methods(value: object) -> bool:
+    plain = type(value).__module__ in ("builtins", "numpy") or callable(value)
+    return not plain and hasattr(value, "__dict__")
+
+
+# Methods
+
+
+@functools.cache
+def _mirror_of(kind: type, fields: tuple[str, ...]) -> type:
+    """Return the named tuple that stands for objects of a class."""
+    stands = namedtuple(kind.__name__, fields)  # pyright: ignore[reportUntypedNamedTuple]
+    METHODS[stands] = methods_of(kind)
+    for name in METHODS[stands]:
+        _teach_method(name)
+    return stands
+
+
+@functools.cache
+def _teach_method(name: str) -> None:
+    """Let numba find methods of a name on the mirrors whose class has one."""
+
+    @overload_method(numba.types.BaseNamedTuple, name, jit_options=IN_PLACE)
+    def method(self, *arguments):  # pyright: ignore[reportUnusedFunction]
+        functions = METHODS.get(self.instance_class, {})
+        if name not in functions:
+            return None
+        run = compiled(functions[name])
+        return lambda self, *arguments: run(self, *arguments)
+
+
+@functools.cache
+def compiled(function: types.FunctionType) -> Function:
+    """Return a function compiled, and what it calls taught to numba."""
+    _teach_called(function)
+    return numba.njit(function, **_options(function))
+
+
+@functools.cache
+def _teach_called(function: types.FunctionType) -> None:
+    """Let numba compile the plain functions that a function calls."""
+    for name in globals_read(function.__code__):
+        called = function.__globals__.get(name)
+        if isinstance(called, types.FunctionType):
+            _teach_called(called)
+            register_jitable(**_options(called))(called)
+
+
+def _options(function: types.FunctionType) -> dict[str, Any]:
+    """Return how to compile: what is not of this package minds the ends of arrays."""
+    return {"boundscheck": not is_ours(function), **IN_PLACE}
+
+
+def is_ours(function: types.FunctionType | type) -> bool:
+    """Return whether a function or class is this package's."""
+    return function.__module__.split(".")[0] == __name__.split(".")[0]
+
+
+def methods_of(kind: type) -> dict[str, types.FunctionType]:
+    """Return the functions of a class by name, without those that Python calls."""
+    functions = inspect.getmembers(kind, inspect.isfunction)
+    return {name: function for name, function in functions if name[:2] != "__"}
