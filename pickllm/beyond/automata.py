@@ -1,32 +1,31 @@
 """Learning automata beside the paper's.
 
-Some punish, some pursue what they estimate. Each is a `Learner`; r is the unit reward
-of the chosen LLM i, n the number of LLMs.
+Some punish, some pursue what they estimate. Each is a learner for one session (see
+`core.one_session`); r is the unit reward of the chosen LLM i, n the number of LLMs.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from ..core.learners import require_in_range
 from ..core.locking import MaxProbability
-from ..core.protocols import Floats, Integers
+from ..core.protocols import Floats
 from ..errors import InputError
 
 
-def _penalised(p: Floats, arm: Integers, reward: Floats, a: float, b: float) -> Floats:
-    """Return p after one answer, with the letters of `LinearRewardPenalty`."""
-    n = p.shape[1]
+def _reward_and_punish(p: Floats, arm: int, reward: float, a: float, b: float) -> None:
+    """Change p by one answer, with the letters of `LinearRewardPenalty`."""
+    n = len(p)
     if n == 1:  # there is no other LLM to push it towards
-        return p
-    up = (a * reward)[:, None]
-    down = (b * (1.0 - reward))[:, None]
-    after = p - up * p + down * (1.0 / (n - 1) - p)
-    chosen = np.arange(len(p)), arm
-    before = p[chosen]
-    after[chosen] = before + a * reward * (1.0 - before) - b * (1.0 - reward) * before
-    return after
+        return
+    up = a * reward
+    down = b * (1.0 - reward)
+    chosen = p[arm]
+    for j in range(n):
+        p[j] = p[j] - up * p[j] + down * (1.0 / (n - 1) - p[j])
+    p[arm] = chosen + up * (1.0 - chosen) - down * chosen
 
 
 @dataclass(frozen=True)
@@ -53,9 +52,10 @@ class LinearRewardPenalty:
     Examples
     --------
     >>> automaton = LinearRewardPenalty(learning_rate=0.5, penalty_rate=0.5)
-    >>> p = automaton.start(n_sessions=1, n_models=2)
-    >>> automaton.update(p, arm=np.array([0]), reward=np.array([0.0]))
-    array([[0.25, 0.75]])
+    >>> p = automaton.start(n_models=2)
+    >>> automaton.update(p, arm=0, reward=0.0)
+    >>> p
+    array([0.25, 0.75])
     """
 
     learning_rate: float = 0.1
@@ -66,17 +66,17 @@ class LinearRewardPenalty:
         require_in_range(self, "learning_rate", 0, 1, low_open=True)
         require_in_range(self, "penalty_rate", 0, 1)
 
-    def start(self, n_sessions: int, n_models: int) -> Floats:
+    def start(self, n_models: int) -> Floats:
         """Return every LLM equally likely."""
-        return np.full((n_sessions, n_models), 1.0 / n_models)
+        return np.full(n_models, 1.0 / n_models)
 
     def probabilities(self, state: Floats) -> Floats:
-        """Return the state itself, (n_sessions, n_models)."""
+        """Return the state itself, (n_models,)."""
         return state
 
-    def update(self, state: Floats, arm: Integers, reward: Floats) -> Floats:
-        """Return p after one step of the equation above."""
-        return _penalised(state, arm, reward, self.learning_rate, self.penalty_rate)
+    def update(self, state: Floats, arm: int, reward: float) -> None:
+        """Change p by one step of the equation above."""
+        _reward_and_punish(state, arm, reward, self.learning_rate, self.penalty_rate)
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,14 @@ class LinearRewardEpsilonPenalty:
         a, in (0, 1].
     epsilon : float
         Penalty over reward, in [0, 1]; 0 is L_R-I, 1 is L_R-P.
+
+    Examples
+    --------
+    >>> automaton = LinearRewardEpsilonPenalty(learning_rate=0.5, epsilon=0.5)
+    >>> p = automaton.start(n_models=2)
+    >>> automaton.update(p, arm=0, reward=0.0)
+    >>> p
+    array([0.375, 0.625])
     """
 
     learning_rate: float = 0.1
@@ -103,22 +111,22 @@ class LinearRewardEpsilonPenalty:
         require_in_range(self, "learning_rate", 0, 1, low_open=True)
         require_in_range(self, "epsilon", 0, 1)
 
-    def start(self, n_sessions: int, n_models: int) -> Floats:
+    def start(self, n_models: int) -> Floats:
         """Return every LLM equally likely."""
-        return np.full((n_sessions, n_models), 1.0 / n_models)
+        return np.full(n_models, 1.0 / n_models)
 
     def probabilities(self, state: Floats) -> Floats:
-        """Return the state itself, (n_sessions, n_models)."""
+        """Return the state itself, (n_models,)."""
         return state
 
-    def update(self, state: Floats, arm: Integers, reward: Floats) -> Floats:
-        """Return p after one step of the equation of `LinearRewardPenalty`."""
+    def update(self, state: Floats, arm: int, reward: float) -> None:
+        """Change p by one step of the equation of `LinearRewardPenalty`."""
         penalty_rate = self.epsilon * self.learning_rate
-        return _penalised(state, arm, reward, self.learning_rate, penalty_rate)
+        _reward_and_punish(state, arm, reward, self.learning_rate, penalty_rate)
 
 
 class Pursued(NamedTuple):
-    """State of a pursuit automaton, each (n_sessions, n_models).
+    """State of a pursuit automaton, each (n_models,).
 
     Probabilities, sums of rewards, and numbers of answers.
     """
@@ -129,34 +137,32 @@ class Pursued(NamedTuple):
     count: Floats  # pyright: ignore[reportIncompatibleMethodOverride]
 
 
-class _Pursuer(Protocol):
-    """What the pursuit automata share."""
-
-    @property
-    def trials(self) -> int: ...
-
-    def pursue(self, p: Floats, estimate: Floats, arm: Integers) -> Floats: ...
-
-
-def _not_moved_yet(n_sessions: int, n_models: int) -> Pursued:
+def _not_moved_yet(n_models: int) -> Pursued:
     """Return every LLM equally likely, nothing known."""
-    zero = np.zeros((n_sessions, n_models))
-    return Pursued(np.full((n_sessions, n_models), 1.0 / n_models), zero, zero)
+    p = np.full(n_models, 1.0 / n_models)
+    return Pursued(p, np.zeros(n_models), np.zeros(n_models))
 
 
-def _after_answer(
-    learner: _Pursuer, state: Pursued, arm: Integers, reward: Floats
-) -> Pursued:
-    """Return the answer counted, and p moved once every LLM has been tried enough."""
-    chosen = np.arange(len(state.p)), arm
-    total = state.total.copy()
-    total[chosen] += reward
-    count = state.count.copy()
-    count[chosen] += 1.0
-    estimate = total / np.maximum(count, 1.0)
-    tried = count.min(axis=1, keepdims=True) >= learner.trials
-    p = np.where(tried, learner.pursue(state.p, estimate, arm), state.p)
-    return Pursued(p, total, count)
+def _count(state: Pursued, arm: int, reward: float) -> float:
+    """Count an answer; return how often the LLM asked least was asked."""
+    state.total[arm] += reward
+    state.count[arm] += 1.0
+    fewest = state.count[0]
+    for j in range(1, len(state.count)):
+        fewest = min(fewest, state.count[j])
+    return fewest
+
+
+def _looks_best(state: Pursued) -> int:
+    """Return the first LLM of the highest mean reward, once all have been asked."""
+    best = 0
+    highest = -1.0
+    for j in range(len(state.p)):
+        mean = state.total[j] / state.count[j]
+        if mean > highest:
+            best = j
+            highest = mean
+    return best
 
 
 def _require_whole(learner: object, name: str) -> None:
@@ -193,13 +199,11 @@ class Pursuit:
     Examples
     --------
     >>> pursuit = Pursuit(learning_rate=0.5, trials=1)
-    >>> state = Pursued(
-    ...     p=np.array([[0.5, 0.5]]),
-    ...     total=np.array([[0.2, 0.0]]),
-    ...     count=np.array([[1.0, 0.0]]),
-    ... )
-    >>> pursuit.update(state, arm=np.array([1]), reward=np.array([0.9])).p
-    array([[0.25, 0.75]])
+    >>> state = pursuit.start(n_models=2)
+    >>> pursuit.update(state, arm=0, reward=0.2)
+    >>> pursuit.update(state, arm=1, reward=0.9)
+    >>> state.p
+    array([0.25, 0.75])
     """
 
     learning_rate: float = 0.02
@@ -210,24 +214,22 @@ class Pursuit:
         require_in_range(self, "learning_rate", 0, 1, low_open=True)
         _require_whole(self, "trials")
 
-    def start(self, n_sessions: int, n_models: int) -> Pursued:
+    def start(self, n_models: int) -> Pursued:
         """Return every LLM equally likely, nothing known."""
-        return _not_moved_yet(n_sessions, n_models)
+        return _not_moved_yet(n_models)
 
     def probabilities(self, state: Pursued) -> Floats:
-        """Return p, (n_sessions, n_models)."""
+        """Return p, (n_models,)."""
         return state.p
 
-    def update(self, state: Pursued, arm: Integers, reward: Floats) -> Pursued:
-        """Return the answer counted, then one step of the equation above."""
-        return _after_answer(self, state, arm, reward)
-
-    def pursue(self, p: Floats, estimate: Floats, arm: Integers) -> Floats:
-        """Return p one step nearer to the LLM of the highest estimate."""
-        best = np.arange(len(p)), estimate.argmax(axis=1)
-        after = (1.0 - self.learning_rate) * p
-        after[best] += self.learning_rate
-        return after
+    def update(self, state: Pursued, arm: int, reward: float) -> None:
+        """Count the answer, then move p by one step of the equation above."""
+        if _count(state, arm, reward) < self.trials:
+            return
+        best = _looks_best(state)
+        for j in range(len(state.p)):
+            state.p[j] *= 1.0 - self.learning_rate
+        state.p[best] += self.learning_rate
 
 
 @dataclass(frozen=True)
@@ -244,9 +246,18 @@ class DiscretisedPursuit:
     Parameters
     ----------
     resolution : int
-        N, >= 1: certainty is (n - 1) N answers away from the start at the least.
+        N, >= 1: certainty is N answers away from the start at the least.
     trials : int
         Answers of every LLM before p moves, >= 1.
+
+    Examples
+    --------
+    >>> pursuit = DiscretisedPursuit(resolution=2, trials=1)
+    >>> state = pursuit.start(n_models=2)
+    >>> pursuit.update(state, arm=0, reward=0.2)
+    >>> pursuit.update(state, arm=1, reward=0.9)
+    >>> state.p
+    array([0.25, 0.75])
     """
 
     resolution: int = 50
@@ -257,26 +268,29 @@ class DiscretisedPursuit:
         _require_whole(self, "resolution")
         _require_whole(self, "trials")
 
-    def start(self, n_sessions: int, n_models: int) -> Pursued:
+    def start(self, n_models: int) -> Pursued:
         """Return every LLM equally likely, nothing known."""
-        return _not_moved_yet(n_sessions, n_models)
+        return _not_moved_yet(n_models)
 
     def probabilities(self, state: Pursued) -> Floats:
-        """Return p, (n_sessions, n_models)."""
+        """Return p, (n_models,)."""
         return state.p
 
-    def update(self, state: Pursued, arm: Integers, reward: Floats) -> Pursued:
-        """Return the answer counted, then one step of the equation above."""
-        return _after_answer(self, state, arm, reward)
-
-    def pursue(self, p: Floats, estimate: Floats, arm: Integers) -> Floats:
-        """Return p one step nearer to the LLM of the highest estimate."""
-        best = np.arange(len(p)), estimate.argmax(axis=1)
-        after = np.maximum(p - 1.0 / (p.shape[1] * self.resolution), 0.0)
-        after[after < 1e-12] = 0.0  # what rounding leaves of the last step
-        after[best] = 0.0
-        after[best] = 1.0 - after.sum(axis=1)
-        return after
+    def update(self, state: Pursued, arm: int, reward: float) -> None:
+        """Count the answer, then move p by one step of the equation above."""
+        if _count(state, arm, reward) < self.trials:
+            return
+        best = _looks_best(state)
+        step = 1.0 / (len(state.p) * self.resolution)
+        others = 0.0
+        for j in range(len(state.p)):
+            less = state.p[j] - step
+            if less < 1e-12:  # what rounding leaves of the last step, too
+                less = 0.0
+            state.p[j] = less
+            if j != best:
+                others += less
+        state.p[best] = 1.0 - others
 
 
 @dataclass(frozen=True)
@@ -299,6 +313,15 @@ class GeneralisedPursuit:
         lambda, in (0, 1].
     trials : int
         Answers of every LLM before p moves, >= 1.
+
+    Examples
+    --------
+    >>> pursuit = GeneralisedPursuit(learning_rate=0.5, trials=1)
+    >>> state = pursuit.start(n_models=2)
+    >>> pursuit.update(state, arm=1, reward=0.9)
+    >>> pursuit.update(state, arm=0, reward=0.2)
+    >>> state.p
+    array([0.25, 0.75])
     """
 
     learning_rate: float = 0.02
@@ -309,24 +332,28 @@ class GeneralisedPursuit:
         require_in_range(self, "learning_rate", 0, 1, low_open=True)
         _require_whole(self, "trials")
 
-    def start(self, n_sessions: int, n_models: int) -> Pursued:
+    def start(self, n_models: int) -> Pursued:
         """Return every LLM equally likely, nothing known."""
-        return _not_moved_yet(n_sessions, n_models)
+        return _not_moved_yet(n_models)
 
     def probabilities(self, state: Pursued) -> Floats:
-        """Return p, (n_sessions, n_models)."""
+        """Return p, (n_models,)."""
         return state.p
 
-    def update(self, state: Pursued, arm: Integers, reward: Floats) -> Pursued:
-        """Return the answer counted, then one step of the equations above."""
-        return _after_answer(self, state, arm, reward)
-
-    def pursue(self, p: Floats, estimate: Floats, arm: Integers) -> Floats:
-        """Return p one step nearer to the LLMs estimated above the chosen one."""
-        chosen = np.arange(len(p)), arm
-        above = estimate > estimate[chosen][:, None]
-        number = np.maximum(above.sum(axis=1, keepdims=True), 1)
-        after = (1.0 - self.learning_rate) * p + self.learning_rate * above / number
-        after[chosen] = 0.0
-        after[chosen] = np.maximum(1.0 - after.sum(axis=1), 0.0)
-        return after
+    def update(self, state: Pursued, arm: int, reward: float) -> None:
+        """Count the answer, then move p by one step of the equations above."""
+        if _count(state, arm, reward) < self.trials:
+            return
+        estimate = state.total[arm] / state.count[arm]
+        better = 0
+        for j in range(len(state.p)):
+            better += state.total[j] / state.count[j] > estimate
+        others = 0.0
+        for j in range(len(state.p)):
+            if j == arm:
+                continue
+            state.p[j] *= 1.0 - self.learning_rate
+            if state.total[j] / state.count[j] > estimate:
+                state.p[j] += self.learning_rate / better
+            others += state.p[j]
+        state.p[arm] = max(1.0 - others, 0.0)

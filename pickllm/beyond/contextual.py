@@ -24,7 +24,7 @@ from ..core.protocols import (
 )
 from ..core.state import State, map_state, rows_of, with_rows
 from ..errors import InputError, nearest
-from .bandits import certain
+from ..core.replay import certain
 
 if TYPE_CHECKING:
     from ..core.reward import Reward

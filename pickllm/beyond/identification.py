@@ -12,6 +12,7 @@ sigma-sub-Gaussian. 0.5 holds for anything in [0, 1] (Hoeffding 1963); the promi
 delta holds at a smaller one only if the rewards keep to it.
 """
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -20,30 +21,77 @@ from numpy.typing import NDArray
 
 from ..core.learners import require_in_range
 from ..core.locking import MaxProbability
-from ..core.protocols import Floats, Integers
-from .bandits import Means, certain, count_answer, nothing_known
+from ..core.protocols import Floats
 
 #: What a learner that has not stopped leaves to the LLMs that it does not mean to ask.
 REST = 1e-9
 
 
-def _ask(arm: Integers, n_models: int) -> Floats:
-    """Return all but certainty: the choice of a learner that has not stopped."""
-    others = max(n_models - 1, 1)
-    asked = 1.0 - REST * (n_models > 1)
-    return np.where(certain(arm, n_models) > 0, asked, REST / others)
-
-
-def _mean(state: Means) -> Floats:
-    return state.total / np.maximum(state.count, 1.0)
-
-
-class Candidates(NamedTuple):
-    """State, each (n_sessions, n_models): sums, answers, and who is still in."""
+class Evidence(NamedTuple):
+    """State, each (n_models,): sums of rewards, answers, and what to ask next."""
 
     total: Floats
     # hides the method of tuples, which nobody calls here
     count: Floats  # pyright: ignore[reportIncompatibleMethodOverride]
+    p: Floats
+
+
+def no_evidence(n_models: int) -> Evidence:
+    """Return nothing known."""
+    return Evidence(np.zeros(n_models), np.zeros(n_models), np.zeros(n_models))
+
+
+def settle_on(p: Floats, arm: int) -> Floats:
+    """Make one LLM certain: the choice of a learner that has stopped."""
+    for j in range(len(p)):
+        p[j] = 0.0
+    p[arm] = 1.0
+    return p
+
+
+def ask(p: Floats, arm: int) -> Floats:
+    """Make one LLM all but certain: the choice of one that has not stopped."""
+    if len(p) == 1:
+        return settle_on(p, arm)
+    for j in range(len(p)):
+        p[j] = REST / (len(p) - 1)
+    p[arm] = 1.0 - REST
+    return p
+
+
+def fewest(count: Floats) -> int:
+    """Return the first LLM of the fewest answers."""
+    least = 0
+    for j in range(1, len(count)):
+        if count[j] < count[least]:
+            least = j
+    return least
+
+
+def leader_of(total: Floats, count: Floats) -> int:
+    """Return the first LLM of the highest mean; 0 is that of one not asked yet."""
+    best = 0
+    highest = -1.0
+    for j in range(len(count)):
+        mean = total[j] / max(count[j], 1.0)
+        if mean > highest:
+            best = j
+            highest = mean
+    return best
+
+
+def mean_of(state: Evidence, arm: int) -> float:
+    """Return an LLM's mean reward; 0 where it has not been asked."""
+    return state.total[arm] / max(state.count[arm], 1.0)
+
+
+class Candidates(NamedTuple):
+    """State, each (n_models,): sums, answers, what to ask next, and who is still in."""
+
+    total: Floats
+    # hides the method of tuples, which nobody calls here
+    count: Floats  # pyright: ignore[reportIncompatibleMethodOverride]
+    p: Floats
     inside: NDArray[np.bool_]
 
 
@@ -65,6 +113,16 @@ class SuccessiveElimination:
         Share of sessions that may lock on a wrong LLM, in (0, 1).
     noise : float
         sigma, in (0, 1].
+
+    Examples
+    --------
+    >>> learner = SuccessiveElimination(delta=0.1, noise=0.1)
+    >>> state = learner.start(n_models=2)
+    >>> for _ in range(20):
+    ...     learner.update(state, arm=0, reward=0.1)
+    ...     learner.update(state, arm=1, reward=0.9)
+    >>> learner.probabilities(state)
+    array([0., 1.])
     """
 
     delta: float = 0.1
@@ -74,29 +132,44 @@ class SuccessiveElimination:
     def __post_init__(self) -> None:
         _require_delta_and_noise(self)
 
-    def start(self, n_sessions: int, n_models: int) -> Candidates:
+    def start(self, n_models: int) -> Candidates:
         """Return nothing known, every LLM a candidate."""
-        everyone = np.ones((n_sessions, n_models), dtype=bool)
-        return Candidates(*nothing_known(n_sessions, n_models), everyone)
+        everyone = np.ones(n_models, dtype=np.bool_)
+        return Candidates(*no_evidence(n_models), everyone)
 
     def probabilities(self, state: Candidates) -> Floats:
         """Return the candidate with the fewest answers; certain once it is alone."""
-        n = state.count.shape[1]
-        arm = np.where(state.inside, state.count, np.inf).argmin(axis=1)
-        alone = state.inside.sum(axis=1) == 1
-        return np.where(alone[:, None], certain(arm, n), _ask(arm, n))
+        arm = -1
+        candidates = 0
+        for j in range(len(state.count)):
+            if not state.inside[j]:
+                continue
+            candidates += 1
+            if arm < 0 or state.count[j] < state.count[arm]:
+                arm = j
+        return settle_on(state.p, arm) if candidates == 1 else ask(state.p, arm)
 
-    def update(self, state: Candidates, arm: Integers, reward: Floats) -> Candidates:
-        """Return the answer counted, and who is surely worse dropped."""
-        total, count = count_answer(state.total, state.count, arm, reward)
-        asked = np.maximum(count, 1.0)
-        inverse_risk = np.pi**2 * count.shape[1] * asked**2 / (3.0 * self.delta)
-        width = self.noise * np.sqrt(2.0 * np.log(inverse_risk) / asked)
-        width = np.where(count > 0, width, np.inf)
-        lower = total / asked - width
-        upper = total / asked + width
-        floor = np.where(state.inside, lower, -np.inf).max(axis=1, keepdims=True)
-        return Candidates(total, count, state.inside & (upper >= floor))
+    def width(self, count: float, n_models: int) -> float:
+        """Return u(N); infinite before the first answer."""
+        if count == 0.0:
+            return math.inf
+        inverse_risk = math.pi * math.pi * n_models * count * count / (3.0 * self.delta)
+        return self.noise * math.sqrt(2.0 * math.log(inverse_risk) / count)
+
+    def update(self, state: Candidates, arm: int, reward: float) -> None:
+        """Count the answer, and drop who is surely worse."""
+        state.total[arm] += reward
+        state.count[arm] += 1.0
+        n = len(state.count)
+        floor = -math.inf
+        for j in range(n):
+            if state.inside[j] and state.count[j] > 0.0:
+                mean = state.total[j] / state.count[j]
+                floor = max(floor, mean - self.width(state.count[j], n))
+        for j in range(n):
+            if state.inside[j] and state.count[j] > 0.0:
+                mean = state.total[j] / state.count[j]
+                state.inside[j] = mean + self.width(state.count[j], n) >= floor
 
 
 @dataclass(frozen=True)
@@ -118,6 +191,15 @@ class LUCB:
         Share of sessions that may lock on a wrong LLM, in (0, 1).
     noise : float
         sigma, in (0, 1].
+
+    Examples
+    --------
+    >>> learner = LUCB()
+    >>> state = learner.start(n_models=3)
+    >>> for arm, reward in enumerate([0.1, 0.8, 0.9]):
+    ...     learner.update(state, arm, reward)
+    >>> learner.probabilities(state)
+    array([0. , 0.5, 0.5])
     """
 
     delta: float = 0.1
@@ -127,34 +209,53 @@ class LUCB:
     def __post_init__(self) -> None:
         _require_delta_and_noise(self)
 
-    def start(self, n_sessions: int, n_models: int) -> Means:
+    def start(self, n_models: int) -> Evidence:
         """Return nothing known."""
-        return nothing_known(n_sessions, n_models)
+        return no_evidence(n_models)
 
-    def probabilities(self, state: Means) -> Floats:
+    def probabilities(self, state: Evidence) -> Floats:
         """Return one half each for leader and rival; certain once they are apart."""
-        n = state.count.shape[1]
-        rows = np.arange(len(state.count))
-        t = np.maximum(state.count.sum(axis=1, keepdims=True), 1.0)
-        asked = np.maximum(state.count, 1.0)
-        mean = _mean(state)
-        width = self.noise * np.sqrt(2.0 * np.log(1.25 * n * t**4 / self.delta) / asked)
-        leader = mean.argmax(axis=1)
+        n = len(state.count)
+        least = fewest(state.count)
+        if n > 1 and state.count[least] == 0.0:
+            return ask(state.p, least)
+        leader = leader_of(state.total, state.count)
         if n == 1:
-            return certain(leader, n)
-        upper = mean + width
-        upper[rows, leader] = -np.inf
-        rival = upper.argmax(axis=1)
-        apart = upper[rows, rival] < mean[rows, leader] - width[rows, leader]
-        either = 0.5 * (certain(leader, n) + certain(rival, n))
-        p = np.where(apart[:, None], certain(leader, n), either)
-        fewest = state.count.argmin(axis=1)
-        all_asked = state.count.min(axis=1, keepdims=True) > 0
-        return np.where(all_asked, p, _ask(fewest, n))
+            return settle_on(state.p, leader)
+        t = 0.0
+        for j in range(n):
+            t += state.count[j]
+        scale = 2.0 * math.log(1.25 * n * t * t * t * t / self.delta)
+        rival = -1
+        highest = -math.inf
+        for j in range(n):
+            if j == leader:
+                continue
+            upper = mean_of(state, j) + self.noise * math.sqrt(scale / state.count[j])
+            if upper > highest:
+                rival = j
+                highest = upper
+        width = self.noise * math.sqrt(scale / state.count[leader])
+        settle_on(state.p, leader)
+        if highest >= mean_of(state, leader) - width:
+            state.p[leader] = 0.5
+            state.p[rival] = 0.5
+        return state.p
 
-    def update(self, state: Means, arm: Integers, reward: Floats) -> Means:
-        """Return the answer counted."""
-        return count_answer(state.total, state.count, arm, reward)
+    def update(self, state: Evidence, arm: int, reward: float) -> None:
+        """Count the answer."""
+        state.total[arm] += reward
+        state.count[arm] += 1.0
+
+
+class Tracked(NamedTuple):
+    """State, each (n_models,): sums, answers, what to ask next, and proportions."""
+
+    total: Floats
+    # hides the method of tuples, which nobody calls here
+    count: Floats  # pyright: ignore[reportIncompatibleMethodOverride]
+    p: Floats
+    weights: Floats
 
 
 @dataclass(frozen=True)
@@ -179,6 +280,16 @@ class TrackAndStop:
         Share of sessions that may lock on a wrong LLM, in (0, 1).
     noise : float
         sigma, in (0, 1].
+
+    Examples
+    --------
+    >>> learner = TrackAndStop(noise=0.1)
+    >>> state = learner.start(n_models=2)
+    >>> for _ in range(20):
+    ...     learner.update(state, arm=0, reward=0.1)
+    ...     learner.update(state, arm=1, reward=0.9)
+    >>> learner.probabilities(state)
+    array([0., 1.])
     """
 
     delta: float = 0.1
@@ -188,42 +299,60 @@ class TrackAndStop:
     def __post_init__(self) -> None:
         _require_delta_and_noise(self)
 
-    def start(self, n_sessions: int, n_models: int) -> Means:
+    def start(self, n_models: int) -> Tracked:
         """Return nothing known."""
-        return nothing_known(n_sessions, n_models)
+        return Tracked(*no_evidence(n_models), np.zeros(n_models))
 
-    def probabilities(self, state: Means) -> Floats:
+    def probabilities(self, state: Tracked) -> Floats:
         """Return the LLM that D-tracking asks; certain once the rule has stopped."""
-        n = state.count.shape[1]
-        t = state.count.sum(axis=1)
-        mean = _mean(state)
-        fewest = state.count.argmin(axis=1)
-        few = state.count.min(axis=1) < np.maximum(np.sqrt(t) - n / 2.0, 1.0)
-        behind = (t[:, None] * optimal_weights(mean) - state.count).argmax(axis=1)
-        asked = np.where(few, fewest, behind)
-        enough = np.log(2.0 * np.maximum(t, 1.0) * max(n - 1, 1) / self.delta)
-        stopped = self.evidence(state) > enough
-        best = certain(mean.argmax(axis=1), n)
-        return np.where(stopped[:, None], best, _ask(asked, n))
+        n = len(state.count)
+        least = fewest(state.count)
+        t = 0.0
+        for j in range(n):
+            t += state.count[j]
+        leader = leader_of(state.total, state.count)
+        others = max(n - 1, 1)
+        enough = math.log(2.0 * max(t, 1.0) * others / self.delta)
+        if self.evidence(state, leader) > enough:
+            return settle_on(state.p, leader)
+        if state.count[least] < max(math.sqrt(t) - n / 2.0, 1.0):
+            return ask(state.p, least)
+        optimal_weights(state.total, state.count, leader, state.weights)
+        behind = 0
+        furthest = -math.inf
+        for j in range(n):
+            gap = t * state.weights[j] - state.count[j]
+            if gap > furthest:
+                behind = j
+                furthest = gap
+        return ask(state.p, behind)
 
-    def evidence(self, state: Means) -> Floats:
-        """Return the smallest Z_j, (n_sessions,): 0 while an LLM has no answer."""
-        mean = _mean(state)
-        leader = np.arange(len(mean)), mean.argmax(axis=1)
-        with np.errstate(divide="ignore"):
-            one_over = 1.0 / state.count
-        spread = 2.0 * self.noise**2 * (one_over[leader][:, None] + one_over)
-        z = (mean[leader][:, None] - mean) ** 2 / spread
-        z[leader] = np.inf
-        return z.min(axis=1)
+    def evidence(self, state: Tracked, leader: int) -> float:
+        """Return the smallest Z_j: 0 while an LLM has no answer."""
+        if state.count[leader] == 0.0:
+            return math.inf if len(state.count) == 1 else 0.0
+        mean = state.total[leader] / state.count[leader]
+        smallest = math.inf
+        for j in range(len(state.count)):
+            if j == leader:
+                continue
+            if state.count[j] == 0.0:
+                return 0.0
+            gap = mean - state.total[j] / state.count[j]
+            one_over = 1.0 / state.count[leader] + 1.0 / state.count[j]
+            smallest = min(smallest, gap * gap / one_over)
+        return smallest / (2.0 * self.noise * self.noise)
 
-    def update(self, state: Means, arm: Integers, reward: Floats) -> Means:
-        """Return the answer counted."""
-        return count_answer(state.total, state.count, arm, reward)
+    def update(self, state: Tracked, arm: int, reward: float) -> None:
+        """Count the answer."""
+        state.total[arm] += reward
+        state.count[arm] += 1.0
 
 
-def optimal_weights(mean: Floats, steps: int = 8) -> Floats:
-    """Return the proportions w* of answers that tell the best arm fastest.
+def optimal_weights(
+    total: Floats, count: Floats, leader: int, weights: Floats, steps: int = 8
+) -> None:
+    """Put the proportions w* of answers that tell the best arm fastest into `weights`.
 
     For normal arms of one variance. With gaps D_j to the best LLM, x_j = y /
     (D_j^2 - y) answers of LLM j per answer of the best make all rivals equally hard to
@@ -233,36 +362,55 @@ def optimal_weights(mean: Floats, steps: int = 8) -> Floats:
 
     Parameters
     ----------
-    mean : ndarray, (n, n_models)
-
-    Returns
-    -------
-    ndarray, (n, n_models)
-        Rows sum to 1; the variance does not matter.
+    total, count : ndarray, (n_models,)
+        Sums of rewards, and answers; an LLM without answers counts as of mean 0.
+    leader : int
+        The LLM of the highest mean.
+    weights : ndarray, (n_models,)
+        Filled in; they sum to 1, and the variance does not matter.
+    steps : int
+        Newton's, at most.
 
     Examples
     --------
-    >>> optimal_weights(np.array([[0.9, 0.4], [0.1, 0.2]]))
-    array([[0.5, 0.5],
-           [0.5, 0.5]])
+    >>> weights = np.zeros(2)
+    >>> optimal_weights(np.array([0.9, 0.4]), np.ones(2), 0, weights)
+    >>> weights
+    array([0.5, 0.5])
     """
-    if mean.shape[1] == 1:
-        return np.ones_like(mean)
-    best = np.arange(len(mean)), mean.argmax(axis=1)
-    # equal means count as if 1e-9 apart
-    gap = np.maximum(mean[best][:, None] - mean, 1e-9)
-    gap[best] = np.inf
-    # 0 for the best, 1 for the nearest rival
-    inverse = (gap.min(axis=1, keepdims=True) / gap) ** 2
-    y = np.full((len(mean), 1), 0.5)  # in units of the smallest squared gap
-    for _ in range(steps):
-        share = 1.0 / (1.0 - y * inverse)
-        x = y * inverse * share
-        slope = (2.0 * x * inverse * share * share).sum(axis=1, keepdims=True)
-        y = y - ((x * x).sum(axis=1, keepdims=True) - 1.0) / slope
-    x = y * inverse / (1.0 - y * inverse)
-    x[best] = 1.0
-    return x / x.sum(axis=1, keepdims=True)
+    n = len(total)
+    mean = total[leader] / max(count[leader], 1.0)
+    nearest = math.inf
+    for j in range(n):
+        if j != leader:  # equal means count as if 1e-9 apart
+            gap = max(mean - total[j] / max(count[j], 1.0), 1e-9)
+            weights[j] = gap * gap
+            nearest = min(nearest, gap * gap)
+    for j in range(n):
+        if j != leader:
+            weights[j] = nearest / weights[j]  # 1 for the nearest rival
+    y = 0.5  # in units of the smallest squared gap
+    for _ in range(steps if n > 1 else 0):
+        squares = 0.0
+        slope = 0.0
+        for j in range(n):
+            if j != leader:
+                share = 1.0 / (1.0 - y * weights[j])
+                x = y * weights[j] * share
+                squares += x * x
+                slope += 2.0 * x * weights[j] * share * share
+        step = (squares - 1.0) / slope
+        y -= step
+        if step < 1e-12:
+            break
+    summed = 1.0
+    for j in range(n):
+        if j != leader:
+            weights[j] = y * weights[j] / (1.0 - y * weights[j])
+            summed += weights[j]
+    weights[leader] = 1.0
+    for j in range(n):
+        weights[j] /= summed
 
 
 def _require_delta_and_noise(learner: object) -> None:
