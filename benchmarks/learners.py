@@ -288,6 +288,7 @@ def measure(
     rows = []
     for learner in learners:
         for n_models in models:
+            print(f"{learner}, {n_models} LLMs ...", flush=True)
             rounds = seconds_a_decision(learner, n_models, repetitions)
             for package, seconds in rounds.items():
                 rows.append((learner, package, n_models, *spread(seconds, 1e9)))
