@@ -336,26 +336,34 @@ class KLUCB:
     def choose(self, state: Means) -> int:
         """Return the LLM of the highest index, ties to the first.
 
-        An index is worked out where it is higher than those before: where the
-        divergence from the highest so far is within bounds.
+        The search starts from the highest mean; another index is worked out only where
+        the divergence from the highest so far is within its bound.
         """
         t = 0.0
+        best = 0
+        mean = -1.0
         for j in range(len(state.count)):
             if state.count[j] == 0.0:
                 return j
             t += state.count[j]
+            if state.total[j] / state.count[j] > mean:
+                best = j
+                mean = state.total[j] / state.count[j]
         log_t = math.log(t)
-        log_log_t = math.log(log_t) if log_t > 1.0 else 0.0
-        level = log_t + self.c * log_log_t
-        best = 0
-        highest = kl_upper(state.total[0] / state.count[0], level / state.count[0])
-        for j in range(1, len(state.count)):
+        level = log_t + (self.c * math.log(log_t) if log_t > 1.0 else 0.0)
+        start = best
+        highest = kl_upper(mean, level / state.count[best])
+        for j in range(len(state.count)):
+            if j == start:
+                continue
             mean = state.total[j] / state.count[j]
             bound = level / state.count[j]
-            if mean <= highest and divergence(mean, highest) >= bound:
+            if mean + math.sqrt(0.5 * bound) < highest:  # Pinsker's is higher
+                continue
+            if divergence(mean, highest) > bound + 1e-6:  # far more than rounding
                 continue
             index = kl_upper(mean, bound)
-            if index > highest:  # not so in a tie
+            if index > highest or (index == highest and j < best):
                 best = j
                 highest = index
         return best
@@ -408,9 +416,11 @@ def kl_upper(mean: float, level: float) -> float:
         q = 1.0 / (1.0 + small) if y > 0.0 else small / (1.0 + small)
         slope = q - mean
         above = max(y, 0.0) + math.log1p(small) - mean * y - target
-        if slope < 1e-12 or above < 1e-15:
+        if slope < 1e-12:
             break
         y -= above / slope
+        if above < 1e-7 * slope:  # the next step would be its square
+            break
     small = math.exp(-abs(y))
     q = 1.0 / (1.0 + small) if y > 0.0 else small / (1.0 + small)
     return min(max(q, mean), 1.0)

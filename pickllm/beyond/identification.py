@@ -86,12 +86,16 @@ def mean_of(state: Evidence, arm: int) -> float:
 
 
 class Candidates(NamedTuple):
-    """State, each (n_models,): sums, answers, what to ask next, and who is still in."""
+    """State, each (n_models,).
+
+    Sums, answers, what to ask next, how far a mean may be off, and who is still in.
+    """
 
     total: Floats
     # hides the method of tuples, which nobody calls here
     count: Floats  # pyright: ignore[reportIncompatibleMethodOverride]
     p: Floats
+    width: Floats
     inside: NDArray[np.bool_]
 
 
@@ -135,7 +139,8 @@ class SuccessiveElimination:
     def start(self, n_models: int) -> Candidates:
         """Return nothing known, every LLM a candidate."""
         everyone = np.ones(n_models, dtype=np.bool_)
-        return Candidates(*no_evidence(n_models), everyone)
+        unknown = np.full(n_models, math.inf)
+        return Candidates(*no_evidence(n_models), unknown, everyone)
 
     def probabilities(self, state: Candidates) -> Floats:
         """Return the candidate with the fewest answers; certain once it is alone."""
@@ -150,9 +155,7 @@ class SuccessiveElimination:
         return settle_on(state.p, arm) if candidates == 1 else ask(state.p, arm)
 
     def width(self, count: float, n_models: int) -> float:
-        """Return u(N); infinite before the first answer."""
-        if count == 0.0:
-            return math.inf
+        """Return u(N)."""
         inverse_risk = math.pi * math.pi * n_models * count * count / (3.0 * self.delta)
         return self.noise * math.sqrt(2.0 * math.log(inverse_risk) / count)
 
@@ -161,15 +164,16 @@ class SuccessiveElimination:
         state.total[arm] += reward
         state.count[arm] += 1.0
         n = len(state.count)
+        state.width[arm] = self.width(state.count[arm], n)
         floor = -math.inf
         for j in range(n):
-            if state.inside[j] and state.count[j] > 0.0:
-                mean = state.total[j] / state.count[j]
-                floor = max(floor, mean - self.width(state.count[j], n))
+            if state.inside[j]:
+                mean = state.total[j] / max(state.count[j], 1.0)
+                floor = max(floor, mean - state.width[j])
         for j in range(n):
-            if state.inside[j] and state.count[j] > 0.0:
-                mean = state.total[j] / state.count[j]
-                state.inside[j] = mean + self.width(state.count[j], n) >= floor
+            if state.inside[j]:
+                mean = state.total[j] / max(state.count[j], 1.0)
+                state.inside[j] = mean + state.width[j] >= floor
 
 
 @dataclass(frozen=True)
