@@ -12,7 +12,7 @@ import pandas as pd
 from pickllm.errors import InputError, nearest
 from pickllm.files import root, write_csv, written
 
-from . import engine, scaling, study
+from . import engine, learners, scaling, study
 
 FOLDER = root() / "build" / "bench"
 BEGIN = "<!-- bounds: written by `make bench` -->"
@@ -96,6 +96,17 @@ def _engine(repetitions: int) -> list[Bound]:
     return rows
 
 
+def _learners(repetitions: int) -> list[Bound]:
+    frame = _keep("peers", learners.measure(repetitions))
+    learners.draw(frame, FOLDER / "peers.png")
+    rows = []
+    for lead in learners.leads(frame):
+        what = f"{lead.learner}: speed over the fastest peer"
+        where = f"{lead.package}, {lead.models} LLMs"
+        rows.append(_at_least(f"{what} ({where})", lead.ratio, 10, 1))
+    return rows
+
+
 def _scaling(repetitions: int) -> list[Bound]:
     _keep("scaling", scaling.measure(repetitions))
     return []
@@ -144,6 +155,7 @@ def _study(_: int) -> list[Bound]:
 
 PARTS = {
     "engine": _engine,
+    "learners": _learners,
     "scaling": _scaling,
     "starts": _starts,
     "live": _live,

@@ -78,7 +78,7 @@ def _bench_arguments(sub: ArgumentParser) -> None:
         "parts",
         nargs="*",
         metavar="PART",
-        help="of engine, scaling, starts, live, memory, study (default: all)",
+        help="of engine, learners, scaling, starts, live, memory, study (default: all)",
     )
     sub.add_argument(
         "--repetitions",
