@@ -12,7 +12,7 @@ import pandas as pd
 from pickllm.errors import InputError, nearest
 from pickllm.files import root, write_csv, written
 
-from . import engine, learners, scaling, study
+from . import compiled, engine, learners, scaling, study
 
 FOLDER = root() / "build" / "bench"
 BEGIN = "<!-- bounds: written by `make bench` -->"
@@ -84,7 +84,7 @@ def _engine(repetitions: int) -> list[Bound]:
         ours = ns[engine.OURS]
         if engine.IN_C in ns:
             what = f"{name}: compiled loop, time over C of the same semantics"
-            rows.append(_at_most(what, ours / ns[engine.IN_C], 2, "x"))
+            rows.append(_at_most(what, ours / ns[engine.IN_C], 1.25, "x"))
         if "river, epsilon-greedy" in ns:
             river = ns["river, epsilon-greedy"] / ours
             rows.append(_at_least(f"{name}: speed over river", river, 250))
@@ -94,6 +94,33 @@ def _engine(repetitions: int) -> list[Bound]:
         threads = ours / ns[engine.TWO_THREADS]
         rows.append(_at_least(f"{name}: two threads over one", threads, 1.8, 2))
     return rows
+
+
+def _compiled(repetitions: int) -> list[Bound]:
+    frame = _keep("compiled", compiled.measure(3 * repetitions)).set_index("learner")
+    heavy = [name for name in compiled.HEAVY if name in frame.index]
+    light = frame.ns.drop([*heavy, compiled.OWN])
+    rows = [
+        _at_most(
+            f"every other learner, the slowest: {light.idxmax()}",
+            light.max(),
+            60,
+            " ns",
+            0,
+        ),
+        _at_most(
+            "Thompson, KL-UCB, Track-and-Stop, LinUCB, the slowest:"
+            f" {frame.ns[heavy].idxmax()}",
+            frame.ns[heavy].max(),
+            300,
+            " ns",
+            0,
+        ),
+        _at_most("an own learner, UCB-tuned", frame.ns[compiled.OWN], 60, " ns", 0),
+    ]
+    uses = _keep("first-uses", compiled.first_uses(repetitions)).set_index("use")
+    first = uses["median"]["first"]
+    return [*rows, _at_most("first use of an own learner", first, 3, " s", 1)]
 
 
 def _learners(repetitions: int) -> list[Bound]:
@@ -136,7 +163,7 @@ def _study(_: int) -> list[Bound]:
     frame = _keep("study", study.measure()).set_index("what")
     _keep("stages", study.stages())
     limits = {
-        "make reproduce, cold caches": 80,
+        "make reproduce, cold caches": 90,
         "make reproduce, nothing changed": 5,
         "make smoke": 30,
         "make test": 240,
@@ -155,6 +182,7 @@ def _study(_: int) -> list[Bound]:
 
 PARTS = {
     "engine": _engine,
+    "compiled": _compiled,
     "learners": _learners,
     "scaling": _scaling,
     "starts": _starts,
