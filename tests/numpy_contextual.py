@@ -1,20 +1,19 @@
-"""Learners for sessions that mix contexts: they see the query before they choose.
+"""`PerContext`, `LinUCB` and `Hindered` over a session axis, in NumPy.
 
-Each is a `Learner` that also `SeesQueries`, so that probabilities(state) is about the
-query just seen. No session as a whole locks on one LLM here, where different contexts
-have different best ones.
+The same learners written another way, for the tests to compare with.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..core.learners import require_in_range
-from ..core.locking import LockRule
-from ..core.protocols import (
+from pickllm.beyond.contextual import context_and_length
+from pickllm.core.learners import require_in_range
+from pickllm.core.locking import GreedyUnchanged, LockRule
+from pickllm.core.protocols import (
     Floats,
     Integers,
     Learner,
@@ -22,13 +21,13 @@ from ..core.protocols import (
     lock_rule_of,
     require_blind,
 )
-from ..core.state import State, map_state, rows_of, with_rows
-from ..errors import InputError, nearest
-from .bandits import certain
+from pickllm.core.state import State, map_state, rows_of, with_rows
+from pickllm.errors import InputError, nearest
 
-if TYPE_CHECKING:
-    from ..core.reward import Reward
-    from ..core.trace import Trace
+
+def certain(arm, n_models):
+    """Probability 1 for one LLM a session."""
+    return np.eye(n_models)[arm]
 
 
 class Contexts(NamedTuple):
@@ -65,19 +64,6 @@ class PerContext:
     ------
     InputError
         A control, or a learner that sees queries itself.
-
-    Examples
-    --------
-    >>> import pickllm as pk
-    >>> trace = pk.load_trace("bfcl-2024-08-11").select(context=["simple", "rest"])
-    >>> learner = PerContext(pk.LinearRewardInaction(0.3))
-    >>> s = pk.replay(trace, pk.Reward(), learner, sessions=20, queries=600)
-    >>> rest = trace.context[s.queries[:, -100:]] == "rest"
-    >>> late = s.choices[:, -100:]
-    >>> in_rest = np.bincount(late[rest], minlength=4) / rest.sum()
-    >>> in_simple = np.bincount(late[~rest], minlength=4) / (~rest).sum()
-    >>> bool(abs(in_rest - in_simple).max() > 0.05)  # other contexts, other LLMs
-    True
     """
 
     learner: Learner
@@ -96,13 +82,13 @@ class PerContext:
     def _rule(self) -> LockRule | None:
         return lock_rule_of(self.learner) if self.lock else None
 
-    def bind(self, trace: "Trace", reward: "Reward") -> "PerContext":
+    def bind(self, trace, reward) -> "PerContext":
         """Return it with the trace's contexts, and the learner as the pool makes it."""
         learner: Any = bind(self.learner, trace, reward)
         contexts = tuple(self.contexts or trace.contexts)
         return replace(self, learner=learner, contexts=contexts)
 
-    def describe(self, trace: "Trace") -> NDArray[np.int64]:
+    def describe(self, trace) -> NDArray[np.int64]:
         """Return each query's context as a position in `contexts`, (n_queries,).
 
         Raises
@@ -181,22 +167,6 @@ class PerContext:
         )
 
 
-def context_and_length(trace: "Trace") -> Floats:
-    """Return what `LinUCB` sees by default: context and length of each query.
-
-    The context is a one-hot, the length log10 of the input tokens over 4. Input tokens
-    are known before a query is sent; of the LLMs' different counts it takes the mean.
-    The 4 makes 10,000 tokens count as much as the context.
-
-    Returns
-    -------
-    ndarray, (n_queries, n_contexts + 1)
-    """
-    one_hot = trace.context[:, None] == np.array(trace.contexts)
-    tokens = np.maximum(trace.input_tokens.mean(axis=1), 1.0)
-    return np.column_stack([one_hot, np.log10(tokens) / 4.0])
-
-
 class Ridge(NamedTuple):
     """State of `LinUCB`.
 
@@ -242,11 +212,11 @@ class LinUCB:
                 f" {self.features!r}; see context_and_length"
             )
 
-    def bind(self, trace: "Trace", reward: "Reward") -> "LinUCB":
+    def bind(self, trace, reward) -> "LinUCB":
         """Return it with the number of features d."""
         return replace(self, size=self.describe(trace).shape[1])
 
-    def describe(self, trace: "Trace") -> Floats:
+    def describe(self, trace) -> Floats:
         """Return the features of each query, (n_queries, d).
 
         Raises
@@ -301,3 +271,135 @@ class LinUCB:
         )
         b[rows, arm] += reward[:, None] * state.x
         return Ridge(inverse, b, state.x)
+
+
+class Field(NamedTuple):
+    """State of `Hindered`.
+
+    The learner's; arms and rewards under way, each (n_sessions, delay + 1), NaN where
+    none will come; what is available and gets feedback at the query just seen,
+    (n_sessions, 2, n_models).
+    """
+
+    state: State
+    arms: Integers
+    rewards: Floats
+    seen: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Hindered:
+    """Any learner where feedback is late or missing, and LLMs may be away.
+
+    An LLM that is not available has probability 0, and the others keep their
+    proportions (alike where these are 0); an answer without feedback teaches nothing;
+    feedback comes `delay` queries later than it could. With none of these it is the
+    learner itself.
+
+    Parameters
+    ----------
+    learner : Learner
+    delay : int
+        Queries between an answer and its feedback, >= 0.
+
+    Raises
+    ------
+    InputError
+    """
+
+    learner: Learner
+    delay: int = 0
+
+    def __post_init__(self) -> None:
+        require_blind(self.learner, "Hindered")
+        whole = isinstance(self.delay, int | np.integer)
+        if not whole or isinstance(self.delay, bool) or self.delay < 0:
+            raise InputError(
+                "Hindered: delay must be a whole number of queries >= 0, got"
+                f" {self.delay!r}; choose one"
+            )
+
+    @property
+    def lock_rule(self) -> LockRule | None:
+        """The learner's own."""
+        return lock_rule_of(self.learner)
+
+    def bind(self, trace, reward) -> "Hindered":
+        """Return it with the learner as the pool makes it."""
+        learner: Any = bind(self.learner, trace, reward)
+        return replace(self, learner=learner)
+
+    def describe(self, trace) -> NDArray[np.bool_]:
+        """Return who can be asked, and who would get feedback.
+
+        Of shape (n_queries, 2, n_models).
+        """
+        every = np.ones(trace.accuracy.shape)
+        columns = [trace.extra.get(name, every) for name in ("available", "feedback")]
+        return np.stack(columns, axis=1) > 0
+
+    def start(self, n_sessions: int, n_models: int) -> Field:
+        """Return how the learner starts, nothing under way."""
+        under_way = n_sessions, self.delay + 1
+        seen = np.ones((n_sessions, 2, n_models), dtype=bool)
+        return Field(
+            self.learner.start(n_sessions, n_models),
+            np.zeros(under_way, dtype=np.int64),
+            np.full(under_way, np.nan),
+            seen,
+        )
+
+    def observe(self, state: Field, seen: NDArray[Any]) -> Field:
+        """Return what holds for the query at hand."""
+        return state._replace(seen=seen)
+
+    def probabilities(self, state: Field) -> Floats:
+        """Return the learner's, of those that can be asked, (n_sessions, n_models)."""
+        p = self.learner.probabilities(state.state)
+        here = state.seen[:, 0]
+        left = p * here
+        total = left.sum(axis=1, keepdims=True)
+        in_proportion = left / np.where(total > 0, total, 1.0)
+        alike = here / here.sum(axis=1, keepdims=True)
+        among = np.where(total > 0, in_proportion, alike)
+        return np.where(here.all(axis=1, keepdims=True), p, among)
+
+    def update(self, state: Field, arm: Integers, reward: Floats) -> Field:
+        """Return this answer on its way, and the step for the one that is due."""
+        has_feedback = state.seen[np.arange(len(arm)), 1, arm]
+        arms = np.column_stack([state.arms[:, 1:], arm])
+        feedback = np.where(has_feedback, reward, np.nan)
+        rewards = np.column_stack([state.rewards[:, 1:], feedback])
+        due = np.flatnonzero(~np.isnan(rewards[:, 0]))
+        if not len(due):
+            return Field(state.state, arms, rewards, state.seen)
+        before = rows_of(state.state, due)
+        learned = self.learner.update(before, arms[due, 0], rewards[due, 0])
+        after = with_rows(state.state, due, learned)
+        return Field(after, arms, rewards, state.seen)
+
+
+@dataclass(frozen=True)
+class Optimist:
+    """UCB1 over a session axis: a learner whose choice is certain."""
+
+    width: float = 1.0
+    lock_rule: ClassVar = GreedyUnchanged(20)
+
+    def start(self, n_sessions, n_models):
+        return np.zeros((n_sessions, 2, n_models))
+
+    def probabilities(self, state):
+        total, count = state[:, 0], state[:, 1]
+        t = np.maximum(count.sum(axis=1, keepdims=True), 1.0)
+        asked = np.maximum(count, 1.0)
+        bound = total / asked + self.width * np.sqrt(np.log(t) / asked)
+        index = np.where(count > 0, bound, np.inf)
+        return certain(index.argmax(axis=1), count.shape[1])
+
+    def update(self, state, arm, reward):
+        rows = np.arange(len(arm))
+        after = state.copy()
+        after[rows, 0, arm] += reward
+        after[rows, 1, arm] += 1.0
+        return after

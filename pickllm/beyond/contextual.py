@@ -263,7 +263,7 @@ class PerContextChoices(_OfContexts):
         """Return the LLM to ask in the context just seen."""
         c = state.now[0]
         if state.locked[c] >= 0:
-            return state.locked[c]
+            return int(state.locked[c])
         return self.learner.choose(state.each[c], *draws)
 
     def update(self, state: Contexts, arm: int, reward: float) -> None:
@@ -295,27 +295,32 @@ def context_and_length(trace: "Trace") -> Floats:
 
 
 class Ridge(NamedTuple):
-    """State of `LinUCB`; the last three are about the query just seen.
+    """State of `LinUCB`; from `x` on it is about the query just seen.
 
     Attributes
     ----------
     inverse : ndarray, (n_models, d, d)
-        A^-1.
+        A^-1, which is symmetric.
     theta : ndarray, (n_models, d)
         A^-1 b.
     x : ndarray, (d,)
         Its features.
-    inner : ndarray, (n_models, d)
-        A^-1 x.
-    bound : ndarray, (n_models,)
-        The bound to choose by.
+    places : ndarray of int, (1 + d,)
+        How many of them are not 0, and which, in order.
+    expected, square, bound : ndarray, (n_models,)
+        x^T A^-1 b, x^T A^-1 x, and the bound to choose by.
+    inner : ndarray, (d,)
+        Room for A^-1 x of one LLM.
     """
 
     inverse: Floats
     theta: Floats
     x: Floats
-    inner: Floats
+    places: Integers
+    expected: Floats
+    square: Floats
     bound: Floats
+    inner: Floats
 
 
 @dataclass(frozen=True)
@@ -391,33 +396,40 @@ class LinUCB:
             inverse=np.tile(np.eye(d), (n_models, 1, 1)),
             theta=np.zeros((n_models, d)),
             x=np.zeros(d),
-            inner=np.zeros((n_models, d)),
+            places=np.zeros(1 + d, np.int64),
+            expected=np.zeros(n_models),
+            square=np.zeros(n_models),
             bound=np.zeros(n_models),
+            inner=np.zeros(d),
         )
 
     def observe(self, state: Ridge, seen: Floats) -> None:
         """Note the features of the query at hand, and every LLM's bound for it."""
-        d = len(state.x)
-        for e in range(d):
+        number = 0
+        for e in range(len(state.x)):
             state.x[e] = seen[e]
+            if seen[e] != 0.0:  # most are, one context being the query's
+                number += 1
+                state.places[number] = e
+        state.places[0] = number
         for j in range(len(state.bound)):
-            for f in range(d):
-                state.inner[j, f] = 0.0
-            for e in range(d):
-                x = state.x[e]
-                if x != 0.0:  # most features of a query are: its other contexts
-                    for f in range(d):
-                        state.inner[j, f] += x * state.inverse[j, e, f]
             self.note_bound(state, j)
 
     def note_bound(self, state: Ridge, j: int) -> None:
         """Note the bound above of LLM j."""
         expected = 0.0
         square = 0.0
-        for e in range(len(state.x)):
+        for k in range(1, state.places[0] + 1):
+            e = state.places[k]
+            before = 0.0
+            for i in range(1, k):
+                f = state.places[i]
+                before += state.inverse[j, e, f] * state.x[f]
             expected += state.x[e] * state.theta[j, e]
-            square += state.x[e] * state.inner[j, e]
-        state.bound[j] = expected + self.alpha * math.sqrt(max(square, 0.0))
+            square += state.x[e] * (state.inverse[j, e, e] * state.x[e] + 2.0 * before)
+        state.expected[j] = expected
+        state.square[j] = max(square, 0.0)
+        state.bound[j] = expected + self.alpha * math.sqrt(state.square[j])
 
     def choose(self, state: Ridge) -> int:
         """Return the LLM of the highest bound."""
@@ -435,17 +447,21 @@ class LinUCB:
             A^-1 <- A^-1 - K x^T A^-1,    A^-1 b <- A^-1 b + K (r - x^T A^-1 b).
         """
         d = len(state.x)
-        scale = 1.0
-        error = reward
+        for f in range(d):
+            state.inner[f] = 0.0
+        for k in range(1, state.places[0] + 1):
+            e = state.places[k]
+            x = state.x[e]
+            for f in range(d):
+                state.inner[f] += x * state.inverse[arm, e, f]
+        share = 1.0 / (1.0 + state.square[arm])
+        error = reward - state.expected[arm]
         for e in range(d):
-            scale += state.x[e] * state.inner[arm, e]
-            error -= state.x[e] * state.theta[arm, e]
-        share = 1.0 / scale
-        for e in range(d):
-            gain = state.inner[arm, e] * share
+            gain = state.inner[e] * share
             state.theta[arm, e] += gain * error
             for f in range(d):
-                state.inverse[arm, e, f] -= gain * state.inner[arm, f]
-        for e in range(d):
-            state.inner[arm, e] *= share
-        self.note_bound(state, arm)
+                state.inverse[arm, e, f] -= gain * state.inner[f]
+        state.square[arm] *= share
+        state.expected[arm] += state.square[arm] * error
+        width = math.sqrt(state.square[arm])
+        state.bound[arm] = state.expected[arm] + self.alpha * width
