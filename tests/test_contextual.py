@@ -142,8 +142,8 @@ def asks(learner, state, draws):
 def test_in_two_contexts_each_learns_from_its_own_queries_alone(inner):
     """Walk every session's choices through one learner a context, by hand.
 
-    The rule of a context sees what the learner shows after each answer, or what it chose
-    for each query.
+    The rule of a context sees what the learner shows after each answer, or what it
+    chose for each query.
     """
     queries = 300
     s = pk.replay(
@@ -338,7 +338,7 @@ def test_workers_and_more_sessions_change_nothing(learner):
 
 
 class Rows(pk.LinearRewardInaction):
-    """Over a session axis alone: what a subclass means, its `one_session` cannot say."""
+    """Over a session axis alone: `one_session` cannot say what a subclass means."""
 
 
 class Returns(Optimist):
