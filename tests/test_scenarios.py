@@ -311,7 +311,7 @@ def hindering():
     ids=["automaton", "Q", "chooses"],
 )
 def test_hindered_asks_what_it_asks_over_a_session_axis(learner, theirs, delay):
-    """To the bit, but that probabilities of one that chooses are those of its choice."""
+    """To the bit; where one that chooses is hindered, its probabilities are others."""
     joined, order = hindering()
     options = {"sessions": 7, "queries": 200, "seed": 11, "engine": "numpy"}
     options |= {"order": order, "lock": not isinstance(learner, Optimist)}
