@@ -13,6 +13,7 @@ import pytest
 
 import pickllm as pk
 from pickllm.beyond.scenarios import unanswered
+from pickllm.core.learners import OneAutomaton
 from pickllm.identity import identity, places, unknowable
 from pickllm.sweeps import run
 from pickllm.sweeps.settings import code, name_each, settings
@@ -26,9 +27,9 @@ def trace():
 def learner_of(step):
     """A learner whose class closes over a number."""
 
-    class Mine(pk.LinearRewardInaction):
+    class Mine(OneAutomaton):
         def update(self, state, arm, reward):
-            return super().update(state, arm, reward * step)
+            super().update(state, arm, reward * step)
 
     return Mine(0.3)
 

@@ -1,10 +1,11 @@
 """Learners for sessions that mix contexts: they see the query before they choose.
 
-Each is a `Learner` that also `SeesQueries`, so that probabilities(state) is about the
-query just seen. No session as a whole locks on one LLM here, where different contexts
-have different best ones.
+Each is written for one session (see `core.one_session`), and what it would ask is about
+the query just seen. No session as a whole locks on one LLM here, where different
+contexts have different best ones.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -12,37 +13,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..core.compiled import RULES, limits_of
 from ..core.learners import require_in_range
 from ..core.locking import LockRule
-from ..core.protocols import (
-    Floats,
-    Integers,
-    Learner,
-    bind,
-    lock_rule_of,
-    require_blind,
-)
-from ..core.replay import certain
-from ..core.state import State, map_state, rows_of, with_rows
+from ..core.one_session import uniforms_of
+from ..core.protocols import Floats, Integers, bind, lock_rule_of, require_blind
+from ..core.state import State
 from ..errors import InputError, nearest
+from .nested import within
 
 if TYPE_CHECKING:
     from ..core.reward import Reward
     from ..core.trace import Trace
-
-
-class Contexts(NamedTuple):
-    """State of `PerContext`.
-
-    The learner's state and its lock rule's, each array (n_sessions, n_contexts, ...);
-    the LLM that each context has locked on, -1 = none, (n_sessions, n_contexts); and
-    the context of the query just seen, (n_sessions,).
-    """
-
-    state: State
-    watch: State
-    locked: Integers
-    now: Integers
 
 
 @dataclass(frozen=True)
@@ -55,7 +37,10 @@ class PerContext:
 
     Parameters
     ----------
-    learner : Learner
+    learner : OneSession
+        Or one that has a `one_session`, as the paper's; it changes its state in place,
+        and locks by `MaxProbability`, `GreedyUnchanged` or never. One that chooses is
+        certain of its choice.
     lock : bool
         Whether a context that has converged stays with its LLM.
     contexts : tuple of str, optional
@@ -80,27 +65,122 @@ class PerContext:
     True
     """
 
-    learner: Learner
+    learner: object
     lock: bool = True
     contexts: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         require_blind(self.learner, "PerContext")
 
-    @property
-    def lock_rule(self) -> LockRule | None:
-        """The context's rule in a session of one context; others never lock."""
-        return self._rule if self.contexts and len(self.contexts) == 1 else None
+    def bind(
+        self, trace: "Trace", reward: "Reward"
+    ) -> "PerContextChances | PerContextChoices":
+        """Return it for the trace's contexts, with the learner as the pool makes it.
 
-    @property
-    def _rule(self) -> LockRule | None:
-        return lock_rule_of(self.learner) if self.lock else None
-
-    def bind(self, trace: "Trace", reward: "Reward") -> "PerContext":
-        """Return it with the trace's contexts, and the learner as the pool makes it."""
-        learner: Any = bind(self.learner, trace, reward)
+        Raises
+        ------
+        InputError
+            The learner is not written for one session, returns its next state, or locks
+            by another rule.
+        """
+        learner = bind(self.learner, trace, reward)
+        rule = lock_rule_of(learner) if self.lock else None
+        if rule is not None and type(rule) not in RULES:
+            known = " or ".join(kind.__name__ for kind in RULES)
+            raise InputError(
+                f"PerContext: a context locks by {known}, got"
+                f" {type(rule).__name__}; give a learner with one of them, or"
+                " lock=False"
+            )
+        alone = within(learner, "PerContext", len(trace.models))
         contexts = tuple(self.contexts or trace.contexts)
-        return replace(self, learner=learner, contexts=contexts)
+        limit, patience = limits_of(rule)
+        chooses = hasattr(alone, "choose")
+        kind = PerContextChoices if chooses else PerContextChances
+        return kind(
+            learner=alone,
+            contexts=contexts,
+            limit=limit,
+            patience=patience,
+            lock_rule=rule if len(contexts) == 1 else None,
+        )
+
+    def describe(self, trace: "Trace") -> NDArray[np.int64]:
+        """Return each query's context as a position in `contexts`, (n_queries,)."""
+        return _positions(trace, tuple(self.contexts or trace.contexts))
+
+
+def _positions(trace: "Trace", contexts: tuple[str, ...]) -> NDArray[np.int64]:
+    """Return each query's context as a position among some, (n_queries,)."""
+    unknown = sorted(set(trace.contexts) - set(contexts))
+    if unknown:
+        raise InputError(
+            f"PerContext: unknown context {unknown[0]!r};"
+            f" {nearest(unknown[0], contexts)}"
+        )
+    position = {c: i for i, c in enumerate(contexts)}
+    return np.array([position[c] for c in trace.context.tolist()], dtype=np.int64)
+
+
+class Contexts(NamedTuple):
+    """State of `PerContext`.
+
+    Attributes
+    ----------
+    each : tuple of states
+        The learner's, one a context.
+    locked : ndarray of int, (n_contexts,)
+        The LLM that each context has locked on, -1 = none.
+    followed : ndarray of int, (n_contexts,)
+        The LLM that was last the most probable one; -1 before a choice.
+    run : ndarray of int, (n_contexts,)
+        For how many answers it has been.
+    now : ndarray of int, (1,)
+        The context of the query just seen.
+    p : ndarray, (n_models,)
+        Room for the probabilities shown.
+    """
+
+    each: tuple[State, ...]
+    locked: Integers
+    followed: Integers
+    run: Integers
+    now: Integers
+    p: Floats
+
+
+def _lock_converged(
+    state: Contexts, best: int, top: float, limit: float, patience: int
+) -> None:
+    """Lock the context at hand where its most probable LLM has converged."""
+    c = state.now[0]
+    state.run[c] = state.run[c] + 1 if best == state.followed[c] else 0
+    state.followed[c] = best
+    if top >= limit or state.run[c] >= patience:
+        state.locked[c] = best
+
+
+@dataclass(frozen=True)
+class _OfContexts:
+    """What `PerContext` is once it knows the contexts; see there.
+
+    Attributes
+    ----------
+    learner : OneSession
+    contexts : tuple of str
+    limit : float
+        Probability to lock at.
+    patience : int
+        Answers for which the most probable LLM stays the same, to lock.
+    lock_rule : LockRule, optional
+        The context's rule in a session of one context; others never lock.
+    """
+
+    learner: Any
+    contexts: tuple[str, ...]
+    limit: float
+    patience: int
+    lock_rule: LockRule | None
 
     def describe(self, trace: "Trace") -> NDArray[np.int64]:
         """Return each query's context as a position in `contexts`, (n_queries,).
@@ -110,75 +190,92 @@ class PerContext:
         InputError
             A context that it does not know.
         """
-        contexts = self._known_contexts()
-        unknown = sorted(set(trace.contexts) - set(contexts))
-        if unknown:
-            raise InputError(
-                f"PerContext: unknown context {unknown[0]!r};"
-                f" {nearest(unknown[0], contexts)}"
-            )
-        position = {c: i for i, c in enumerate(contexts)}
-        return np.array([position[c] for c in trace.context.tolist()], dtype=np.int64)
+        return _positions(trace, self.contexts)
 
-    def start(self, n_sessions: int, n_models: int) -> Contexts:
+    def start(self, n_models: int) -> Contexts:
         """Return every context as the learner starts."""
-        shape = n_sessions, len(self._known_contexts())
-        rows = shape[0] * shape[1]
-        state = self.learner.start(rows, n_models)
-        watch = np.zeros(rows)
-        if self._rule:
-            watch = self._rule.start(self.learner.probabilities(state))
-
-        def by_context(array: NDArray[Any]) -> NDArray[Any]:
-            return array.reshape(*shape, *array.shape[1:])
-
+        contexts = len(self.contexts)
         return Contexts(
-            state=map_state(by_context, state),
-            watch=map_state(by_context, watch),
-            locked=np.full(shape, -1),
-            now=np.zeros(n_sessions, dtype=np.int64),
+            each=tuple(self.learner.start(n_models) for _ in self.contexts),
+            locked=np.full(contexts, -1),
+            followed=np.full(contexts, -1),
+            run=np.zeros(contexts, np.int64),
+            now=np.zeros(1, np.int64),
+            p=np.zeros(n_models),
         )
 
-    def _known_contexts(self) -> tuple[str, ...]:
-        if self.contexts is None:
-            raise InputError(
-                "PerContext does not know the contexts yet; call bind(trace, reward),"
-                " as replay does, or give contexts="
-            )
-        return self.contexts
+    def observe(self, state: Contexts, seen: int) -> None:
+        """Note the context of the query at hand."""
+        state.now[0] = seen
 
-    def observe(self, state: Contexts, seen: NDArray[Any]) -> Contexts:
-        """Return the context of the query at hand."""
-        return state._replace(now=seen)
+
+@dataclass(frozen=True)
+class PerContextChances(_OfContexts):
+    """`PerContext` of a learner that shows probabilities."""
+
+    def start(self, n_models: int) -> Contexts:
+        """Return every context as the learner starts."""
+        state = super().start(n_models)
+        state.followed[:] = np.argmax(self.learner.probabilities(state.each[0]))
+        return state
 
     def probabilities(self, state: Contexts) -> Floats:
         """Return those of the context just seen; certain where it has locked."""
-        at = np.arange(len(state.now)), state.now
-        p = self.learner.probabilities(rows_of(state.state, at))
-        locked = state.locked[at]
-        return np.where((locked >= 0)[:, None], certain(locked, p.shape[1]), p)
+        c = state.now[0]
+        if state.locked[c] >= 0:
+            state.p[:] = 0.0
+            state.p[state.locked[c]] = 1.0
+            return state.p
+        shown = self.learner.probabilities(state.each[c])
+        for j in range(len(state.p)):
+            state.p[j] = shown[j]
+        return state.p
 
-    def update(self, state: Contexts, arm: Integers, reward: Floats) -> Contexts:
-        """Return the learner's step and its rule's in the context just seen.
+    def update(self, state: Contexts, arm: int, reward: float) -> None:
+        """Take the learner's step and its rule's in the context just seen.
 
         Nothing changes where that has locked.
         """
-        rows = np.arange(len(state.now))
-        free = np.flatnonzero(state.locked[rows, state.now] < 0)
-        if not len(free):
-            return state
-        at = free, state.now[free]
-        learned = self.learner.update(rows_of(state.state, at), arm[free], reward[free])
-        after = state._replace(state=with_rows(state.state, at, learned))
-        if not self._rule:
-            return after
-        p = self.learner.probabilities(learned)
-        watch, done = self._rule.step(rows_of(state.watch, at), p)
-        model = np.where(done, p.argmax(axis=1), -1)
-        return after._replace(
-            watch=with_rows(state.watch, at, watch),
-            locked=with_rows(state.locked, at, model),
-        )
+        c = state.now[0]
+        if state.locked[c] < 0:
+            self.learner.update(state.each[c], arm, reward)
+            shown = self.learner.probabilities(state.each[c])
+            best = 0
+            for j in range(1, len(shown)):
+                if shown[j] > shown[best]:
+                    best = j
+            _lock_converged(state, best, shown[best], self.limit, self.patience)
+
+
+@dataclass(frozen=True)
+class PerContextChoices(_OfContexts):
+    """`PerContext` of a learner that chooses.
+
+    A context follows what it asked. So it locks one answer later than by what it would
+    ask next, and asks the same LLMs.
+    """
+
+    def uniforms(self, n_models: int) -> int:
+        """Return how many draws of its own each choice of the learner takes."""
+        return uniforms_of(self.learner, n_models)
+
+    def choose(self, state: Contexts, *draws: Floats) -> int:
+        """Return the LLM to ask in the context just seen."""
+        c = state.now[0]
+        if state.locked[c] >= 0:
+            return int(state.locked[c])
+        return self.learner.choose(state.each[c], *draws)
+
+    def update(self, state: Contexts, arm: int, reward: float) -> None:
+        """Take the learner's step and its rule's in the context just seen.
+
+        Nothing changes where that has locked.
+        """
+        c = state.now[0]
+        if state.locked[c] < 0:
+            self.learner.update(state.each[c], arm, reward)
+            certain = 1.0 if state.followed[c] >= 0 else 0.0
+            _lock_converged(state, arm, certain, self.limit, self.patience)
 
 
 def context_and_length(trace: "Trace") -> Floats:
@@ -198,15 +295,32 @@ def context_and_length(trace: "Trace") -> Floats:
 
 
 class Ridge(NamedTuple):
-    """State of `LinUCB`.
+    """State of `LinUCB`; from `x` on it is about the query just seen.
 
-    Inverses of A, (n_sessions, n_models, d, d); b, (n_sessions, n_models, d); and the
-    features of the query just seen, (n_sessions, d).
+    Attributes
+    ----------
+    inverse : ndarray, (n_models, d, d)
+        A^-1, which is symmetric.
+    theta : ndarray, (n_models, d)
+        A^-1 b.
+    x : ndarray, (d,)
+        Its features.
+    places : ndarray of int, (1 + d,)
+        How many of them are not 0, and which, in order.
+    expected, square, bound : ndarray, (n_models,)
+        x^T A^-1 b, x^T A^-1 x, and the bound to choose by.
+    inner : ndarray, (d,)
+        Room for A^-1 x of one LLM.
     """
 
     inverse: Floats
-    b: Floats
+    theta: Floats
     x: Floats
+    places: Integers
+    expected: Floats
+    square: Floats
+    bound: Floats
+    inner: Floats
 
 
 @dataclass(frozen=True)
@@ -227,6 +341,15 @@ class LinUCB:
         Width of the bound, in [0, 10].
     features : callable
         trace -> (n_queries, d): what may be known of each query before it is answered.
+
+    Examples
+    --------
+    >>> learner = LinUCB(alpha=1.0, size=1)
+    >>> state = learner.start(n_models=2)
+    >>> learner.observe(state, np.array([2.0]))
+    >>> learner.update(state, arm=0, reward=1.0)
+    >>> state.theta[0], state.bound.round(2)  # A = 1 + 2 * 2, b = 1 * 2
+    (array([0.4]), array([1.69, 2.  ]))
     """
 
     alpha: float = 0.5
@@ -261,7 +384,7 @@ class LinUCB:
             )
         return x
 
-    def start(self, n_sessions: int, n_models: int) -> Ridge:
+    def start(self, n_models: int) -> Ridge:
         """Return nothing known: A = I, b = 0."""
         if self.size is None:
             raise InputError(
@@ -270,34 +393,75 @@ class LinUCB:
             )
         d = self.size
         return Ridge(
-            np.tile(np.eye(d), (n_sessions, n_models, 1, 1)),
-            np.zeros((n_sessions, n_models, d)),
-            np.zeros((n_sessions, d)),
+            inverse=np.tile(np.eye(d), (n_models, 1, 1)),
+            theta=np.zeros((n_models, d)),
+            x=np.zeros(d),
+            places=np.zeros(1 + d, np.int64),
+            expected=np.zeros(n_models),
+            square=np.zeros(n_models),
+            bound=np.zeros(n_models),
+            inner=np.zeros(d),
         )
 
-    def observe(self, state: Ridge, seen: NDArray[Any]) -> Ridge:
-        """Return the features of the query at hand."""
-        return state._replace(x=seen)
+    def observe(self, state: Ridge, seen: Floats) -> None:
+        """Note the features of the query at hand, and every LLM's bound for it."""
+        number = 0
+        for e in range(len(state.x)):
+            state.x[e] = seen[e]
+            if seen[e] != 0.0:  # most are, one context being the query's
+                number += 1
+                state.places[number] = e
+        state.places[0] = number
+        for j in range(len(state.bound)):
+            self.note_bound(state, j)
 
-    def index(self, state: Ridge) -> Floats:
-        """Return the bound above for the query just seen, (n_sessions, n_models)."""
-        inner = np.einsum("smde,se->smd", state.inverse, state.x)  # A^-1 x
-        width = np.sqrt(np.maximum(np.einsum("smd,sd->sm", inner, state.x), 0.0))
-        return np.einsum("smd,smd->sm", inner, state.b) + self.alpha * width
+    def note_bound(self, state: Ridge, j: int) -> None:
+        """Note the bound above of LLM j."""
+        expected = 0.0
+        square = 0.0
+        for k in range(1, state.places[0] + 1):
+            e = state.places[k]
+            before = 0.0
+            for i in range(1, k):
+                f = state.places[i]
+                before += state.inverse[j, e, f] * state.x[f]
+            expected += state.x[e] * state.theta[j, e]
+            square += state.x[e] * (state.inverse[j, e, e] * state.x[e] + 2.0 * before)
+        state.expected[j] = expected
+        state.square[j] = max(square, 0.0)
+        state.bound[j] = expected + self.alpha * math.sqrt(state.square[j])
 
-    def probabilities(self, state: Ridge) -> Floats:
-        """Return certainty: the LLM of the highest bound."""
-        return certain(self.index(state).argmax(axis=1), state.b.shape[1])
+    def choose(self, state: Ridge) -> int:
+        """Return the LLM of the highest bound."""
+        best = 0
+        for j in range(1, len(state.bound)):
+            if state.bound[j] > state.bound[best]:
+                best = j
+        return best
 
-    def update(self, state: Ridge, arm: Integers, reward: Floats) -> Ridge:
-        """Return one answer more: A^-1 by Sherman and Morrison's formula."""
-        rows = np.arange(len(arm))
-        inverse = state.inverse.copy()
-        b = state.b.copy()
-        inner = np.einsum("sde,se->sd", inverse[rows, arm], state.x)
-        scale = 1.0 + np.einsum("sd,sd->s", inner, state.x)
-        inverse[rows, arm] -= (
-            inner[:, :, None] * inner[:, None, :] / scale[:, None, None]
-        )
-        b[rows, arm] += reward[:, None] * state.x
-        return Ridge(inverse, b, state.x)
+    def update(self, state: Ridge, arm: int, reward: float) -> None:
+        """Take one answer more: A^-1 by Sherman and Morrison's formula.
+
+        With K = A^-1 x / (1 + x^T A^-1 x), before the answer,
+
+            A^-1 <- A^-1 - K x^T A^-1,    A^-1 b <- A^-1 b + K (r - x^T A^-1 b).
+        """
+        d = len(state.x)
+        for f in range(d):
+            state.inner[f] = 0.0
+        for k in range(1, state.places[0] + 1):
+            e = state.places[k]
+            x = state.x[e]
+            for f in range(d):
+                state.inner[f] += x * state.inverse[arm, e, f]
+        share = 1.0 / (1.0 + state.square[arm])
+        error = reward - state.expected[arm]
+        for e in range(d):
+            gain = state.inner[e] * share
+            state.theta[arm, e] += gain * error
+            for f in range(d):
+                state.inverse[arm, e, f] -= gain * state.inner[f]
+        state.square[arm] *= share
+        state.expected[arm] += state.square[arm] * error
+        width = math.sqrt(state.square[arm])
+        state.bound[arm] = state.expected[arm] + self.alpha * width

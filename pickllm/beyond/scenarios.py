@@ -14,6 +14,7 @@ learner meet them.
 """
 
 import itertools
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,17 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.locking import LockRule
-from ..core.protocols import (
-    Floats,
-    Integers,
-    Learner,
-    bind,
-    lock_rule_of,
-    require_blind,
-)
-from ..core.state import State, rows_of, with_rows
+from ..core.one_session import uniforms_of
+from ..core.protocols import Floats, Integers, bind, lock_rule_of, require_blind
+from ..core.state import State
 from ..core.trace import OUTCOMES, Trace
 from ..errors import InputError, nearest
+from .nested import within
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -247,15 +243,29 @@ def unanswered(trace: Trace, share: float, seed: int = 0) -> Trace:
 class Field(NamedTuple):
     """State of `Hindered`.
 
-    The learner's; arms and rewards under way, each (n_sessions, delay + 1), NaN where
-    none will come; what is available and gets feedback at the query just seen,
-    (n_sessions, 2, n_models).
+    Attributes
+    ----------
+    state : state
+        The learner's.
+    arms : ndarray of int, (delay + 1,)
+        The LLMs asked of late, one after the other in a ring.
+    rewards : ndarray, (delay + 1,)
+        What will come for each, NaN where nothing will.
+    next : ndarray of int, (1,)
+        Where the next answer goes.
+    here, told : ndarray of bool, (n_models,)
+        Which LLMs can be asked, and get feedback, at the query just seen.
+    p : ndarray, (n_models,)
+        Room for the probabilities shown.
     """
 
     state: State
     arms: Integers
     rewards: Floats
-    seen: NDArray[np.bool_]
+    next: Integers
+    here: NDArray[np.bool_]
+    told: NDArray[np.bool_]
+    p: Floats
 
 
 @dataclass(frozen=True)
@@ -263,13 +273,14 @@ class Hindered:
     """Any learner where feedback is late or missing, and LLMs may be away.
 
     An LLM that is not available has probability 0, and the others keep their
-    proportions (alike where these are 0); an answer without feedback teaches nothing;
-    feedback comes `delay` queries later than it could. With none of these it is the
-    learner itself.
+    proportions (alike where these are 0, as when a learner that chooses has chosen that
+    LLM); an answer without feedback teaches nothing; feedback comes `delay` queries
+    later than it could. With none of these it is the learner itself.
 
     Parameters
     ----------
-    learner : Learner
+    learner : OneSession
+        Or one that has a `one_session`, as the paper's; it changes its state in place.
     delay : int
         Queries between an answer and its feedback, >= 0.
 
@@ -278,7 +289,7 @@ class Hindered:
     InputError
     """
 
-    learner: Learner
+    learner: object
     delay: int = 0
 
     def __post_init__(self) -> None:
@@ -290,62 +301,169 @@ class Hindered:
                 f" {self.delay!r}; choose one"
             )
 
-    @property
-    def lock_rule(self) -> LockRule | None:
-        """The learner's own."""
-        return lock_rule_of(self.learner)
+    def bind(
+        self, trace: Trace, reward: "Reward"
+    ) -> "HinderedChances | HinderedChoices | HinderedDraws":
+        """Return it with the learner as the pool makes it.
 
-    def bind(self, trace: Trace, reward: "Reward") -> "Hindered":
-        """Return it with the learner as the pool makes it."""
-        learner: Any = bind(self.learner, trace, reward)
-        return replace(self, learner=learner)
+        Raises
+        ------
+        InputError
+            The learner is not written for one session, or returns its next state.
+        """
+        learner = bind(self.learner, trace, reward)
+        n_models = len(trace.models)
+        alone = within(learner, "Hindered", n_models)
+        kind = HinderedChances
+        if hasattr(alone, "choose"):
+            draws = uniforms_of(alone, n_models)
+            kind = HinderedDraws if draws else HinderedChoices
+        return kind(alone, int(self.delay), lock_rule_of(learner))
 
     def describe(self, trace: Trace) -> NDArray[np.bool_]:
         """Return who can be asked, and who would get feedback.
 
         Of shape (n_queries, 2, n_models).
-        """
-        return np.stack([_flags(trace, AVAILABLE), _flags(trace, FEEDBACK)], axis=1) > 0
 
-    def start(self, n_sessions: int, n_models: int) -> Field:
+        Raises
+        ------
+        InputError
+            A query that no LLM can be asked.
+        """
+        return _who_is_here(trace)
+
+
+def _who_is_here(trace: Trace) -> NDArray[np.bool_]:
+    """Return who can be asked, and gets feedback, (n_queries, 2, n_models)."""
+    seen = np.stack([_flags(trace, AVAILABLE), _flags(trace, FEEDBACK)], axis=1) > 0
+    nobody = np.flatnonzero(~seen[:, 0].any(axis=1))
+    if len(nobody):
+        raise InputError(
+            f"Hindered: at least one LLM must be available at each query, got none at"
+            f" {str(trace.query_id[nobody[0]])!r}; keep one"
+        )
+    return seen
+
+
+@dataclass(frozen=True)
+class _InTheField:
+    """What `Hindered` is once it knows the pool; see there.
+
+    Attributes
+    ----------
+    learner : OneSession
+    delay : int
+    lock_rule : LockRule, optional
+        The learner's own.
+    """
+
+    learner: Any
+    delay: int
+    lock_rule: LockRule | None
+
+    def describe(self, trace: Trace) -> NDArray[np.bool_]:
+        """Return who can be asked, and gets feedback, (n_queries, 2, n_models)."""
+        return _who_is_here(trace)
+
+    def start(self, n_models: int) -> Field:
         """Return how the learner starts, nothing under way."""
-        under_way = n_sessions, self.delay + 1
-        seen = np.ones((n_sessions, 2, n_models), dtype=bool)
         return Field(
-            self.learner.start(n_sessions, n_models),
-            np.zeros(under_way, dtype=np.int64),
-            np.full(under_way, np.nan),
-            seen,
+            state=self.learner.start(n_models),
+            arms=np.zeros(self.delay + 1, np.int64),
+            rewards=np.full(self.delay + 1, np.nan),
+            next=np.zeros(1, np.int64),
+            here=np.ones(n_models, np.bool_),
+            told=np.ones(n_models, np.bool_),
+            p=np.zeros(n_models),
         )
 
-    def observe(self, state: Field, seen: NDArray[Any]) -> Field:
-        """Return what holds for the query at hand."""
-        return state._replace(seen=seen)
+    def observe(self, state: Field, seen: NDArray[np.bool_]) -> None:
+        """Note what holds for the query at hand."""
+        for j in range(len(state.here)):
+            state.here[j] = seen[0, j]
+            state.told[j] = seen[1, j]
+
+    def update(self, state: Field, arm: int, reward: float) -> None:
+        """Send this answer on its way, and take the step for the one that is due."""
+        place = state.next[0]
+        state.arms[place] = arm
+        state.rewards[place] = reward if state.told[arm] else math.nan
+        due = place + 1 if place < self.delay else 0
+        state.next[0] = due
+        if not math.isnan(state.rewards[due]):
+            self.learner.update(state.state, state.arms[due], state.rewards[due])
+
+
+@dataclass(frozen=True)
+class HinderedChances(_InTheField):
+    """`Hindered` of a learner that shows probabilities."""
 
     def probabilities(self, state: Field) -> Floats:
-        """Return the learner's, of those that can be asked, (n_sessions, n_models)."""
-        p = self.learner.probabilities(state.state)
-        here = state.seen[:, 0]
-        left = p * here
-        total = left.sum(axis=1, keepdims=True)
-        in_proportion = left / np.where(total > 0, total, 1.0)
-        alike = here / here.sum(axis=1, keepdims=True)
-        among = np.where(total > 0, in_proportion, alike)
-        return np.where(here.all(axis=1, keepdims=True), p, among)
+        """Return the learner's, of those that can be asked, (n_models,)."""
+        shown = self.learner.probabilities(state.state)
+        total = 0.0
+        number = 0
+        for j in range(len(state.p)):
+            state.p[j] = shown[j] if state.here[j] else 0.0
+            total += state.p[j]
+            number += 1 if state.here[j] else 0
+        if number < len(state.p):
+            for j in range(len(state.p)):
+                if total > 0.0:
+                    state.p[j] /= total
+                elif state.here[j]:
+                    state.p[j] = 1.0 / number
+        return state.p
 
-    def update(self, state: Field, arm: Integers, reward: Floats) -> Field:
-        """Return this answer on its way, and the step for the one that is due."""
-        has_feedback = state.seen[np.arange(len(arm)), 1, arm]
-        arms = np.column_stack([state.arms[:, 1:], arm])
-        feedback = np.where(has_feedback, reward, np.nan)
-        rewards = np.column_stack([state.rewards[:, 1:], feedback])
-        due = np.flatnonzero(~np.isnan(rewards[:, 0]))
-        if not len(due):
-            return Field(state.state, arms, rewards, state.seen)
-        before = rows_of(state.state, due)
-        learned = self.learner.update(before, arms[due, 0], rewards[due, 0])
-        after = with_rows(state.state, due, learned)
-        return Field(after, arms, rewards, state.seen)
+
+def _instead(here: NDArray[np.bool_], arm: int, u: float) -> int:
+    """Return the LLM chosen; if it is away, the one of the others that a draw gives."""
+    if here[arm]:
+        return arm
+    number = 0
+    for j in range(len(here)):
+        number += 1 if here[j] else 0
+    below = 0.0
+    last = arm
+    for j in range(len(here)):
+        if here[j]:
+            last = j
+            below += 1.0 / number
+            if below > u:
+                return j
+    return last
+
+
+@dataclass(frozen=True)
+class HinderedChoices(_InTheField):
+    """`Hindered` of a learner that chooses, without draws of its own."""
+
+    def uniforms(self, n_models: int) -> int:
+        """Return 1: a draw for when the LLM chosen is away."""
+        return 1
+
+    def choose(self, state: Field, draws: Floats) -> int:
+        """Return the LLM to ask: the learner's choice, or any of the others."""
+        return _instead(state.here, self.learner.choose(state.state), draws[0])
+
+
+@dataclass(frozen=True)
+class HinderedDraws(_InTheField):
+    """`Hindered` of a learner that chooses by draws of its own.
+
+    They stay as they are. Where the LLM chosen is away, the last 27 bits of the first
+    of them, which the choice hardly depends on, decide between the others.
+    """
+
+    def uniforms(self, n_models: int) -> int:
+        """Return how many draws each choice of the learner takes."""
+        return uniforms_of(self.learner, n_models)
+
+    def choose(self, state: Field, draws: Floats) -> int:
+        """Return the LLM to ask: the learner's choice, or any of the others."""
+        shifted = draws[0] * 2.0**26
+        u = shifted - math.floor(shifted)
+        return _instead(state.here, self.learner.choose(state.state, draws), u)
 
 
 def by_phase(sessions: "Sessions", order: Schedule) -> "pd.DataFrame":

@@ -223,7 +223,7 @@ def _tried(learner: Any, n_models: int, seen: Any) -> str:
     """Compile a learner's functions; return what is wrong with them."""
     from ..engine import general, mirror
 
-    if not is_ours(type(learner)):
+    if not all(is_ours(kind) for kind in kinds(learner)):
         require_sound(learner, n_models, seen)
         frozen = what_is_frozen(learner)
         if frozen:
