@@ -10,17 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .core.locking import LockRule
+from .core.one_session import OverSessions, faults, is_one_session, uniforms_of
 from .core.protocols import (
     Bindable,
     Control,
     Floats,
     Integers,
-    SeesQueries,
+    is_control,
     lock_rule_of,
+    sees_queries,
 )
+from .core.replay import certain
 from .core.reward import Reward
 from .core.state import State, map_state
 from .core.trace import Trace
+from .engine.held import what_is_frozen
 
 STEPS = 40
 
@@ -41,7 +45,10 @@ def check_learner(
       gives the same output;
     * independence: no session sees another, so that those which have locked can leave;
     * permutation: naming the LLMs in another order changes nothing else (ties apart);
-    * the lock rule, if it brings one, answers with one bool a session.
+    * the lock rule, if it brings one, answers with one bool a session;
+    * of a learner for one session besides: its state keeps its shapes and types, its
+      functions end, read nothing from outside that may change, and give the same answer
+      when they are asked again.
 
     Parameters
     ----------
@@ -75,8 +82,9 @@ def check_learner(
             bound = bound.bind(world.trace, Reward())
         except Exception as error:
             return [_raised("bind", error)]
-    if isinstance(bound, Control):
+    if is_control(bound):
         return _control(bound, world)
+    alone = is_one_session(bound)
     needed = _functions(bound)
     for name in needed:
         if not callable(getattr(bound, name, None)):
@@ -85,6 +93,14 @@ def check_learner(
                 f" {', '.join(needed)}"
             ]
     problems: list[str] = []
+    if alone:
+        try:
+            problems += [f"one session: {fault}" for fault in _alone(bound, world)]
+        except Exception as error:
+            problems.append(_raised("one session", error))
+        if problems:
+            return problems
+        bound = _SeeingRows(bound) if sees_queries(bound) else _Rows(bound)
     laws = _simplex, _state, _purity, _independence, _permutation, _one_llm, _locks
     for law in laws:
         try:
@@ -119,17 +135,82 @@ class _World(NamedTuple):
         return len(self.trace.models)
 
 
+class _Rows:
+    """A learner for one session over a session axis, as the laws take it.
+
+    One that chooses is certain of its choice, at the same draws every time.
+    """
+
+    def __init__(self, learner: Any) -> None:
+        self.learner = learner
+        self.rows = OverSessions(learner)
+
+    @property
+    def lock_rule(self) -> Any:
+        return lock_rule_of(self.learner)
+
+    def start(self, n_sessions: int, n_models: int) -> State:
+        return self.rows.start(n_sessions, n_models), np.zeros((n_sessions, n_models))
+
+    def probabilities(self, state: State) -> Floats:
+        own, blank = copy.deepcopy(state)
+        if not hasattr(self.learner, "choose"):
+            return self.rows.probabilities(own)
+        n_models = blank.shape[1]
+        draws = np.random.default_rng(0).random(uniforms_of(self.learner, n_models))
+        return certain(self.rows.choose(own, np.tile(draws, (len(blank), 1))), n_models)
+
+    def update(self, state: State, arm: Integers, reward: Floats) -> State:
+        return self.rows.update(state[0], arm, reward), state[1]
+
+
+class _SeeingRows(_Rows):
+    """The same of a learner that looks at queries."""
+
+    def describe(self, trace: Trace) -> NDArray[Any]:
+        return self.learner.describe(trace)
+
+    def observe(self, state: State, seen: NDArray[Any]) -> State:
+        return self.rows.observe(state[0], seen), state[1]
+
+
+def _alone(learner: Any, world: _World) -> list[str]:
+    """Return what a learner for one session breaks beside the laws of all."""
+    seen = learner.describe(world.trace) if sees_queries(learner) else None
+    found = list(faults(learner, world.n_models, 3 * STEPS, seen))
+    if found:
+        return found
+    frozen = what_is_frozen(learner)
+    return [frozen] if frozen else _asked_twice(learner, world)
+
+
+def _asked_twice(learner: Any, world: _World) -> list[str]:
+    """Return whether it matters how often a learner is asked what it would choose."""
+    rows = _Rows(learner)
+    state = rows.start(1, world.n_models)
+    for arm, reward in zip(world.arms[:, 0], world.rewards[:, 0], strict=True):
+        state = rows.update(state, arm[None], reward[None])
+    own = map_state(lambda array: array[0], state[0])
+    draws = (np.full(n, 0.5),) if (n := uniforms_of(learner, world.n_models)) else ()
+    ask = getattr(learner, "choose", None) or learner.probabilities
+    first = copy.deepcopy(ask(own, *draws))
+    if _same(np.asarray(first), np.asarray(ask(own, *draws))):
+        return []
+    return [
+        f"{type(learner).__name__}.{ask.__name__} gives another answer when it is asked"
+        " again; what an answer teaches belongs into update"
+    ]
+
+
 def _functions(learner: object) -> list[str]:
     """Return the names of what a learner must have."""
     needed = ["start", "probabilities", "update"]
+    if is_one_session(learner) and hasattr(learner, "choose"):
+        needed = ["start", "choose", "update"]
     # by one name, so that a learner with half of `SeesQueries` is told the other half
     if hasattr(learner, "describe"):
         needed += ["describe", "observe"]
     return needed
-
-
-def _looks(learner: object) -> bool:
-    return isinstance(learner, SeesQueries)
 
 
 def _raised(law: str, error: Exception) -> str:
@@ -175,7 +256,7 @@ def _walk(
     """Return every state of some sessions, the LLMs in another order if wanted."""
     arms = world.arms[:, sessions]
     rename = np.arange(world.n_models) if order is None else np.argsort(order)
-    seen = learner.describe(world.trace) if _looks(learner) else None
+    seen = learner.describe(world.trace) if sees_queries(learner) else None
     state = learner.start(arms.shape[1], world.n_models)
     states = [state]
     for t, arm in enumerate(arms):
@@ -308,7 +389,8 @@ def _impure_calls(learner: Any, world: _World, state: State) -> list[str]:
 
 def _kept(learner: object) -> dict[str, Any]:
     """Return what a learner holds; nothing for one with slots."""
-    return getattr(learner, "__dict__", {})
+    inner = learner.learner if isinstance(learner, _Rows) else learner
+    return getattr(inner, "__dict__", {})
 
 
 def _equal(one: Any, other: Any) -> bool:
@@ -348,11 +430,13 @@ def _close(one: Floats, other: Floats) -> bool:
 
 
 def _permutation(learner: Any, world: _World) -> list[str]:
+    if isinstance(learner, _Rows) and uniforms_of(learner.learner, world.n_models):
+        return []  # its draws go by the place of an LLM
     order = np.roll(np.arange(world.n_models), 1)
     world = world._replace(queries=np.zeros_like(world.queries))  # of one context
     walk = _walk(learner, world)
     other = _walk(learner, world, order=order)
-    each = 2 if _looks(learner) else 1  # states an answer
+    each = 2 if sees_queries(learner) else 1  # states an answer
     answered = zip(walk[each::each], other[each::each], _told_apart(world), strict=True)
     for here, there, untied in answered:
         p = learner.probabilities(here)[:, order]
@@ -379,7 +463,7 @@ def _told_apart(world: _World) -> NDArray[np.bool_]:
 
 
 def _one_llm(learner: Any, world: _World) -> list[str]:
-    if _looks(learner):
+    if sees_queries(learner):
         return []  # its features are of this pool
     state = learner.start(2, 1)
     for _ in range(3):

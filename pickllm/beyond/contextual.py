@@ -22,9 +22,9 @@ from ..core.protocols import (
     lock_rule_of,
     require_blind,
 )
+from ..core.replay import certain
 from ..core.state import State, map_state, rows_of, with_rows
 from ..errors import InputError, nearest
-from ..core.replay import certain
 
 if TYPE_CHECKING:
     from ..core.reward import Reward

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.held import is_ours, kinds, what_is_frozen
 from ..engine.setting import NEVER, Setting
 from ..errors import InputError, SlowWarning, nearest
 from ..files import digest
@@ -171,7 +172,7 @@ def alone(learner: Any, rule: LockRule | None, n_models: int, seen: Any = None) 
     -------
     engine.general.OneSession
     """
-    from ..engine import general, mirror
+    from ..engine import general
 
     state = map_state(np.ascontiguousarray, learner.start(n_models))
     arrays: list[Any] = []
@@ -192,7 +193,7 @@ def alone(learner: Any, rule: LockRule | None, n_models: int, seen: Any = None) 
         seen=np.zeros((0, 1)) if seen is None else np.ascontiguousarray(seen),
         limit=limit,
         patience=patience,
-        made_from=_made_from(tuple(mirror.kinds(learner))),
+        made_from=_made_from(tuple(kinds(learner))),
     )
 
 
@@ -203,30 +204,28 @@ def _returns(learner: Any, n_models: int) -> bool:
 
 
 @functools.cache
-def _made_from(kinds: tuple[type, ...]) -> str:
+def _made_from(classes: tuple[type, ...]) -> str:
     """Hash of the code of some classes, and of what it calls."""
-    read = [identity(kind) for kind in kinds]
+    read = [identity(kind) for kind in classes]
     own = [place for place in places(read) if place.startswith("pickllm.")]
     return digest(read, code_hash(*(f"import {place}" for place in own)))
 
 
 def what_stops(learner: Any, n_models: int, seen: Any = None) -> str:
     """Return why a learner for one session cannot be compiled; nothing if it can."""
-    from ..engine import mirror
-
-    kinds = tuple(mirror.kinds(learner))
-    if kinds not in STOPPED:
-        STOPPED[kinds] = _tried(learner, n_models, seen)
-    return STOPPED[kinds]
+    classes = tuple(kinds(learner))
+    if classes not in STOPPED:
+        STOPPED[classes] = _tried(learner, n_models, seen)
+    return STOPPED[classes]
 
 
 def _tried(learner: Any, n_models: int, seen: Any) -> str:
     """Compile a learner's functions; return what is wrong with them."""
     from ..engine import general, mirror
 
-    if not mirror.is_ours(type(learner)):
-        require_sound(learner, n_models)
-        frozen = mirror.what_is_frozen(learner)
+    if not is_ours(type(learner)):
+        require_sound(learner, n_models, seen)
+        frozen = what_is_frozen(learner)
         if frozen:
             return frozen
     try:

@@ -136,7 +136,7 @@ class OverSessions:
         return map_state(repeated, self.learner.start(n_models))
 
     def observe(self, state: State, seen: NDArray[Any]) -> State:
-        """Return the state after each session's next query, `seen` (n_sessions, ...)."""
+        """Return the state after each session's query, `seen` (n_sessions, ...)."""
         after = map_state(np.copy, state)
         for i, shown in enumerate(seen):
             self.learner.observe(rows_of(after, i), shown)
@@ -178,7 +178,7 @@ def n_rows(state: State) -> int:
     return len(state)
 
 
-def require_sound(learner: Any, n_models: int, steps: int = 12) -> None:
+def require_sound(learner: Any, n_models: int, seen: Any = None) -> None:
     """Refuse a learner for one session that breaks a law within a few answers.
 
     Raises
@@ -186,11 +186,11 @@ def require_sound(learner: Any, n_models: int, steps: int = 12) -> None:
     InputError
         The first law that it breaks; see `faults`.
     """
-    for fault in faults(learner, n_models, steps):
+    for fault in faults(learner, n_models, 12, seen):
         raise InputError(f"replay: {fault}")
 
 
-def faults(learner: Any, n_models: int, steps: int = 12) -> Iterator[str]:
+def faults(learner: Any, n_models: int, steps: int, seen: Any = None) -> Iterator[str]:
     """Yield the laws that a learner for one session breaks, a line each.
 
     Its state keeps its shapes and types; it chooses an LLM of the pool, or shows
@@ -202,12 +202,23 @@ def faults(learner: Any, n_models: int, steps: int = 12) -> Iterator[str]:
     n_models : int
     steps : int
         Answers to teach it.
+    seen : ndarray, (n_queries, ...), optional
+        What a learner that looks at queries sees of each.
     """
     name = type(learner).__name__
     rng = np.random.default_rng(0)
     state = learner.start(n_models)
     before = _shapes(state)
+    for shape in before:
+        if not shape.endswith("]") or shape.endswith("[]"):
+            yield (
+                f"{name}.start: the state must be an array, or a tuple of arrays, of at"
+                f" least one number each, got {shape}; a number is np.zeros(1)"
+            )
+            return
     for step in range(steps):
+        if seen is not None:
+            within(LINES, learner.observe, state, seen[step % len(seen)])
         fault = _fault_of_choice(learner, state, n_models, rng)
         if fault:
             yield f"{name}.{fault}"

@@ -8,6 +8,7 @@ made of, also functions of other files and what a user wrote in a notebook.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportMissingTypeStubs=false
 # pyright: reportUntypedBaseClass=false, reportIncompatibleMethodOverride=false
+import contextlib
 import functools
 from collections.abc import Callable
 from pathlib import Path
@@ -43,10 +44,8 @@ def kept(function: Function, *made_from: object) -> Function:
         engine: the values that it closes over, as text.
     """
     dispatcher = numba.njit(function, nogil=True)
-    try:
+    with contextlib.suppress(RuntimeError):  # no folder to keep it in
         dispatcher._cache = Kept(function, f"{made_from} {_engine()}")
-    except RuntimeError:  # no folder to keep it in
-        pass
     return dispatcher
 
 

@@ -1,9 +1,9 @@
 """Python objects as compiled code sees them: numbers in fields, methods compiled.
 
 numba compiles functions of numbers, arrays and named tuples. A *mirror* stands for an
-object of any class: a named tuple of its numbers, and of the mirrors of the objects that
-it holds, on which the methods of its class can be called. So the code that Python runs
-is the code that is compiled.
+object of any class: a named tuple of its numbers, and of the mirrors of the objects
+that it holds, on which the methods of its class can be called. So the code that Python
+runs is the code that is compiled.
 """
 
 # numba has no types of its own:
@@ -12,7 +12,6 @@ is the code that is compiled.
 # pyright: reportUnknownParameterType=false, reportMissingParameterType=false
 # pyright: reportUntypedFunctionDecorator=false
 import functools
-import inspect
 import linecache
 import re
 import types
@@ -26,12 +25,12 @@ from numba.extending import intrinsic, overload_method, register_jitable
 from numpy.typing import NDArray
 
 from ..identity import globals_read
+from .held import NUMBERS, fields, is_ours, kinds, methods_of
 
 Function = Callable[..., Any]
 #: Names for compiled text to use: (name, value) each.
 Names = tuple[tuple[str, Any], ...]
 
-NUMBERS = (bool, int, float, np.number, np.bool_)
 #: The methods of each mirror's class, by name.
 METHODS: dict[type, dict[str, types.FunctionType]] = {}
 #: How numba's messages name a place.
@@ -109,14 +108,6 @@ def _defined(text: str) -> Function:
     return numba.njit(next(value for name, value in names.items() if name[0] != "_"))
 
 
-def kinds(thing: object) -> Iterator[type]:
-    """Yield the classes of an object and of those that it holds."""
-    yield type(thing)
-    for _, value in _fields(thing):
-        if not isinstance(value, NUMBERS):
-            yield from kinds(value)
-
-
 @intrinsic
 def lent(typing_context: Any, array: Any) -> Any:
     """Return an array that nobody counts references to: its owner outlives the loop."""
@@ -130,34 +121,6 @@ def lent(typing_context: Any, array: Any) -> Any:
 
 
 # What cannot be compiled
-
-
-def what_is_frozen(thing: object) -> str:
-    """Return what compiled code would go on reading as it once was; or nothing.
-
-    Such is a number or an array that a user's function reads from outside.
-    """
-    for kind in kinds(thing):
-        for function in methods_of(kind).values():
-            for name in _frozen(function):
-                return (
-                    f"{kind.__name__}.{function.__name__} reads {name!r} from outside,"
-                    " which compiled code would keep as it is now; make it an"
-                    " attribute of the learner"
-                )
-    return ""
-
-
-def _frozen(function: types.FunctionType) -> Iterator[str]:
-    """Yield names of values that a function of the user's, or one it calls, reads."""
-    if is_ours(function):
-        return
-    values = inspect.getclosurevars(function)
-    for name, value in {**values.globals, **values.nonlocals}.items():
-        if isinstance(value, types.FunctionType):
-            yield from _frozen(value)
-        elif not isinstance(value, types.ModuleType | type) and not callable(value):
-            yield name
 
 
 def why(error: Exception, thing: object) -> str:
@@ -194,7 +157,7 @@ def _function(text: str, names: Names) -> Function:
 
 
 def _placed(template: Any, first: int, names: dict[str, Any]) -> tuple[str, int]:
-    """Return how a template is written over a flat tuple of arrays, and what is next."""
+    """Return how a template is written over a flat tuple, and the place after it."""
     if not isinstance(template, tuple):
         return f"lent(arrays[{first}])", first + 1
     parts: list[str] = []
@@ -210,11 +173,11 @@ def _placed(template: Any, first: int, names: dict[str, Any]) -> tuple[str, int]
 
 def _written(thing: object, numbers: list[float], names: dict[str, Any]) -> str:
     """Return how an object's mirror is written; its numbers join the others."""
-    fields = dict(_fields(thing))
+    held = dict(fields(thing))
     name = f"Mirror{len(names)}"
-    names[name] = _mirror_of(type(thing), tuple(fields))
+    names[name] = _mirror_of(type(thing), tuple(held))
     parts: list[str] = []
-    for value in fields.values():
+    for value in held.values():
         if isinstance(value, NUMBERS):
             parts.append(_number(value, len(numbers)))
             numbers.append(float(value))
@@ -230,19 +193,6 @@ def _number(value: Any, place: int) -> str:
     if isinstance(value, int | np.integer):
         return f"int(numbers[{place}])"
     return f"numbers[{place}]"
-
-
-def _fields(thing: object) -> Iterator[tuple[str, Any]]:
-    """Yield the numbers that an object holds, and the objects that have methods."""
-    for name, value in getattr(thing, "__dict__", {}).items():
-        if isinstance(value, NUMBERS) or _has_methods(value):
-            yield name, value
-    yield "mirrored", 1.0  # numba knows no empty named tuple
-
-
-def _has_methods(value: object) -> bool:
-    plain = type(value).__module__ in ("builtins", "numpy") or callable(value)
-    return not plain and hasattr(value, "__dict__")
 
 
 # Methods
@@ -291,14 +241,3 @@ def _teach_called(function: types.FunctionType) -> None:
 def _options(function: types.FunctionType) -> dict[str, Any]:
     """Return how to compile: what is not of this package minds the ends of arrays."""
     return {"boundscheck": not is_ours(function), **IN_PLACE}
-
-
-def is_ours(function: types.FunctionType | type) -> bool:
-    """Return whether a function or class is this package's."""
-    return function.__module__.split(".")[0] == __name__.split(".")[0]
-
-
-def methods_of(kind: type) -> dict[str, types.FunctionType]:
-    """Return the functions of a class by name, without those that Python calls."""
-    functions = inspect.getmembers(kind, inspect.isfunction)
-    return {name: function for name, function in functions if name[:2] != "__"}

@@ -18,9 +18,8 @@ import numpy as np
 
 from ..core.learners import Always
 from ..core.pool import Limits, default_limits
-from ..core.protocols import lock_rule_of
+from ..core.protocols import is_control, lock_rule_of
 from ..core.reward import Reward
-from ..core.state import State
 from ..engine import streams
 from ..errors import InputError, nearest
 from ..files import write_json
@@ -32,6 +31,7 @@ from .saved import (
     state_to_json,
     to_json,
 )
+from .steps import Fixed, Steps, Watch, steps_of
 
 NUMBERS = (int, float, np.number)
 
@@ -108,25 +108,13 @@ class Router:
 
     def _restart(self) -> None:
         """Put the learner and the rule where they stand before the first query."""
-        self._state: State = self._first_state()
-        self._probabilities = self._of_state()
-        if self.rule:
-            self._rule_state: State = self.rule.start(self._probabilities)
-        else:
-            self._rule_state = None
-
-    def _first_state(self) -> State:
-        if not isinstance(self.learner, Always):
-            return self.learner.start(1, len(self.models))
-        chosen = np.zeros((1, len(self.models)))
-        chosen[0, self.learner.index] = 1.0
-        return chosen
-
-    def _of_state(self) -> np.ndarray:
-        """Return the selection probabilities of the state, (1, n_models)."""
+        n_models = len(self.models)
         if isinstance(self.learner, Always):
-            return self._state
-        return self.learner.probabilities(self._state)
+            assert self.learner.index is not None
+            self._steps: Steps = Fixed(self.learner.index, n_models)
+        else:
+            self._steps = steps_of(self.learner, n_models, self._draws)
+        self._watch = Watch(self.rule, self._steps.p)
 
     def pick(self) -> str:
         """Return the LLM to ask for the next query.
@@ -141,18 +129,21 @@ class Router:
             self._picks += 1
             if self._locked is not None and self._locked not in self._withdrawn:
                 return self._locked
-            p = self._probabilities[0]
+            if self._steps.draws:
+                self._steps.look(step)
+            p = self._steps.p
             if self._withdrawn:
                 p = self._without_withdrawn(p)
-            return self.models[_chosen(p.tolist(), streams.uniform(self._draws, step))]
+            return self.models[_chosen(p, streams.uniform(self._draws, step))]
 
-    def _without_withdrawn(self, p: np.ndarray) -> np.ndarray:
+    def _without_withdrawn(self, p: list[float]) -> list[float]:
         """Return the probabilities shared out over the LLMs that are still there."""
         here = np.array([float(model not in self._withdrawn) for model in self.models])
         if not here.any():
             raise InputError("Router: every LLM has been withdrawn; add or restore one")
-        left = p * here
-        return left / left.sum() if left.sum() > 0 else here / here.sum()
+        left = np.array(p) * here
+        shared = left / left.sum() if left.sum() > 0 else here / here.sum()
+        return shared.tolist()
 
     def update(
         self, model: str, *, accuracy: float, cost_usd: float, latency_ms: float
@@ -191,16 +182,9 @@ class Router:
             self._updates += 1
             if self._locked is not None or isinstance(self.learner, Always):
                 return
-            self._state = self.learner.update(
-                self._state, np.array([arm]), np.array([unit_reward])
-            )
-            self._probabilities = self._of_state()
-            if self.rule:
-                self._rule_state, locked = self.rule.step(
-                    self._rule_state, self._probabilities
-                )
-                if locked[0]:
-                    self._locked = self.models[int(self._probabilities[0].argmax())]
+            self._steps.learn(arm, unit_reward, self._picks)
+            if self._watch.step(self._steps.p):
+                self._locked = self.models[_first_of_largest(self._steps.p)]
 
     def _arm(self, model: str) -> int:
         if model not in self.models:
@@ -217,7 +201,7 @@ class Router:
     @property
     def probabilities(self) -> dict[str, float]:
         """Selection probability of each LLM by name, frozen once locked."""
-        return dict(zip(self.models, self._probabilities[0].tolist(), strict=True))
+        return dict(zip(self.models, self._steps.p, strict=True))
 
     @property
     def picks(self) -> int:
@@ -277,8 +261,8 @@ class Router:
                     "updates": self._updates,
                     "locked": self._locked,
                     "withdrawn": sorted(self._withdrawn),
-                    "state": state_to_json(self._state),
-                    "watch": state_to_json(self._rule_state),
+                    "state": state_to_json(self._steps.state),
+                    "watch": state_to_json(self._watch.state),
                 },
             )
 
@@ -327,10 +311,11 @@ class Router:
 
     def _go_on_from(self, saved: dict[str, Any]) -> None:
         """Take over the session of a saved state."""
-        self._state = state_from_json(saved["state"], like=self._state)
-        self._rule_state = state_from_json(saved["watch"], like=self._rule_state)
-        self._probabilities = self._of_state()
+        steps = self._steps
+        steps.state = state_from_json(saved["state"], like=steps.state)
+        self._watch.state = state_from_json(saved["watch"], like=self._watch.state)
         self._picks = saved["picks"]
+        steps.look(self._picks)
         self._updates = saved["updates"]
         self._locked = saved["locked"]
         self._withdrawn = set(saved["withdrawn"])
@@ -343,6 +328,10 @@ def _check_outcome(name: str, value: Any, high: float = math.inf) -> None:
             f"Router.update: {name} must be a number in [0, {high:g}], got {value!r};"
             " leave the feedback out if it is unknown"
         )
+
+
+def _first_of_largest(p: Sequence[float]) -> int:
+    return p.index(max(p))
 
 
 def _chosen(p: Sequence[float], u: float) -> int:
@@ -384,7 +373,7 @@ def _live_learner(learner: Any, models: tuple[str, ...], reward: Reward) -> Any:
                 f"Router: {name} needs {error} of every answer, which only a trace"
                 f" holds; {remedy}"
             ) from None
-    if hasattr(learner, "choose") and not isinstance(learner, Always):
+    if is_control(learner) and not isinstance(learner, Always):
         raise InputError(
             f"Router: {name} chooses by the rewards of all LLMs on each query, which"
             f" only a trace holds; {remedy}"
