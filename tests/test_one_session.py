@@ -316,6 +316,9 @@ def test_one_learner_however_its_state_is_written(other):
     same_as(Own(), other())
 
 
+share = 0.125  # has the name of an attribute, and nobody reads it
+
+
 @dataclasses.dataclass(frozen=True)
 class Numbers:
     share: float = 0.25
