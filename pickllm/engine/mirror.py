@@ -35,7 +35,7 @@ Names = tuple[tuple[str, Any], ...]
 METHODS: dict[type, dict[str, types.FunctionType]] = {}
 #: How numba's messages name a place.
 PLACE = re.compile(
-    r"""(?:File "|(?:Raised from|at) )(?P<file>[^"]+?)(?:", line | \()(?P<line>\d+)"""
+    r"""(?:File "|\b(?:Raised from|at) )(?P<file>[^"]+?)(?:", line | \()(?P<line>\d+)"""
 )
 #: A call of a learner's function costs nothing where it is put in place.
 IN_PLACE = {"forceinline": True}
