@@ -140,7 +140,7 @@ def why(error: Exception, thing: object) -> str:
             continue
         for file in files:
             if file.endswith(place["file"].lstrip("./")):
-                said = line[: place.start()].strip()
+                said = line[: place.start()].strip(" .")
                 source = linecache.getline(file, int(place["line"])).strip()
                 return f"{name}: line {place['line']}, `{source}`: {said or reason}"
     return f"{name}: {reason}"
