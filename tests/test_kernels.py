@@ -238,7 +238,7 @@ def test_what_has_no_kernel_stays_with_numpy(simple):
 
     with pytest.raises(
         pk.InputError,
-        match=r"no compiled loop for Bold.*LinearRewardInaction.*engine='auto'",
+        match=r"no compiled loop for Bold.*one session.*engine='auto'",
     ):
         pk.replay(
             simple, pk.Reward(), Bold(0.1), engine="compiled", sessions=2, queries=2

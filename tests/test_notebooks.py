@@ -139,13 +139,13 @@ def test_cells_are_short(path):
     assert not too_long
 
 
-def test_a_learner_of_ones_own_takes_less_than_20_lines():
+def test_a_learner_of_ones_own_takes_less_than_25_lines():
     (cell,) = (
         source(c)
         for c in cells(home("notebooks") / "own-learner.ipynb")
         if "class " in source(c)
     )
-    assert len(cell.splitlines()) < 20
+    assert len(cell.splitlines()) < 25
 
 
 @each_that_runs

@@ -2,12 +2,19 @@
 learner is the one that was written over a session axis, in NumPy, apart from it.
 """
 
+import dataclasses
 import math
+import subprocess
+import sys
+import textwrap
+import warnings
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy_learners
 import pytest
-from reference import trace_of
+from reference import IDENTITY, trace_of
 from test_kernels import ARRAYS, LEARNERS, RULES, assert_same_bits, both, simple
 
 import pickllm as pk
@@ -15,6 +22,7 @@ from pickllm import experiments
 from pickllm.beyond import bandits
 from pickllm.core.one_session import OverSessions, is_one_session, uniforms_of
 from pickllm.core.replay import certain
+from pickllm.errors import SlowWarning
 
 assert simple
 BEYOND = {
@@ -170,3 +178,479 @@ def kl(p, q):
         return 0.0 if p == q else math.inf
     heads = p * math.log(p / q) if p else 0.0
     return heads + ((1 - p) * math.log((1 - p) / (1 - q)) if p < 1 else 0.0)
+
+
+# Learners of one's own
+
+REWARDS = np.random.default_rng(2).random((40, 3)) * [0.5, 1.0, 0.8]
+#: Enough decisions for `engine="auto"` to compile them.
+MANY = {"sessions": 300, "queries": 100, "seed": 4}
+FEW = {"sessions": 3, "queries": 60, "seed": 4}
+
+
+class Own:
+    """Greedy by mean rewards, one share of the choices being any LLM's."""
+
+    explore = 0.25
+    lock_rule = pk.GreedyUnchanged(30)
+
+    def start(self, n_models):
+        return np.zeros(n_models), np.ones(n_models)
+
+    def probabilities(self, state):
+        total, count = state
+        p = np.full(len(total), 0.25 / len(total))
+        p[(total / count).argmax()] += 0.75
+        return p
+
+    def update(self, state, arm, reward):
+        total, count = state
+        total[arm] += reward
+        count[arm] += 1.0
+
+
+def same_as(one, other):
+    """Both learners choose the same, compiled and in Python."""
+    trace = trace_of(REWARDS)
+    expected, found = both(trace, IDENTITY, one, **FEW)
+    assert_same_bits(expected, found)
+    for again in both(trace, IDENTITY, other, **FEW):
+        for name in ARRAYS:
+            a, b = getattr(again, name), getattr(expected, name)
+            np.testing.assert_array_equal(a, b)
+
+
+def added(total, arm, reward):
+    total[arm] += reward
+
+
+class WithHelpers(Own):
+    """A method and a function of one's own."""
+
+    def spread(self, p, share):
+        p[:] = share / len(p)
+        return p
+
+    def probabilities(self, state):
+        p = self.spread(np.zeros(len(state[0])), 0.25)
+        p[(state[0] / state[1]).argmax()] += 0.75
+        return p
+
+    def update(self, state, arm, reward):
+        added(state[0], arm, reward)
+        added(state[1], arm, 1.0)
+
+
+class Returns(Own):
+    def update(self, state, arm, reward):
+        total, count = state[0].copy(), state[1].copy()
+        total[arm] += reward
+        count[arm] += 1.0
+        return total, count
+
+
+class Sums(NamedTuple):
+    total: np.ndarray
+    asked: np.ndarray
+
+
+class WholeCounts(Own):
+    """A named tuple, one of whose arrays holds whole numbers."""
+
+    def start(self, n_models):
+        return Sums(np.zeros(n_models), np.ones(n_models, dtype=np.int64))
+
+    def update(self, state, arm, reward):
+        state.total[arm] += reward
+        state.asked[arm] += 1
+
+
+class ReturnsNamed(WholeCounts):
+    def update(self, state, arm, reward):
+        total, asked = state.total.copy(), state.asked.copy()
+        total[arm] += reward
+        asked[arm] += 1
+        return Sums(total, asked)
+
+
+class ReturnsOneArray(Own):
+    def start(self, n_models):
+        state = np.zeros((2, n_models))
+        state[1] = 1.0
+        return state
+
+    def update(self, state, arm, reward):
+        state = state.copy()
+        state[0, arm] += reward
+        state[1, arm] += 1.0
+        return state
+
+
+class Nested(Own):
+    def start(self, n_models):
+        known = np.zeros(n_models, dtype=np.bool_)
+        return Sums(np.zeros(n_models), np.ones(n_models)), (known,)
+
+    def probabilities(self, state):
+        sums, (known,) = state
+        p = np.full(len(known), 0.25 / len(known))
+        best = 0
+        for j in range(len(known)):  # what is not known has mean 0
+            mean = sums.total[j] / sums.asked[j] if known[j] else 0.0
+            if mean > sums.total[best] / sums.asked[best]:
+                best = j
+        p[best] += 0.75
+        return p
+
+    def update(self, state, arm, reward):
+        sums, (known,) = state
+        known[arm] = True
+        sums.total[arm] += reward
+        sums.asked[arm] += 1.0
+
+
+@pytest.mark.parametrize(
+    "other", [WithHelpers, Returns, WholeCounts, ReturnsNamed, ReturnsOneArray, Nested]
+)
+def test_one_learner_however_its_state_is_written(other):
+    same_as(Own(), other())
+
+
+share = 0.125  # has the name of an attribute, and nobody reads it
+
+
+@dataclasses.dataclass(frozen=True)
+class Numbers:
+    share: float = 0.25
+    trials: int = 2
+    eager: bool = True
+
+    lock_rule = pk.GreedyUnchanged(30)
+
+    def start(self, n_models):
+        return np.zeros(n_models), np.zeros(n_models)
+
+    def choose(self, state):
+        total, count = state
+        for j in range(len(total)):
+            if count[j] < self.trials:
+                return j
+        return (total / count).argmax() if self.eager else count.argmin()
+
+    def update(self, state, arm, reward):
+        state[0][arm] += self.share * reward
+        state[1][arm] += 1.0
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        {"share": 1, "trials": 2, "eager": True},
+        {"share": 0.5, "trials": 7, "eager": False},
+        {"share": np.float64(0.5), "trials": np.int64(7), "eager": np.bool_(True)},
+    ],
+)
+def test_attributes_may_be_whole_numbers_broken_ones_and_truths(numbers):
+    learner = Numbers(**numbers)
+    expected, found = both(trace_of(REWARDS), IDENTITY, learner, **FEW)
+    assert_same_bits(expected, found)
+    asked = [np.bincount(row, minlength=3).min() for row in found.choices]
+    assert (min(asked) >= 15) == (not learner.eager)  # every LLM in turn, or not
+
+
+# What cannot be compiled
+
+STEP = 0.5
+
+
+class ReadsAGlobal(Own):
+    def update(self, state, arm, reward):
+        state[0][arm] += STEP * reward
+        state[1][arm] += 1.0
+
+
+class ReadsAGlobalDeeper(Own):
+    def probabilities(self, state):
+        return shifted(state)
+
+
+def shifted(state):
+    return np.full(len(state[0]), STEP * 2 / len(state[0]))
+
+
+class Generates(Own):
+    def update(self, state, arm, reward):
+        state[0][arm] += sum(x * reward for x in (0.25, 0.75))
+        state[1][arm] += 1.0
+
+
+class Formats(Own):
+    def update(self, state, arm, reward):
+        state[0][arm] += float(f"{reward:.3f}")
+        state[1][arm] += 1.0
+
+
+CANNOT = {
+    "global": (
+        ReadsAGlobal,
+        "ReadsAGlobal.update reads 'STEP' from outside, which compiled code would keep"
+        " as it is now; make it an attribute of the learner",
+    ),
+    "global of a function": (
+        ReadsAGlobalDeeper,
+        "ReadsAGlobalDeeper.probabilities reads 'STEP' from outside",
+    ),
+    "generator": (Generates, "sum(x * reward for x in (0.25, 0.75))"),
+    "f-string": (Formats, 'float(f"{reward:.3f}")'),
+}
+
+
+def line_of(text):
+    """The number of the one line of this file that holds a text in a learner."""
+    lines = Path(__file__).read_text("utf-8").splitlines()
+    (number,) = [
+        i for i, line in enumerate(lines, 1) if line.strip().endswith(f"+= {text}")
+    ]
+    return number
+
+
+@pytest.mark.parametrize("case", CANNOT)
+def test_what_cannot_be_compiled_runs_in_python_and_says_so_once(case):
+    kind, said = CANNOT[case]
+    trace, learner = trace_of(REWARDS), kind()
+    with pytest.warns(SlowWarning) as caught:
+        slow = pk.replay(trace, IDENTITY, learner, **MANY)
+    (warning,) = caught
+    text = str(warning.message)
+    assert "\n" not in text
+    assert said in text
+    assert text.startswith(f"replay: {kind.__name__}")
+    assert text.endswith("it runs in Python")
+    if "global" not in case:
+        assert f"line {line_of(said)}, `" in text
+    python = pk.replay(trace, IDENTITY, learner, engine="numpy", **MANY)
+    assert_same_bits(python, slow)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pk.replay(trace, IDENTITY, learner, **MANY)
+
+
+@pytest.mark.parametrize("case", CANNOT)
+def test_what_cannot_be_compiled_is_refused_where_that_was_asked_for(case):
+    kind, said = CANNOT[case]
+    with pytest.raises(pk.InputError) as error:
+        pk.replay(trace_of(REWARDS), IDENTITY, kind(), engine="compiled", **FEW)
+    text = str(error.value)
+    assert said in text
+    assert "engine='auto'" in text
+    assert "\n" not in text
+
+
+# What breaks a law
+
+
+class Grows(Own):
+    def update(self, state, arm, reward):
+        return np.append(state[0], reward), np.append(state[1], 1.0)
+
+
+class Whole(Own):
+    def update(self, state, arm, reward):
+        return state[0].astype(np.int64), state[1]
+
+
+class Beyond(Own):
+    def choose(self, state):
+        return len(state[0])
+
+
+class Halves(Own):
+    def probabilities(self, state):
+        return np.full(len(state[0]), 0.5)
+
+
+class Endless(Own):
+    def uniforms(self, n_models):
+        return 1
+
+    def choose(self, state, draws):
+        u = draws[0]
+        while u > -1.0:
+            u = u * 0.5
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (Grows, "Grows.update: the state must keep its shapes and types"),
+        (Whole, "Whole.update: the state must keep its shapes and types"),
+        (Beyond, "Beyond.choose must give a whole number in [0, 2], got 3"),
+        (Halves, "Halves.probabilities must be 3 numbers >= 0 that sum to 1, got"),
+        (Endless, "Endless.choose: still running after"),
+    ],
+)
+@pytest.mark.parametrize("engine", ["auto", "compiled"])
+def test_a_learner_that_breaks_a_law_is_refused_before_it_is_compiled(
+    kind, said, engine
+):
+    with pytest.raises(pk.InputError) as error:
+        pk.replay(trace_of(REWARDS), IDENTITY, kind(), engine=engine, **MANY)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@dataclasses.dataclass(frozen=True)
+class LateOff(Own):
+    """Sound for 48 answers."""
+
+    first: float
+    second: float
+
+    def probabilities(self, state):
+        p = np.full(len(state[0]), 1.0 / len(state[0]))
+        if state[1].sum() > 50.5:
+            p[0] += self.first
+            p[1] += self.second
+        return p
+
+
+class LateBeyond(Own):
+    """Sound until a reward is 1."""
+
+    def choose(self, state):
+        return 3 if state[0].max() == 1.0 else 0
+
+    def update(self, state, arm, reward):
+        state[0][arm] = reward
+
+
+NO_CHANCES = "LateOff: probabilities gave numbers that are negative or do not sum to 1"
+
+
+@pytest.mark.parametrize(
+    ("learner", "said"),
+    [
+        (LateOff(0.5, 0.0), NO_CHANCES),
+        (LateOff(0.5, -0.5), NO_CHANCES),
+    ],
+)
+def test_chances_that_are_none_late_stop_the_compiled_loop(learner, said):
+    with pytest.raises(pk.InputError) as error:
+        pk.replay(
+            trace_of(REWARDS),
+            IDENTITY,
+            learner,
+            engine="compiled",
+            lock=False,
+            checkpoints=range(101),
+            **MANY,
+        )
+    assert f"{said} in session 0 after 48 answers" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("lock", [False, pk.MaxProbability(0.9)])
+def test_a_choice_outside_of_the_pool_stops_the_compiled_loop(lock):
+    rewards = REWARDS.copy()
+    rewards[:, 0] = 1.0
+    with pytest.raises(pk.InputError, match="LateBeyond: choose gave no LLM of the po"):
+        pk.replay(
+            trace_of(rewards),
+            IDENTITY,
+            LateBeyond(),
+            engine="compiled",
+            lock=lock,
+            **FEW,
+        )
+
+
+# Which learner it is
+
+
+class Bolder(pk.LinearRewardInaction):
+    """As its parent, but for what it makes of a reward."""
+
+    def update(self, state, arm, reward):
+        return super().update(state, arm, np.sqrt(reward))
+
+
+def test_a_subclass_of_the_papers_automaton_is_not_taken_for_it():
+    trace = trace_of(REWARDS)
+    with pytest.raises(pk.InputError, match="no compiled loop for Bolder"):
+        pk.replay(trace, IDENTITY, Bolder(0.2), engine="compiled", **FEW)
+    many = {"sessions": 2500, "queries": 100, "seed": 4, "lock": False}
+    found = pk.replay(trace, IDENTITY, Bolder(0.2), **many)
+    parent = pk.replay(trace, IDENTITY, pk.LinearRewardInaction(0.2), **many)
+    square_root = trace_of(np.sqrt(REWARDS))
+    law = pk.replay(square_root, IDENTITY, pk.LinearRewardInaction(0.2), **many)
+    np.testing.assert_array_equal(found.choices, law.choices)
+    assert (found.choices != parent.choices).any()
+
+
+def test_a_subclass_of_a_learner_for_one_session_is_compiled_as_itself():
+    class Shy(pk.UCB1):
+        """UCB1 of half the width."""
+
+        def index(self, state, arm, log_t):
+            bound = math.sqrt(log_t / state.count[arm])
+            return state.total[arm] / state.count[arm] + 0.5 * self.width * bound
+
+    trace = trace_of(REWARDS)
+    found = pk.replay(trace, IDENTITY, Shy(1.5), engine="compiled", **FEW)
+    law = pk.replay(trace, IDENTITY, pk.UCB1(0.75), engine="compiled", **FEW)
+    parent = pk.replay(trace, IDENTITY, pk.UCB1(1.5), engine="compiled", **FEW)
+    np.testing.assert_array_equal(found.choices, law.choices)
+    assert (found.choices != parent.choices).any()
+
+
+# What is kept on disk
+
+SCRIPT = """
+import sys, numpy as np, pickllm as pk
+sys.path.insert(0, {tests!r})
+from reference import IDENTITY, trace_of
+
+class Mine:
+    lock_rule = None
+    def start(self, n_models):
+        return np.zeros(n_models)
+    def choose(self, state):
+        return state.argmin()
+    def update(self, state, arm, reward):
+        state[arm] += 0.125
+
+rewards = np.full((4, 3), 0.5)
+s = pk.replay(
+    trace_of(rewards), IDENTITY, Mine(), engine="compiled", sessions=1, queries=9
+)
+print("".join(map(str, s.choices[0])))
+"""
+
+
+def test_a_learner_of_a_cell_is_compiled_once_and_never_taken_for_another(
+    tmp_path, monkeypatch
+):
+    """Kept by its code: the same cell finds its file, another one makes its own."""
+    kept = tmp_path / "kept"
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(kept))
+
+    def run(text):
+        script = tmp_path / "cell.py"
+        script.write_text(textwrap.dedent(text), "utf-8")
+        done = subprocess.run(
+            [sys.executable, str(script)], capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip(), {file.name for file in kept.rglob("*.nbc")}
+
+    cell = SCRIPT.format(tests=str(Path(__file__).parent))
+    first, files = run(cell)
+    assert first == "012012012"
+    assert files
+    assert run(cell) == (first, files)
+    stays = cell.replace("+= 0.125", "+= 0.0")
+    other, more = run(stays)
+    assert other == "000000000"
+    assert more > files
+    assert run(cell) == (first, more)
+    assert run(stays) == (other, more)

@@ -295,7 +295,7 @@ def loop(
                         if chooses:
                             certainly(p, best)
                         if not sums_to_one(p):
-                            return NO_CHANCES, s, answered
+                            return NO_LLM if chooses else NO_CHANCES, s, answered
                         if reduces:
                             add_chances(p, locked, moments[mark])
                         else:
@@ -320,6 +320,8 @@ def loop(
                     run = run + 1 if best == followed else 0
                     followed = best
                     if top >= limit or run >= patience:
+                        if best < 0 or best >= m:
+                            return NO_LLM, s, answered + 1
                         locked = best
                         locks[0, s] = answered + 1
                 if reduces:

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from ..identity import globals_read
+
 NUMBERS = (bool, int, float, np.number, np.bool_)
 
 
@@ -68,8 +70,11 @@ def _frozen(
     if is_ours(function) or function in known:
         return
     known.add(function)
-    values = inspect.getclosurevars(function)
-    for name, value in {**values.globals, **values.nonlocals}.items():
+    outside = function.__globals__
+    read = sorted(globals_read(function.__code__) & outside.keys())
+    values = {name: outside[name] for name in read}
+    values |= inspect.getclosurevars(function).nonlocals
+    for name, value in values.items():
         if isinstance(value, types.FunctionType):
             yield from _frozen(value, known)
         elif not isinstance(value, types.ModuleType | type) and not callable(value):

@@ -36,7 +36,7 @@ Names = tuple[tuple[str, Any], ...]
 METHODS: dict[type, dict[str, types.FunctionType]] = {}
 #: How numba's messages name a place.
 PLACE = re.compile(
-    r"""(?:File "|(?:Raised from|at) )(?P<file>[^"]+?)(?:", line | \()(?P<line>\d+)"""
+    r"""(?:File "|\b(?:Raised from|at) )(?P<file>[^"]+?)(?:", line | \()(?P<line>\d+)"""
 )
 #: What each function of `mirror` and `rebuilder` was made from.
 TEXTS: dict[Function, str] = {}
@@ -141,7 +141,7 @@ def why(error: Exception, thing: object) -> str:
             continue
         for file in files:
             if file.endswith(place["file"].lstrip("./")):
-                said = line[: place.start()].strip()
+                said = line[: place.start()].strip(" .")
                 source = linecache.getline(file, int(place["line"])).strip()
                 return f"{name}: line {place['line']}, `{source}`: {said or reason}"
     return f"{name}: {reason}"
