@@ -169,7 +169,7 @@ def with_bounds(summary: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
 
     Its ``regret`` is the bound of Lai and Robbins, its ``median`` the least mean number
     of answers of a learner with at most `ERROR` in every pool; neither has an interval.
-    A mean over contexts is left out where one of them has no finite bound.
+    What is 0 or infinite is left out: a pool of one LLM, LLMs that are equally good.
 
     Parameters
     ----------
@@ -182,7 +182,9 @@ def with_bounds(summary: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
     each = rename_mean(least).melt("context", ["regret", "median"], "measure")
     mean = each.groupby("measure", sort=False, as_index=False).value.mean()
     rows = pd.concat([each, mean.assign(context=MEAN)], ignore_index=True)
-    rows = rows[np.isfinite(rows.value)].assign(learner=LEAST, family=BOUND)
+    rows = rows[np.isfinite(rows.value) & (rows.value > 0)].assign(
+        learner=LEAST, family=BOUND
+    )
     return pd.concat([summary, rows], ignore_index=True)
 
 
@@ -296,14 +298,18 @@ def against_paper(table: pd.DataFrame) -> pd.DataFrame:
         "cents": pairs.relative_change,
         "seconds": pairs.relative_change,
     }
+    values = {
+        (name, measure): pairs.wide(table, measure, name)
+        for name in table.learner.unique()
+        for measure in comparisons
+    }
     others = [name for name in table.learner.unique() if name not in PAPER]
     rows = []
     for name in others:
         for paper in PAPER:
             for measure, compared in comparisons.items():
-                mine = pairs.wide(table, measure, name)
-                theirs = pairs.wide(table, measure, paper)
-                rows.append((name, paper, measure, *compared(mine, theirs)))
+                change = compared(values[name, measure], values[paper, measure])
+                rows.append((name, paper, measure, *change))
     columns = ["learner", "paper", "measure", "change", "low", "high", "p"]
     return pairs.corrected(pd.DataFrame(rows, columns=columns))
 

@@ -72,8 +72,12 @@ def variants(
         for paper in where(here, family="paper", context="mean").itertuples():
             look = looks[paper.learner]
             axis.axvline(paper.value, color=look.colour, lw=0.5, zorder=0)
-        for name, row in rows_of(looks).items():
-            _learner(axis, row, where(here, learner=name), looks[name], queries)
+        if measure == "median":
+            within = here[here.value <= queries]
+            known = where(within, context="mean").learner
+            _say_beyond(axis, {*here.learner} - {*known}, looks, queries)
+            here = within
+        _estimates(axis, here, looks)
         axis.set_xlabel(label)
         axis.grid(axis="y", visible=False)
         _scale(axis, measure, here, queries)
@@ -98,7 +102,7 @@ def _scale(axis: "Axes", measure: str, here: "pd.DataFrame", queries: int) -> No
         plain_numbers(axis.xaxis)
         axis.xaxis.set_minor_formatter("")
         axis.axvline(queries, color=INK, lw=0.6)
-        low = 0.7 * min(here.value.min(), 0.3 * queries)
+        low = 0.7 * min(0.3 * queries, *here.value[here.value > 0])
         axis.set_xlim(low, 9 * queries)
         ticks = [tick for tick in (10, 100) if low < tick < 0.5 * queries]
         axis.set_xticks(
@@ -109,34 +113,37 @@ def _scale(axis: "Axes", measure: str, here: "pd.DataFrame", queries: int) -> No
         round_ticks(axis.xaxis, 0.8 * here.value.min(), 1.25 * here.value.max(), 4)
 
 
-def _learner(
-    axis: "Axes", row: int, mine: "pd.DataFrame", look: Look, queries: int
-) -> None:
-    """Draw a learner's contexts and their mean, in one measure."""
-    if mine.empty:
-        return
-    is_time = mine.measure.iloc[0] == "median"
-    within = mine[(mine.value <= queries) | (not is_time)]
-    each = within[within.context != "mean"]
-    rows = np.full(len(each), row)
-    axis.plot(each.value, rows, "|", ms=4, mew=0.6, color=GREY, zorder=1)
-    mean = where(within, context="mean")
-    if len(mean):
+def _estimates(axis: "Axes", here: "pd.DataFrame", looks: Mapping[str, Look]) -> None:
+    """Draw every learner's contexts and their mean, in one measure."""
+    rows = rows_of(looks)
+    each = here[here.context != "mean"]
+    ticks = {"ms": 4, "mew": 0.6, "color": GREY, "zorder": 1}
+    axis.plot(each.value, each.learner.map(rows), "|", **ticks)
+    mean = where(here, context="mean")
+    for look in dict.fromkeys(looks.values()):
+        mine = mean[[looks[name] == look for name in mean.learner]]
         interval(
             axis,
-            mean.value,
-            [row],
-            mean.low,
-            mean.high,
+            mine.value,
+            mine.learner.map(rows),
+            mine.low,
+            mine.high,
             horizontal=True,
             color=look.colour,
             marker=look.marker,
             ms=4,
             zorder=3,
         )
-    elif is_time:
-        middle = {"ha": "center", "va": "center", "fontsize": 5.5}
-        axis.text(3 * queries, row, "beyond", color=look.colour, **middle)
+
+
+def _say_beyond(
+    axis: "Axes", names: set[str], looks: Mapping[str, Look], queries: int
+) -> None:
+    """Write that the median of some learners lies beyond the session's end."""
+    middle = {"ha": "center", "va": "center", "fontsize": 5.5}
+    for name, row in rows_of(looks).items():
+        if name in names:
+            axis.text(3 * queries, row, "beyond", color=looks[name].colour, **middle)
 
 
 @styled
@@ -227,7 +234,7 @@ def lock_times(frame: "pd.DataFrame", queries: int) -> "Figure":
         return _nothing_locked()
     names = context_names(frame.context.unique(), 26)
     figure, axes = grid(len(names), 1.75)
-    top = max(frame.bound.replace(np.inf, np.nan).max(), queries)
+    top = max([queries, *frame.bound[np.isfinite(frame.bound)]])
     # an interval may reach below 0; no lock comes before the first answer
     lowest = max(0.7, 0.7 * frame.time_low.min())
     for axis, (context, name) in zip(axes, names.items(), strict=True):
@@ -263,6 +270,7 @@ def _shade(name: str) -> "Patch":
 
 def _nothing_locked() -> "Figure":
     figure, ((axis,),) = panels(1, 1, 1.0)
+    axis.set(xticks=[], yticks=[])
     axis.set_axis_off()
     words = "no learner locked in half of its sessions, or there was nothing to tell"
     axis.text(0.5, 0.5, words, ha="center", va="center")
