@@ -221,6 +221,9 @@ def scenarios(
 ) -> dict[str, World]:
     """Return what may happen to sessions of a context halfway, by name.
 
+    A change of context is among it where another context has another best LLM, an LLM
+    that appears where the pool has another one.
+
     Parameters
     ----------
     trace : Trace
@@ -239,16 +242,20 @@ def scenarios(
     }
     top = best[context]
     before = trace.select(context=context)
-    others = [name for name in trace.contexts if best[name] != top]
-    other = others[0] if others else context
     partly = unanswered(before, 0.5)
-    phases = {
-        "nothing changes": (before, before),
-        f"context: {other}": (before, trace.select(context=other)),
+    phases = {"nothing changes": (before, before)}
+    others = [name for name in trace.contexts if best[name] != top]
+    if others:
+        after = trace.select(context=others[0])
+        phases[f"context: {others[0]}"] = (before, after)
+    phases |= {
         "best LLM 20 times dearer": (before, dearer(before, top, 20.0)),
         "best LLM 5 times slower": (before, slower(before, top, 5.0)),
         "best LLM fails": (before, failing(before, top)),
-        "best LLM appears": (absent(before, top), before),
+    }
+    if len(trace.models) > 1:
+        phases["best LLM appears"] = (absent(before, top), before)
+    phases |= {
         "feedback 50 queries late": (before, before),
         "half of feedback missing": (partly, partly),
     }

@@ -1,5 +1,6 @@
 """Variants and scenarios: numbers by hand, and their notebooks from end to end."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -11,6 +12,7 @@ import pickllm as pk
 from pickllm import experiments, figures
 from pickllm.analysis import comparison, findings
 from pickllm.beyond import bounds, scenarios
+from pickllm.core import statistics
 from pickllm.files import root
 from pickllm.publish.reproduce import run_notebook as run_notebook_alone
 from pickllm.study.study import Study
@@ -89,6 +91,107 @@ def test_the_bounds_are_those_of_the_unit_reward_in_raw_units():
     ].regret == pytest.approx(2 * row.regret)
 
 
+def test_the_bounds_are_a_row_of_the_figures_table(compared):
+    found = comparison.limits(TRACE, experiments.reward(), 300)
+    summary = comparison.with_bounds(comparison.summarise(compared, 300), found)
+    mine = summary[summary.family == comparison.BOUND].set_index(["measure", "context"])
+    for row in found.itertuples():
+        assert mine.value["regret", row.context] == row.regret
+        least = row.t_star * 0.8 * np.log(9)  # kl(0.1, 0.9)
+        assert mine.value["median", row.context] == pytest.approx(least)
+    assert mine.value["regret", "mean"] == pytest.approx(found.regret.mean())
+    assert mine.low.isna().all()
+    assert len(mine) == 6
+
+
+def test_a_context_called_mean_is_told_apart_from_the_mean_of_contexts(compared):
+    renamed = compared.assign(context=compared.context.replace("rest", "mean"))
+    summary = comparison.summarise(renamed, 300)
+    assert set(summary.context) == {"simple", "mean (a context)", "mean"}
+    assert not summary.duplicated(["learner", "measure", "context"]).any()
+
+
+def test_what_the_lock_costs_is_paired_by_session_and_of_the_second_half():
+    rng, rows = np.random.default_rng(1), []
+    for scenario, gain in (("fails", -0.5), ("nothing", 0.0)):
+        noise = rng.normal(size=30)
+        for name in comparison.PAPER:
+            for phase in (0, 1):
+                for ending, shift in (("", 0.0), (comparison.NO_LOCK, gain)):
+                    own = rng.normal(scale=0.01, size=30)
+                    regret = noise + phase * (shift + own)
+                    rows += [
+                        (scenario, name + ending, k, phase, value)
+                        for k, value in enumerate(regret)
+                    ]
+    names = ["scenario", "learner", "session", "phase", "regret"]
+    table = pd.DataFrame(rows, columns=names)
+    changes = comparison.lock_changes(table)
+    assert changes.scenario.tolist() == ["fails", "fails", "nothing", "nothing"]
+    after = table[table.phase == 1].groupby(["scenario", "learner"]).regret.mean()
+    for row in changes.itertuples():
+        free = after[row.scenario, row.learner + comparison.NO_LOCK]
+        assert row.change == pytest.approx(free - after[row.scenario, row.learner])
+        assert row.high - row.low < 0.05  # the sessions' own noise is not in it
+    assert (changes.p_holm < comparison.ALPHA).tolist() == [True, True, False, False]
+    phases = statistics.means(table, ["scenario", "learner", "phase"], ["regret"])
+    told = findings.describe_scenarios(phases, changes, "simple", 300)
+    assert len(told) == 2 + 2
+    assert "less regret in the second half in 1 (most in 'fails', -0." in told[-1]
+    assert "and more in 0 of 2 scenarios" in told[-1]
+    best = after.loc["fails"]
+    assert (
+        f"after query 150 is least with {best.idxmin()} {best.min():.3f} (" in told[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "said"),
+    [
+        ([[0.9], [0.4]], "None of 1 variants"),
+        ([[1, 1], [0, 0]], "In 1 of 1 contexts two LLMs are equally the best"),
+        ([[0.9, 0.1], [0.8, 0.3]], "more than a session has in 0 of 1 contexts"),
+    ],
+    ids=["one LLM", "two alike", "free LLMs"],
+)
+def test_a_small_pool_is_told_and_drawn_without_a_number_that_is_none(outcomes, said):
+    trace = trace_of(outcomes)
+    trace = dataclasses.replace(trace, cost_usd=np.zeros_like(trace.cost_usd))
+    learners = experiments.routers() | {"UCB1": pk.UCB1()}
+    table = comparison.compare(trace, IDENTITY, learners, sessions=8, queries=120)
+    found = comparison.limits(trace, IDENTITY, 120)
+    summary = comparison.with_bounds(comparison.summarise(table, 120), found)
+    changes = comparison.against_paper(table)
+    times = comparison.identification(table, found)
+    text = " ".join(findings.describe_comparison(summary, changes, found, times, 120))
+    assert said in text
+    assert not {"nan", "inf"} & set(text.replace(",", " ").split())
+    assert changes[changes.measure == "cents"].p_holm.isna().all()
+    assert changes[changes.measure == "regret"].p_holm.notna().all()
+    assert clipped(figures.variants(summary, comparison.MEASURES, 120)) == []
+    assert clipped(figures.gains(changes, comparison.CHANGES)) == []
+    assert clipped(figures.lock_times(times, 120)) == []
+
+
+@pytest.mark.parametrize(
+    ("models", "contexts", "missing"),
+    [
+        (4, ["simple"], "context: parallel_multiple"),
+        (1, ["simple", "rest"], "best LLM appears"),
+    ],
+)
+def test_a_scenario_that_a_pool_cannot_meet_is_left_out(models, contexts, missing):
+    whole = pk.load_trace("bfcl-2024-08-11")
+    reward = experiments.reward()
+    every = experiments.scenarios(whole, reward, "simple", 40)
+    pool = whole.select(context=contexts, models=whole.models[:models])
+    worlds = experiments.scenarios(pool, reward, "simple", 40)
+    assert missing in every
+    assert missing not in worlds
+    assert "best LLM fails" in worlds
+    assert not [name for name in worlds if name.startswith("context: simple")]
+
+
 def made_up(locked_at, on_best, learner="pursuit"):
     n = len(locked_at)
     return pd.DataFrame(
@@ -152,7 +255,7 @@ def test_who_beats_the_paper_needs_less_regret_than_both_and_certainty():
     ].change.item() == pytest.approx(-19, abs=1)
 
 
-def test_the_paragraph_states_the_numbers_of_the_tables(compared):
+def test_the_sentences_state_the_numbers_of_the_tables(compared):
     summary, found = (
         comparison.summarise(compared, 300),
         comparison.limits(TRACE, experiments.reward(), 300),
@@ -161,7 +264,8 @@ def test_the_paragraph_states_the_numbers_of_the_tables(compared):
         comparison.against_paper(compared),
         comparison.identification(compared, found),
     )
-    text = findings.describe_comparison(summary, changes, found, times, 300)
+    sentences = findings.describe_comparison(summary, changes, found, times, 300)
+    text = " ".join(sentences)
     least = found.t_star * float(bounds.least_time(1.0, 0.1))
     assert f"{least.min():,.0f} to {least.max():,.0f} answers" in text
     assert "\n" not in text
@@ -171,7 +275,7 @@ def test_the_paragraph_states_the_numbers_of_the_tables(compared):
     assert (f"{len(names)} of 3 variants" if names else "None of 3 variants") in text
 
 
-def test_the_paragraph_names_the_winner_and_what_it_costs():
+def test_the_sentences_name_the_winner_and_what_it_costs():
     # both of the paper's learners do badly: the best LLM is the last of the pool
     trace = trace_of([[0.3, 0.4, 0.9], [0.4, 0.3, 0.8]])
     learners = {
@@ -185,15 +289,17 @@ def test_the_paragraph_names_the_winner_and_what_it_costs():
         comparison.against_paper(table),
         comparison.limits(trace, IDENTITY, 200),
     )
-    text = findings.describe_comparison(
-        summary, changes, found, comparison.identification(table, found), 200
+    text = " ".join(
+        findings.describe_comparison(
+            summary, changes, found, comparison.identification(table, found), 200
+        )
     )
     regret = table.groupby("learner").regret.mean()
     assert comparison.winners(changes) == ["pursuit"]
     assert f"Least has pursuit, {regret['pursuit']:.0f} (" in text
     assert f"{regret['pursuit'] - regret['automaton']:+.0f} (" in text
     assert f"{regret['pursuit'] - regret['qlearning']:+.0f} (" in text
-    assert "Its sessions cost -0 % (-0 to -0) against L_R-I" in text.replace(
+    assert "Its sessions: cost -0 % (-0 to -0) against L_R-I" in text.replace(
         "+0", "-0"
     )  # every LLM costs the same here
     median = table[table.learner == "pursuit"].locked_at.median()
@@ -292,15 +398,19 @@ def test_figures_show_every_learner_and_clip_nothing(compared):
             for n in learners
         ]
     )
-    figure = figures.variants(
-        comparison.summarise(table, 300), {"regret": 12.0}, comparison.MEASURES, 300
-    )
-    assert len(figure.axes[0].get_yticklabels()) == len(learners)
+    found = comparison.limits(TRACE, experiments.reward(), 300)
+    summary = comparison.with_bounds(comparison.summarise(table, 300), found)
+    figure = figures.variants(summary, comparison.MEASURES, 300)
+    assert len(figure.axes[0].get_yticklabels()) == len(learners) + 1
     assert clipped(figure) == []
-    times = comparison.identification(
-        compared, comparison.limits(TRACE, experiments.reward(), 300)
-    )
+    changes = comparison.against_paper(table)
+    assert clipped(figures.gains(changes, comparison.CHANGES)) == []
+    times = comparison.identification(compared, found)
     assert clipped(figures.lock_times(times, 300)) == []
+    assert clipped(figures.lock_times(times.iloc[:0], 300)) == []
+
+
+def test_the_figure_of_scenarios_clips_nothing():
     worlds = experiments.scenarios(TRACE, experiments.reward(), "simple", 40)
     long = pd.DataFrame(
         [
@@ -312,14 +422,18 @@ def test_figures_show_every_learner_and_clip_nothing(compared):
         ]
     )
     long.columns = ["scenario", "learner", "phase", "measure", "value", "low", "high"]
-    assert (
-        clipped(
-            figures.scenarios(
-                long.replace("context: rest", "context: parallel_multiple")
-            )
-        )
-        == []
-    )
+    long = long.replace("context: rest", "context: parallel_multiple")
+    changes = pd.DataFrame(
+        [(w, n, -0.4, -0.5, 0.1) for w in worlds for n in comparison.PAPER],
+        columns=["scenario", "learner", "change", "low", "high"],
+    ).replace("context: rest", "context: parallel_multiple")
+    assert clipped(figures.scenarios(long, changes)) == []
+
+
+def test_the_figure_of_mixed_contexts_clips_nothing():
+    frame = pd.DataFrame({"learner": list(experiments.MIXED), "value": 0.8})
+    ends = {"low": 0.7, "high": 0.9, "change": 0.1, "change_low": 0, "change_high": 0.2}
+    assert clipped(figures.mixed(frame.assign(**ends))) == []
 
 
 def run_notebook(name, tmp_path, **parameters):
@@ -344,9 +458,7 @@ def run_notebook(name, tmp_path, **parameters):
         ("scenarios", {"sessions": 4, "queries": 120}, "scenarios.png"),
     ],
 )
-def test_the_notebooks_apart_from_the_study_run_from_end_to_end(
-    name, parameters, figure, tmp_path
-):
+def test_these_notebooks_run_alone_from_end_to_end(name, parameters, figure, tmp_path):
     content = run_notebook(name, tmp_path, **parameters)
     assert any(f.endswith(figure) for f in content["figures"])
     assert content["notes"]

@@ -7,12 +7,13 @@ import html.parser
 import re
 import zipfile
 
+import pandas as pd
 import pytest
 from kit import RUNS, claims, recorded_checkout, study
 
 import pickllm as pk
 from pickllm.files import PACKAGE, root
-from pickllm.publish import report
+from pickllm.publish import report, tables
 from pickllm.study.runs import Run
 
 
@@ -76,6 +77,43 @@ def test_the_page_holds_its_pictures(written):
     (picture,) = page.pictures
     content = base64.b64decode(picture.partition("base64,")[2])
     assert content == (here.figures / "claims.svg").read_bytes()
+
+
+def test_what_a_variant_gains_is_shown_in_the_unit_of_its_measure():
+    frame = pd.DataFrame(
+        [
+            ("UCB1", "qlearning", "regret", -2.5, -3.0, -2.0, 1e-9),
+            ("UCB1", "qlearning", "cents", 0.25, 0.1, 0.4, 0.03),
+            ("UCB1", "automaton", "cents", None, None, None, None),
+        ],
+        columns=["learner", "paper", "measure", "change", "low", "high", "p_holm"],
+    )
+    shown = tables.TABLES["variants-gains"].shown(frame)
+    assert shown.change.tolist() == [
+        "-2.5000 (-3.0000 to -2.0000)",
+        "+25.0 % (+10.0 % to +40.0 %)",
+        "",
+    ]
+    assert shown["p (Holm)"].tolist() == ["< 0.0001", "0.0300", ""]
+
+
+def test_a_scenario_is_shown_by_its_halves_and_a_bound_without_an_interval():
+    phases = pd.DataFrame(
+        {
+            "scenario": "fails",
+            "learner": "automaton",
+            "phase": [0, 1],
+            "measure": "regret",
+            "value": [0.125, 0.5],
+            "low": [0.1, 0.4],
+            "high": [0.2, 0.6],
+        }
+    )
+    shown = tables.TABLES["scenarios"].shown(phases)
+    assert shown.half.tolist() == ["first", "second"]
+    assert shown.iloc[1, -1] == "0.5 (0.4 to 0.6)"
+    bound = phases.iloc[:1].assign(context="rest", low=None, high=None)
+    assert tables.TABLES["variants"].shown(bound).iloc[0, -1] == "0.125"
 
 
 def test_every_template_is_in_the_wheel(tmp_path):

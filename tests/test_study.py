@@ -116,7 +116,7 @@ def script(place, runs, folder, jobs=2):
         from pickllm.study.study import Study
         if __name__ == "__main__":
             runs = json.loads({json.dumps(json.dumps(runs))})
-            runs = [Run(*run[:2], run[2], tuple(run[3])) for run in runs]
+            runs = [Run(*run[:3], tuple(run[3]), *run[4:]) for run in runs]
             study = Study.here({folder!r})
             try:
                 planned = planning.plan(study, runs)
@@ -154,6 +154,14 @@ TWO = [
     ("one-b", "first", {"rate": 0.75}, []),
     ("both", "second", {}, ["one-a", "one-b"]),
 ]
+
+
+def test_a_long_run_starts_before_the_others_and_stands_where_it_stood(checkout):
+    runs = [TWO[0], ("one-b", "first", {"rate": 0.75}, [], True), TWO[2]]
+    assert execute(checkout, runs, "build/t10", jobs=1)[1] == ["3", "0"]
+    results = checkout / "build/t10/results"
+    written = {p.stem: p.stat().st_mtime_ns for p in results.glob("*.stamp")}
+    assert sorted(written, key=written.__getitem__) == ["one-b", "one-a", "both"]
 
 
 def left(folder):

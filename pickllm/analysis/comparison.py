@@ -10,21 +10,37 @@ from ..beyond import bounds
 from ..core import statistics
 from ..core.replay import replay
 from . import pairs
-from .means import MEAN, all_there, mean_over_contexts
+from .means import MEAN, all_there, mean_over_contexts, rename_mean
 
 if TYPE_CHECKING:
     from ..core.reward import Reward
     from ..core.trace import Trace
 
 PAPER = ("automaton", "qlearning")
+#: Level of the Holm-corrected tests.
+ALPHA = 0.05
+#: What follows the name of a learner whose sessions never lock.
+NO_LOCK = ", no lock"
 #: What is compared: column of the table -> what it is, in a figure's words.
 MEASURES = {
     "right": "chance to ask the\nbest LLM at the end",
     "regret": "regret of a session\n(raw reward)",
     "median": "median queries\nto lock",
     "cents": "session cost\n(US cents)",
-    "seconds": "mean latency (s)",
+    "seconds": "mean latency\n(s)",
 }
+#: What a change of each measure is, in a figure's words, and what multiplies it there.
+CHANGES = {
+    "regret": ("change of regret\n(raw reward a session)", 1.0),
+    "right": ("change of the chance to ask\nthe best LLM (points)", 100.0),
+    "cents": ("change of session cost\n(%)", 100.0),
+    "seconds": ("change of mean latency\n(%)", 100.0),
+}
+#: The row of a table that says what no learner can beat, and its family.
+LEAST = "bounds"
+BOUND = "bound"
+#: Probability of error at which that row says how long identification takes.
+ERROR = 0.1
 #: What the learners of a module are shown as.
 FAMILIES = {
     "pickllm.core.learners": "bandits",
@@ -138,6 +154,7 @@ def summarise(table: pd.DataFrame, queries: int) -> pd.DataFrame:
         high=locks.median_high.fillna(queries),
     )
     each = pd.concat([means, medians.filter(items=means.columns)], ignore_index=True)
+    each = rename_mean(each)
     complete = all_there(each, ["learner", "measure"], "value")
     mean = mean_over_contexts(complete, ["learner", "family", "measure"])
     frame = pd.concat([each, mean.assign(context=MEAN)], ignore_index=True)
@@ -145,6 +162,30 @@ def summarise(table: pd.DataFrame, queries: int) -> pd.DataFrame:
     ends = ["low", "high"]
     frame.loc[shares, ends] = frame.loc[shares, ends].clip(0, 1)
     return frame
+
+
+def with_bounds(summary: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
+    """Return the summary with a last learner, `LEAST`, of family `BOUND`.
+
+    Its ``regret`` is the bound of Lai and Robbins, its ``median`` the least mean number
+    of answers of a learner with at most `ERROR` in every pool; neither has an interval.
+    What is 0 or infinite is left out: a pool of one LLM, LLMs that are equally good.
+
+    Parameters
+    ----------
+    summary : pandas.DataFrame
+        As `summarise` gives.
+    found : pandas.DataFrame
+        As `limits` gives.
+    """
+    least = found.assign(median=bounds.least_time(found.t_star, ERROR))
+    each = rename_mean(least).melt("context", ["regret", "median"], "measure")
+    mean = each.groupby("measure", sort=False, as_index=False).value.mean()
+    rows = pd.concat([each, mean.assign(context=MEAN)], ignore_index=True)
+    rows = rows[np.isfinite(rows.value) & (rows.value > 0)].assign(
+        learner=LEAST, family=BOUND
+    )
+    return pd.concat([summary, rows], ignore_index=True)
 
 
 def identification(table: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
@@ -164,12 +205,15 @@ def identification(table: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
         ``error`` (share of its locks that are on another LLM) and ``time`` (mean
         queries to lock), each with ``_low`` and ``_high``; ``bound`` and its ends: the
         least time of a learner with that error in every pool. A time below its bound is
-        no contradiction: elsewhere that learner errs more.
+        no contradiction: elsewhere that learner errs more. A context is left out where
+        there is nothing to tell: one LLM, or two that are equally the best.
     """
-    t_star = found.set_index("context").t_star
+    told = found[np.isfinite(found.t_star) & (found.t_star > 0)]
+    t_star = told.set_index("context").t_star
     by = ["context", "learner", "family"]
     rows = []
-    for key, part in table.groupby(by, sort=False):
+    known = table[table.context.isin(t_star.index)]
+    for key, part in known.groupby(by, sort=False):
         context, learner, kind = cast(tuple, key)
         locked = part[part.locked_at >= 0]
         if 2 * len(locked) < len(part):
@@ -245,33 +289,32 @@ def against_paper(table: pd.DataFrame) -> pd.DataFrame:
     pandas.DataFrame
         ``learner``, ``paper``, ``measure``; ``change`` (a difference for regret and
         right, relative for cents and seconds; means over contexts) with ``low`` and
-        ``high``; ``p``, and ``p_holm``: corrected over all rows of the measure.
+        ``high``; ``p``, and ``p_holm``: corrected over all rows of the measure. Empty
+        where a relative change is against nothing.
     """
-    from statsmodels.stats.multitest import multipletests
-
     comparisons = {
         "regret": pairs.difference,
         "right": pairs.difference,
         "cents": pairs.relative_change,
         "seconds": pairs.relative_change,
     }
+    values = {
+        (name, measure): pairs.wide(table, measure, name)
+        for name in table.learner.unique()
+        for measure in comparisons
+    }
     others = [name for name in table.learner.unique() if name not in PAPER]
     rows = []
     for name in others:
         for paper in PAPER:
             for measure, compared in comparisons.items():
-                mine = pairs.wide(table, measure, name)
-                theirs = pairs.wide(table, measure, paper)
-                rows.append((name, paper, measure, *compared(mine, theirs)))
+                change = compared(values[name, measure], values[paper, measure])
+                rows.append((name, paper, measure, *change))
     columns = ["learner", "paper", "measure", "change", "low", "high", "p"]
-    frame = pd.DataFrame(rows, columns=columns)
-    frame["p_holm"] = frame.groupby("measure").p.transform(
-        lambda p: multipletests(p, method="holm")[1]
-    )
-    return frame
+    return pairs.corrected(pd.DataFrame(rows, columns=columns))
 
 
-def winners(changes: pd.DataFrame, alpha: float = 0.05) -> list[str]:
+def winners(changes: pd.DataFrame, alpha: float = ALPHA) -> list[str]:
     """Return the variants with less regret than both of the paper's learners.
 
     Parameters
@@ -291,3 +334,32 @@ def winners(changes: pd.DataFrame, alpha: float = 0.05) -> list[str]:
     both = less.groupby(regret.learner).all()
     order = regret.groupby("learner").change.mean().sort_values()
     return [name for name in order.index if both[name]]
+
+
+def lock_changes(table: pd.DataFrame) -> pd.DataFrame:
+    """Compare sessions after a change with the same learner's that never lock.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        ``scenario``, ``learner`` (a learner of `PAPER`, or it with `NO_LOCK`),
+        ``session``, ``phase`` (0 before, 1 after), ``regret`` (per query).
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``scenario``, ``learner``, ``measure`` (regret); ``change``: regret without the
+        lock less regret with it, after the change, paired by session, with ``low`` and
+        ``high``; ``p``, and ``p_holm``: corrected over all rows.
+    """
+    after = table[table.phase == 1].assign(context=MEAN)
+    rows = []
+    for scenario, part in after.groupby("scenario", sort=False):
+        for name in PAPER:
+            free, locking = (
+                pairs.wide(part, "regret", who) for who in (name + NO_LOCK, name)
+            )
+            change = pairs.difference(free, locking)
+            rows.append((scenario, name, "regret", *change))
+    columns = ["scenario", "learner", "measure", "change", "low", "high", "p"]
+    return pairs.corrected(pd.DataFrame(rows, columns=columns))

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ..beyond import bounds
 from ..core.reward import FORMS
-from .comparison import PAPER, winners
+from .comparison import ALPHA, BOUND, ERROR, PAPER, winners
 from .means import MEAN
 
 
@@ -204,8 +204,8 @@ def describe_comparison(
     limits: pd.DataFrame,
     times: pd.DataFrame,
     queries: int,
-) -> str:
-    """Return what beats the paper's learners and by how much, as one paragraph.
+) -> list[str]:
+    """Return what beats the paper's learners and by how much.
 
     Parameters
     ----------
@@ -214,32 +214,33 @@ def describe_comparison(
     queries : int
         Of a session.
     """
-    mean = summary[summary.context == MEAN].set_index(["learner", "measure"])
+    learners = summary[(summary.context == MEAN) & (summary.family != BOUND)]
+    mean = learners.set_index(["learner", "measure"])
     names = winners(changes)
     total = changes.learner.nunique()
-    how = f"means over {len(limits)} contexts, paired by session, Holm-corrected"
+    contexts = "1 context" if len(limits) == 1 else f"{len(limits)} contexts"
+    how = f"means over {contexts}, paired by session, Holm-corrected"
+    sentences = [
+        f"None of {total} variants has less regret than both of the paper's learners"
+        f" ({how})."
+    ]
     if names:
         sentences = [
             f"{len(names)} of {total} variants have less regret than both of the"
             f" paper's learners ({how}; 95 % intervals): {', '.join(names)}.",
-            *_least_regret(names[0], mean, changes, queries),
+            _least_regret(names[0], mean, changes, queries),
             *_soonest_lock(names, mean),
         ]
-    else:
-        sentences = [
-            f"None of {total} variants has less regret than both of the paper's"
-            f" learners ({how})."
-        ]
-    return " ".join([*sentences, *_limits(mean, limits, times, queries)])
+    return [*sentences, *_limits(mean, limits, times, queries)]
 
 
 def _least_regret(
     name: str, mean: pd.DataFrame, changes: pd.DataFrame, queries: int
-) -> list[str]:
+) -> str:
     """Say what the learner with the least regret gains, and what that costs."""
-    regret = _told(mean.loc[(name, "regret")])
+    regret = _with_ends(mean.loc[(name, "regret")])
     right = {
-        learner: _told(mean.loc[(learner, "right")], scale=100, unit=" %")
+        learner: _with_ends(mean.loc[(learner, "right")], scale=100, unit=" %")
         for learner in (name, *PAPER)
     }
     mine = changes[changes.learner == name].assign(value=changes.change)
@@ -250,21 +251,21 @@ def _least_regret(
         ("cents", 100, " %"),
         ("seconds", 100, " %"),
     ):
-        automaton, qlearning = (
-            _told(table.loc[(measure, paper)], "+", scale, unit) for paper in PAPER
-        )
+        rows = [table.loc[(measure, paper)] for paper in PAPER]
+        if any(np.isnan(row.value) for row in rows):  # against nothing
+            continue
+        automaton, qlearning = (_with_ends(row, "+", scale, unit) for row in rows)
         against[measure] = (
             f"{automaton} against L_R-I and {qlearning} against Q-learning"
         )
-    return [
+    costs = f"cost {against['cents']}; " if "cents" in against else ""
+    return (
         f"Least has {name}, {regret} raw reward in a session of {queries:,} queries:"
-        f" {against['regret']}.",
-        "When the session ends, it asks the best LLM with probability"
-        f" {right[name]}, L_R-I with {right['automaton']} and Q-learning with"
-        f" {right['qlearning']}.",
-        f"Its sessions cost {against['cents']}; its mean latency is"
-        f" {against['seconds']}.",
-    ]
+        f" {against['regret']}. When the session ends, it asks the best LLM with"
+        f" probability {right[name]}, L_R-I with {right['automaton']} and Q-learning"
+        f" with {right['qlearning']}. Its sessions: {costs}mean latency"
+        f" {against['seconds']}."
+    )
 
 
 def _soonest_lock(names: Sequence[str], mean: pd.DataFrame) -> list[str]:
@@ -273,7 +274,7 @@ def _soonest_lock(names: Sequence[str], mean: pd.DataFrame) -> list[str]:
     if not locking or not all((name, "median") in mean.index for name in PAPER):
         return []
     first, automaton, qlearning = (
-        _told(mean.loc[(name, "median")]) for name in (locking[0], *PAPER)
+        _with_ends(mean.loc[(name, "median")]) for name in (locking[0], *PAPER)
     )
     return [
         f"Of those that lock in most sessions of every context, {locking[0]} has the"
@@ -286,27 +287,129 @@ def _limits(
     mean: pd.DataFrame, limits: pd.DataFrame, times: pd.DataFrame, queries: int
 ) -> list[str]:
     """Say what no learner that is good in every pool can beat."""
-    least = limits.t_star * float(bounds.least_time(1.0, 0.1))
-    paper = times[times.learner.isin(PAPER)]
-    sooner = int((paper.bound_low > paper.time_high).sum())
-    total = mean.index.get_level_values("learner").nunique()
-    bound = limits.regret.mean()
-    below = int((mean.xs("regret", level="measure").high < bound).sum())
     return [
-        "To name the best LLM with at most 10 % error in every pool takes"
-        f" {least.min():,.0f} to {least.max():,.0f} answers, by context (bound of"
-        " Garivier and Kaufmann), more than a session has in"
-        f" {int((least > queries).sum())} of {len(least)} contexts.",
-        "The paper's learners lock sooner than this bound allows at their own error in"
-        f" {sooner} of {len(paper)} cases: what is right so soon here is wrong in other"
-        " pools, or in this one in another order.",
-        f"The bound of Lai and Robbins on regret, {bound:.0f} on average at"
-        f" {queries:,} queries, lies above the mean of {below} of {total} learners: it"
-        " is a bound for long sessions, and these are short.",
+        *_least_answers(limits, queries),
+        *_sooner_than_allowed(times),
+        *_regret_bound(mean, limits, queries),
     ]
 
 
-def _told(row: pd.Series, sign: str = "", scale: float = 1.0, unit: str = "") -> str:
+def _least_answers(limits: pd.DataFrame, queries: int) -> list[str]:
+    """Say how many answers it takes to tell the best LLM."""
+    sentences = []
+    told = limits[np.isfinite(limits.t_star) & (limits.t_star > 0)]
+    if len(told):
+        least = told.t_star * float(bounds.least_time(1.0, ERROR))
+        by_context = (
+            f"{least.min():,.0f} to {least.max():,.0f} answers, by context"
+            if len(least) > 1
+            else f"{least.min():,.0f} answers"
+        )
+        sentences.append(
+            f"To name the best LLM with at most {100 * ERROR:.0f} % error in every pool"
+            f" takes {by_context} (bound of Garivier and Kaufmann), more than a session"
+            f" has in {int((least > queries).sum())} of {len(least)} contexts."
+        )
+    tied = int(np.isinf(limits.t_star).sum())
+    if tied:
+        sentences.append(
+            f"In {tied} of {len(limits)} contexts two LLMs are equally the best, and no"
+            " number of answers tells which."
+        )
+    return sentences
+
+
+def _sooner_than_allowed(times: pd.DataFrame) -> list[str]:
+    """Say how often the paper's learners lock sooner than their error allows."""
+    paper = times[times.learner.isin(PAPER)]
+    if paper.empty:
+        return []
+    sooner = int((paper.bound_low > paper.time_high).sum())
+    return [
+        "The paper's learners lock sooner than this bound allows at their own error in"
+        f" {sooner} of {len(paper)} cases"
+        + (
+            ": what is right so soon here is wrong in other pools, or in this one in"
+            " another order."
+            if sooner
+            else "."
+        )
+    ]
+
+
+def _regret_bound(mean: pd.DataFrame, limits: pd.DataFrame, queries: int) -> list[str]:
+    """Say how many learners come in below the bound on regret."""
+    bound = limits.regret.mean()
+    if not bound > 0:
+        return []
+    regret = mean.xs("regret", level="measure")
+    below = int((regret.high < bound).sum())
+    return [
+        f"The bound of Lai and Robbins on regret, {bound:.0f} on average at"
+        f" {queries:,} queries, lies above the mean of {below} of {len(regret)}"
+        " learners: it is a bound for long sessions, and these are short."
+    ]
+
+
+def describe_scenarios(
+    phases: pd.DataFrame, changes: pd.DataFrame, context: str, queries: int
+) -> list[str]:
+    """Return what a change halfway costs, and what the lock has to do with it.
+
+    Parameters
+    ----------
+    phases : pandas.DataFrame
+        ``scenario``, ``learner``, ``phase`` (0 before, 1 after), ``measure``,
+        ``value``, ``low``, ``high``.
+    changes : pandas.DataFrame
+        As `comparison.lock_changes` gives.
+    context : str
+        What sessions start in.
+    queries : int
+        Of a session.
+    """
+    after = phases[(phases.measure == "regret") & (phases.phase == 1)]
+    order = {
+        scenario: part.sort_values("value", kind="stable").to_dict("records")
+        for scenario, part in after.groupby("scenario", sort=False)
+    }
+    template = "{learner} {value:.3f} ({low:.3f} to {high:.3f})"
+    sentences = [
+        f"'{scenario}', sessions from {context}: regret per query after query"
+        f" {queries // 2:,} is least with {template.format(**ranked[0])} and largest"
+        f" with {template.format(**ranked[-1])}."
+        for scenario, ranked in order.items()
+    ]
+    return [*sentences, *(_without_lock(name, changes) for name in PAPER)]
+
+
+def _without_lock(learner: str, changes: pd.DataFrame) -> str:
+    """Say where a learner that never locks does better, and where worse."""
+    mine = changes[changes.learner == learner]
+    certain = mine[mine.p_holm < ALPHA]
+    counts = []
+    for rows in (
+        certain[certain.change < 0].sort_values("change"),
+        certain[certain.change > 0].sort_values("change", ascending=False),
+    ):
+        most = ""
+        if len(rows):
+            row = rows.iloc[0]
+            most = (
+                f" (most in '{row.scenario}', {row.change:+.3f}, {row.low:+.3f} to"
+                f" {row.high:+.3f} a query)"
+            )
+        counts.append(f"{len(rows)}{most}")
+    return (
+        f"Without its lock {learner} has less regret in the second half in {counts[0]}"
+        f" and more in {counts[1]} of {len(mine)} scenarios (paired by session,"
+        " Holm-corrected)."
+    )
+
+
+def _with_ends(
+    row: pd.Series, sign: str = "", scale: float = 1.0, unit: str = ""
+) -> str:
     """Return ``value (low to high)`` without decimals, the unit after the value."""
     value, low, high = (
         f"{scale * row[name]:{sign}.0f}" for name in ("value", "low", "high")

@@ -90,7 +90,7 @@ def with_mean(
         Columns, each with ``_low`` and ``_high``.
     """
     means = []
-    frame = _rename_mean(frame)
+    frame = rename_mean(frame)
     for name in estimates:
         low = f"{name}_low"
         high = f"{name}_high"
@@ -124,13 +124,13 @@ def exploration_with_mean(explored: pd.DataFrame) -> pd.DataFrame:
     """
     by = ["learner", "learning_rate", "measure"]
     mean = mean_over_contexts(explored, by).assign(context=MEAN)
-    each = _rename_mean(in_context_order(explored, by)).drop(columns="position")
+    each = rename_mean(in_context_order(explored, by)).drop(columns="position")
     frame = pd.concat([each, mean], ignore_index=True)
     names = {"cents": "US cents per session", "seconds": "seconds per session"}
     return frame.assign(measure=frame.measure.map(names))
 
 
-def _rename_mean(frame: pd.DataFrame) -> pd.DataFrame:
+def rename_mean(frame: pd.DataFrame) -> pd.DataFrame:
     """Tell a context that is itself called "mean" apart from the mean of contexts."""
     names = frame.context.where(frame.context != MEAN, f"{MEAN} (a context)")
     return frame.assign(context=names)

@@ -143,8 +143,19 @@ def comparisons(
                     numbers = change(pair[0][:, j], pair[1][:, j])
                     rows.append((context, router, control, measure, kind, *numbers))
     names = "context learner control measure kind change low high p"
-    frame = pd.DataFrame(rows, columns=names.split())
+    return corrected(pd.DataFrame(rows, columns=names.split()))
+
+
+def corrected(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return tests with ``p_holm``: Holm's correction over all rows of a measure.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        ``measure`` and ``p``; a row without a p stays without.
+    """
     tested = frame[frame.p.notna()]
+    frame = frame.assign(p_holm=np.nan)
     for index in tested.groupby("measure").groups.values():
         frame.loc[index, "p_holm"] = _holm(frame.loc[index, "p"])[1]
     return frame

@@ -6,7 +6,7 @@ figure is a drawing function in a module of this room, named below, and its word
 `captions`.
 """
 
-from .beyond import lock_times, scenarios, variants
+from .beyond import gains, lock_times, mixed, scenarios, variants
 from .learning import convergence, exploration, locking, speed_accuracy
 from .loop import overview
 from .pool import latency_tail, pool_outcomes, rows_and_summary
@@ -22,11 +22,13 @@ __all__ = [
     "claims",
     "convergence",
     "exploration",
+    "gains",
     "glance",
     "latency_tail",
     "live",
     "lock_times",
     "locking",
+    "mixed",
     "overview",
     "pool_outcomes",
     "readings",

@@ -113,4 +113,48 @@ FIGURES = {
         "The claims",
         "Every claim with a number, the value stated for the paper and ours.",
     ),
+    "variants": (
+        "What others would try",
+        (
+            "The paper's two learners and what others would try, in every context: the"
+            " mean over contexts with its 95 % interval (often narrower than its"
+            " marker), and each context. Thin lines mark the paper's two; 'beyond' is a"
+            " median beyond the session's end. No learner was tuned on these traces."
+        ),
+    ),
+    "variants-gains": (
+        "What a variant gains on the paper's learners",
+        (
+            "Each variant's change against either learner of the paper: means over"
+            " contexts, paired by session, with 95 % intervals. Left of 0 is less"
+            " regret, cost or latency. An open marker is a change that Holm-corrected"
+            " tests do not tell from none."
+        ),
+    ),
+    "lock-times": (
+        "Locking is to identify the best LLM",
+        (
+            "Mean queries to lock against the least that a learner with the same share"
+            " of wrong locks in every pool needs, with 95 % intervals, for learners"
+            " that lock in at least half of their sessions. In the shade a learner"
+            " locks sooner than that: it is lucky here, and errs more elsewhere."
+        ),
+    ),
+    "mixed-contexts": (
+        "Sessions that mix contexts",
+        (
+            "What a learner that sees the context of each query gains on the paper's"
+            " automaton, which does not, when all contexts meet in one session; 95 %"
+            " intervals over sessions."
+        ),
+    ),
+    "scenarios": (
+        "When the world changes",
+        (
+            "Halfway through each session of one context something happens: another"
+            " context, another price, an LLM that slows down, fails or appears; or"
+            " feedback is late or missing all along. Means over sessions with 95 %"
+            " intervals; open markers are sessions that never lock."
+        ),
+    ),
 }

@@ -86,7 +86,6 @@ def _compared(frame: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for row in frame.to_dict("records"):
         form = percent_change if row["kind"] == "relative" else _signed
-        p = row["p_holm"]
         rows.append(
             {
                 "context": row["context"],
@@ -94,10 +93,42 @@ def _compared(frame: pd.DataFrame) -> pd.DataFrame:
                 "against": row["control"],
                 "measure": row["measure"],
                 "change": with_interval(row["change"], row["low"], row["high"], form),
-                "p (Holm)": "< 0.0001" if p < 1e-4 else f"{p:.4f}",
+                "p (Holm)": _p(row["p_holm"]),
             }
         )
     return pd.DataFrame(rows)
+
+
+def _gains(frame: pd.DataFrame) -> pd.DataFrame:
+    rows = []
+    for row in frame.to_dict("records"):
+        relative = row["measure"] in ("cents", "seconds")
+        form = percent_change if relative else _signed
+        rows.append(
+            {
+                "learner": row["learner"],
+                "against": row["paper"],
+                "measure": row["measure"],
+                "change": with_interval(row["change"], row["low"], row["high"], form),
+                "p (Holm)": _p(row["p_holm"]),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _p(value: float) -> str:
+    if pd.isna(value):
+        return ""
+    return "< 0.0001" if value < 1e-4 else f"{value:.4f}"
+
+
+def _variants(frame: pd.DataFrame) -> pd.DataFrame:
+    return _values(frame, ["learner", "context", "measure"])
+
+
+def _scenarios(frame: pd.DataFrame) -> pd.DataFrame:
+    halves = frame.assign(half=frame.phase.map({0: "first", 1: "second"}))
+    return _values(halves, ["scenario", "learner", "half", "measure"])
 
 
 def _pool(frame: pd.DataFrame) -> pd.DataFrame:
@@ -172,6 +203,38 @@ def _tables() -> Iterator[tuple[str, Table]]:
         compared = f"Routers against controls, paired by session, weights '{weights}'"
         yield f"sessions-{name}", Table(means, run, "means", _means)
         yield f"comparisons-{name}", Table(compared, run, "compared", _compared)
+    yield from _tables_beyond_the_paper()
+
+
+def _tables_beyond_the_paper() -> Iterator[tuple[str, Table]]:
+    yield (
+        "variants",
+        Table(
+            "Every learner and the bounds, per context and as the mean of contexts",
+            "variants",
+            "summary",
+            _variants,
+        ),
+    )
+    yield (
+        "variants-gains",
+        Table(
+            "Variants against the paper's learners, paired by session, means of"
+            " contexts",
+            "variants",
+            "changes",
+            _gains,
+        ),
+    )
+    yield (
+        "scenarios",
+        Table(
+            "Regret per query and share of the best LLM, before and after a change",
+            "scenarios",
+            "phases",
+            _scenarios,
+        ),
+    )
 
 
 TABLES = dict(_tables())

@@ -37,6 +37,8 @@ def execute(
 ) -> tuple[int, int]:
     """Run what is not done yet, each as soon as the results that it needs are there.
 
+    Long runs start first, the others in the plan's order.
+
     Returns
     -------
     (int, int)
@@ -65,7 +67,8 @@ def _execute_all(
         "lock": provenance.lock(),
         "machine": provenance.machine(),
     }
-    waiting = {p["run"].name: p for p in planned}
+    longest_first = sorted(planned, key=lambda p: not p["run"].long)
+    waiting = {p["run"].name: p for p in longest_first}
     running: dict[Future[None], str] = {}
     others = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")

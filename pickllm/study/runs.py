@@ -32,18 +32,22 @@ class Run:
         JSON scalars, over the notebook's own defaults.
     needs : tuple of str
         Runs whose results it reads.
+    long : bool
+        Whether it takes so long that it starts before the others, wherever it stands in
+        the report, so that it is not the last to end.
     """
 
     name: str
     notebook: str
     parameters: dict[str, Any] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
+    long: bool = False
 
 
 #: Notebooks that are pages for a reader, without parameters or a result; and those that
 #: a study does not run unasked.
 PAGES = ("start", "explore")
-ASIDE = ("variant", "live", "variants", "own-learner", "scenarios")
+ASIDE = ("variant", "live", "own-learner")
 
 #: Sizes of a study: sessions and queries per setting, how many contexts (None = all),
 #: and the rates.
@@ -94,13 +98,13 @@ def study_runs(
         for name, parameters in (promoted() if second_trace else {}).items()
     ]
     return [
-        # long, and nothing waits for it: first, so that it is not the last to end
         Run("pool", "pool", contexts),
         Run("objectives", "objectives", contexts),
         *simulated,
         _after("figures-convergence", "convergence-figures", convergence),
         _after("figures-sessions", "session-figures", sessions),
         _after("claims", "claims", simulated),
+        *_runs_beyond_the_paper(chosen, size),
         *promoted_runs,
     ]
 
@@ -146,6 +150,17 @@ def _session_runs(
         second = {"trace": second_trace, "prices": "", "contexts": "all"}
         runs.append(Run("check-second", "sessions", main | second))
     return runs
+
+
+def _runs_beyond_the_paper(contexts: list[str], size: str) -> list[Run]:
+    """Return the runs of other learners, and of a world that changes."""
+    common = _counts(size) | {"weights": experiments.MAIN_WEIGHTS}
+    everywhere = common | {"contexts": joined(contexts)}
+    start = common | {"context": contexts[0]}
+    return [
+        Run("variants", "variants", everywhere, long=True),
+        Run("scenarios", "scenarios", start, long=True),
+    ]
 
 
 def _after(name: str, notebook: str, runs: list[Run]) -> Run:
