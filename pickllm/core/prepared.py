@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -239,7 +239,7 @@ def prepare(  # noqa: PLR0913 the parameters of `replay`, which design fixes
     marks = checkpoint_marks(checkpoints, require_whole("queries", queries))
     require_whole("sessions", sessions)
     require_whole("first", first, least=0)
-    streams.keys(seed, first, streams.QUERY)
+    require_seed(seed)
     require_order(order, queries, trace.n_queries)
     if tables is None:
         tables = Tables.of(trace, reward)
@@ -249,13 +249,19 @@ def prepare(  # noqa: PLR0913 the parameters of `replay`, which design fixes
         tables=tables,
         learner=bound,
         rule=as_lock_rule(lock, bound),
-        seen=bound.describe(trace) if isinstance(bound, SeesQueries) else None,
+        seen=_seen(bound, trace),
         sessions=range(first, first + sessions),
         queries=queries,
         seed=seed,
         order=order,
         checkpoints=marks,
     )
+
+
+def _seen(learner: object, trace: Trace) -> NDArray[Any] | None:
+    """Return what a learner that looks at queries sees of each."""
+    looks = hasattr(learner, "describe") and isinstance(learner, SeesQueries)
+    return learner.describe(trace) if looks else None
 
 
 def checkpoint_marks(
@@ -273,10 +279,9 @@ def checkpoint_marks(
     ------
     InputError
     """
-    if np.ndim(checkpoints) == 0:
-        count = min(require_whole("checkpoints", checkpoints), queries + 1)
-        evenly = np.linspace(0, queries, count).round()
-        return np.unique(evenly.astype(np.int64))
+    if isinstance(checkpoints, int) or np.ndim(checkpoints) == 0:
+        count = require_whole("checkpoints", checkpoints)
+        return _evenly(min(count, queries + 1), queries).copy()
     marks: NDArray[np.int64] = np.unique(np.asarray(checkpoints, dtype=np.int64))
     if not len(marks) or marks[0] < 0 or marks[-1] > queries:
         raise InputError(
@@ -284,6 +289,12 @@ def checkpoint_marks(
             f" {np.asarray(checkpoints)[:5].tolist()}; count answered queries"
         )
     return marks
+
+
+@lru_cache(maxsize=64)
+def _evenly(count: int, queries: int) -> NDArray[np.int64]:
+    """Return so many numbers of answered queries, from 0 to all."""
+    return np.unique(np.linspace(0, queries, count).round().astype(np.int64))
 
 
 def require_whole(name: str, value: Any, least: int = 1) -> int:
@@ -302,6 +313,17 @@ def require_whole(name: str, value: Any, least: int = 1) -> int:
     )
 
 
+def require_seed(seed: object) -> None:
+    """Refuse a seed that no stream starts from.
+
+    Raises
+    ------
+    InputError
+    """
+    if not (type(seed) is int and 0 <= seed < 2**63):
+        streams.keys(seed, 0, streams.QUERY)  # pyright: ignore[reportArgumentType]
+
+
 def require_order(order: object, queries: int, available: int) -> None:
     """Refuse an order of queries that there is none of, or too few queries for it.
 
@@ -309,7 +331,7 @@ def require_order(order: object, queries: int, available: int) -> None:
     ------
     InputError
     """
-    if isinstance(order, QueryOrder):
+    if not isinstance(order, str) and isinstance(order, QueryOrder):
         return
     if order not in ORDERS:
         raise InputError(f"replay: unknown order {order!r}; {nearest(order, ORDERS)}")

@@ -143,9 +143,7 @@ class Sessions:
             "clipped": sums[:, CLIPPED] / n_queries,
             "locked_at": self.locked_at,
             "locked_model": np.where(locked, names[self.locked_model], unknown),
-            "locked_on_best": np.where(
-                locked, self.locked_model == self.best, unknown
-            ),
+            "locked_on_best": np.where(locked, self.locked_model == self.best, unknown),
             "top_model": names[counts.argmax(axis=1)],
             "top_share": counts.max(axis=1) / n_queries,
             "exploration_usd": extra[:, COST],

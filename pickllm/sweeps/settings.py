@@ -10,31 +10,26 @@ import pathlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..core.prepared import checkpoint_marks, prepare, require_order
-from ..core.replay import replay
+from ..core.prepared import Tables, prepare, require_order
 from ..core.reward import Reward
 from ..core.trace import Trace
 from ..errors import InputError, nearest
 from ..files import digest
 from ..identity import identity, places, unknowable
 from ..modules import code_hash
-from .totals import merged, totals
-
-if TYPE_CHECKING:
-    import pandas as pd
+from .totals import LANE
 
 #: Decisions to a chunk, where sums alone are kept and where every session's row is.
 REDUCED, TABULATED = 2**25, 2**22
-#: Sessions to a lane of the compiled loop; chunks are whole lanes where they can be.
-LANE = 32
+#: Sessions to a chunk at most, however short they are.
+MANY = 2**18
 #: What a setting passes on to `replay`, besides sessions, queries and seed.
 OPTIONS = ("order", "lock", "engine", "checkpoints")
 
-#: Sessions of a setting, as (first, number), and the two together.
+#: Sessions of a setting, as (first, number).
 Chunk = tuple[int, int]
-Task = tuple["Setting", Chunk]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,43 +52,23 @@ class Setting:
         """Return its sessions in chunks, as (first, number)."""
         sessions = self.options["sessions"]
         decisions = REDUCED if self.reduce else TABULATED
-        size = max(1, decisions // self.options["queries"])
+        size = min(MANY, max(1, decisions // self.options["queries"]))
         if size >= LANE:
             size -= size % LANE
         starts = range(0, sessions, size)
         return [(first, min(size, sessions - first)) for first in starts]
 
-    def run(self, chunk: Chunk) -> Any:
-        """Return the result of one chunk: `Totals`, or the table of its sessions."""
-        first, number = chunk
-        options: dict[str, Any] = {**self.options, "sessions": number, "first": first}
-        if self.reduce:
-            return totals(self.trace, self.reward, self.learner, **options)
-        options["checkpoints"] = 2  # the fewest: the table holds none
-        return replay(self.trace, self.reward, self.learner, **options).table()
-
-    def table(self, results: Sequence[Any]) -> "pd.DataFrame":
-        """Return the setting's rows from its chunks' results, in their order."""
-        import pandas as pd
-
-        if not self.reduce:
-            rows = pd.concat(results, ignore_index=True)
-            labels = pd.DataFrame(self.labels, index=rows.index)
-            return pd.concat([labels, rows], axis=1)
-        t = self.trace
-        raw = self.reward.raw(t.accuracy, t.cost_usd, t.latency_ms)
-        best = int(raw.mean(axis=0).argmax())
-        queries = self.options["queries"]
-        marks = checkpoint_marks(self.options.get("checkpoints", 100), queries)
-        sums = functools.reduce(merged, results).row(t.models, best, marks)
-        return pd.DataFrame([self.labels | {"queries": queries} | sums])
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Hash of everything in the trace."""
+        return self.trace.fingerprint()
 
     @functools.cached_property
     def identity(self) -> dict[str, Any]:
         """What the setting is, as plain data, whatever the package's own code."""
         return {
             "labels": self.labels,
-            "trace": self.trace.fingerprint(),
+            "trace": self.fingerprint,
             "reward": identity(self.reward),
             "learner": identity(self.learner),
             "options": identity(self.options),
@@ -105,12 +80,42 @@ class Setting:
         """What it holds that cannot be told from another of its kind."""
         return unknowable(self.identity)
 
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The package's modules that it names, beyond what every setting needs."""
+        own = [place for place in places(self.identity) if place.startswith("pickllm.")]
+        return tuple(sorted({place.split(".<")[0] for place in own}))
+
+    @functools.cached_property
+    def name(self) -> str:
+        """Hash of its identity."""
+        return digest(self.identity)
+
+    @functools.cached_property
+    def code(self) -> str:
+        """Hash of the package's code that its result depends on."""
+        return code(*(f"import {module}" for module in self.modules))
+
     @functools.cached_property
     def inputs(self) -> str:
         """Hash of what the result depends on: its identity, and the package's code."""
-        own = [place for place in places(self.identity) if place.startswith("pickllm.")]
-        modules = (place.split(".<")[0] for place in own)
-        return digest(self.identity, code(*(f"import {module}" for module in modules)))
+        return digest(self.identity, self.code)
+
+
+def identify(plan: Sequence[Setting]) -> None:
+    """Work out what settings are, reading once what several share: traces and code."""
+    prints: dict[int, str] = {}
+    codes: dict[tuple[str, ...], str] = {}
+    for setting in plan:
+        known = vars(setting)
+        trace = id(setting.trace)
+        if trace not in prints:
+            prints[trace] = setting.fingerprint
+        known.setdefault("fingerprint", prints[trace])
+        modules = setting.modules
+        if modules not in codes:
+            codes[modules] = setting.code
+        known.setdefault("code", codes[modules])
 
 
 def code(*imports: str) -> str:
@@ -121,7 +126,8 @@ def code(*imports: str) -> str:
     *imports : str
         Code that imports what is used beyond this module, such as a learner's.
     """
-    return code_hash(pathlib.Path(__file__).resolve(), *imports)
+    work = pathlib.Path(__file__).resolve().with_name("work.py")
+    return code_hash(work, *imports)
 
 
 def name_each(things: Any, what: str) -> dict[str, Any]:
@@ -187,21 +193,35 @@ def settings(  # noqa: PLR0913 - the parameters are those of `sweep`
     rewards = name_each(rewards, "rewards")
     learners = name_each(learners, "learners")
     parts = _by_context(trace, contexts)
-    # every mistake shows before anything runs
-    numbers = {name: value for name, value in options.items() if name != "engine"}
-    first = next(iter(parts.values()))
-    for reward, learner in itertools.product(rewards.values(), learners.values()):
-        prepare(first, reward, learner, **numbers)
-    for part in parts.values():
-        require_order(options.get("order", "bootstrap"), queries, part.n_queries)
+    _try_each(parts, rewards, learners, options)
+    parameters = {name: scalars(learner) for name, learner in learners.items()}
     plan = []
     for context, form, name in itertools.product(parts, rewards, learners):
-        learner = learners[name]
         labels = {"context": context, "reward_form": form, "learner": name}
-        labels |= scalars(learner)
-        part = parts[context]
+        labels |= parameters[name]
+        part, learner = parts[context], learners[name]
         plan.append(Setting(labels, part, rewards[form], learner, options, reduce))
     return plan
+
+
+def _try_each(
+    parts: dict[str, Trace],
+    rewards: dict[str, Any],
+    learners: dict[str, Any],
+    options: dict[str, Any],
+) -> None:
+    """Prepare each reward and each learner once, so that mistakes show before a run."""
+    numbers = {name: value for name, value in options.items() if name != "engine"}
+    first = next(iter(parts.values())).fleeting()
+    learner = next(iter(learners.values()))
+    for reward in rewards.values():
+        tables = Tables.of(first, reward)
+        prepare(first, reward, learner, tables=tables, **numbers)
+    for learner in learners.values():
+        prepare(first, reward, learner, tables=tables, **numbers)
+    order = options.get("order", "bootstrap")
+    for part in parts.values():
+        require_order(order, options["queries"], part.n_queries)
 
 
 def _by_context(trace: Trace, contexts: str | Sequence[str] | None) -> dict[str, Trace]:
