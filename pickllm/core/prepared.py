@@ -260,8 +260,10 @@ def prepare(  # noqa: PLR0913 the parameters of `replay`, which design fixes
 
 def _seen(learner: object, trace: Trace) -> NDArray[Any] | None:
     """Return what a learner that looks at queries sees of each."""
-    looks = hasattr(learner, "describe") and isinstance(learner, SeesQueries)
-    return learner.describe(trace) if looks else None
+    # the first is quick, and true of few
+    if hasattr(learner, "describe") and isinstance(learner, SeesQueries):
+        return learner.describe(trace)
+    return None
 
 
 def checkpoint_marks(

@@ -213,12 +213,13 @@ def _try_each(
     """Prepare each reward and each learner once, so that mistakes show before a run."""
     numbers = {name: value for name, value in options.items() if name != "engine"}
     first = next(iter(parts.values())).fleeting()
-    learner = next(iter(learners.values()))
+    one_learner, *others = learners.values()
     for reward in rewards.values():
-        tables = Tables.of(first, reward)
-        prepare(first, reward, learner, tables=tables, **numbers)
-    for learner in learners.values():
-        prepare(first, reward, learner, tables=tables, **numbers)
+        prepare(first, reward, one_learner, **numbers)
+    one_reward = next(iter(rewards.values()))
+    tables = Tables.of(first, one_reward)
+    for learner in others:
+        prepare(first, one_reward, learner, tables=tables, **numbers)
     order = options.get("order", "bootstrap")
     for part in parts.values():
         require_order(order, options["queries"], part.n_queries)
