@@ -441,6 +441,17 @@ def test_a_plan_that_grows_leaves_files_alone_and_adds_its_own(trace, tmp_path):
     pd.testing.assert_frame_equal(results.frame(), fresh.frame(), check_exact=True)
 
 
+def test_a_setting_that_stands_twice_in_a_plan_is_reused_twice(trace, tmp_path):
+    plan = settings.settings(trace, REWARDS, LEARNERS, "rest", 40, 30, 0, True)
+    twice = [*plan, *plan[:2]]
+    first, counts = run.execute(twice, tmp_path)
+    assert counts["computed"] == len(twice)
+    again, counts = run.execute(twice, tmp_path)
+    assert counts["reused"] == len(twice)
+    assert len(files(tmp_path)) == 1
+    pd.testing.assert_frame_equal(first.frame(), again.frame(), check_exact=True)
+
+
 def test_rows_of_other_code_take_only_themselves_along(trace, tmp_path, monkeypatch):
     """What still holds of a file that is set aside is not computed again."""
     swept(trace, tmp_path)

@@ -48,14 +48,13 @@ def write(
     inputs = [setting.inputs for setting in settings]
     columns[NAME] = pa.array(names)
     columns[INPUTS] = pa.array(inputs)
-    columns[IDENTITY] = pa.array(
-        [json.dumps(setting.identity, sort_keys=True) for setting in settings]
-    )
+    columns[IDENTITY] = pa.array([setting.known.text for setting in settings])
     held = json.dumps({"version": __version__})
     table = pa.table(columns, metadata={b"pickllm": held.encode()})
     path = folder / f"settings-{digest(names, inputs)[:12]}.parquet"
     with written(path, "wb") as file:
-        pq.write_table(table, file, write_page_checksum=True)
+        texts = [field.name for field in table.schema if pa.types.is_string(field.type)]
+        pq.write_table(table, file, use_dictionary=texts, write_page_checksum=True)
     return path
 
 

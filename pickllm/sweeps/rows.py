@@ -3,6 +3,7 @@
 A table is made once, from all rows; until then a row is a handful of small arrays.
 """
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -73,7 +74,7 @@ class Row(NamedTuple):
             share=totals.asked / totals.asked.sum(),
             locked_on=totals.locked_on,
             locked_at=narrow(totals.locked_at, totals.sessions),
-            checkpoint=totals.marks,
+            checkpoint=_one(totals.marks.tobytes()),
             trajectories=trajectories,
         )
 
@@ -107,7 +108,7 @@ class Row(NamedTuple):
         for name, locked in zip(models, self.locked_on.tolist(), strict=True):
             cells[f"locked_on:{name}"] = locked
         cells["locked_at"] = self.locked_at
-        cells["checkpoint"] = self.checkpoint.tolist()
+        cells["checkpoint"] = _listed(self.checkpoint.tobytes())
         for name, parts in zip(models, self.trajectories, strict=True):
             for kind, values in zip(TRAJECTORIES, parts, strict=True):
                 cells[f"{kind}:{name}"] = values
@@ -137,9 +138,21 @@ class Row(NamedTuple):
             share=np.array([cell(f"share:{name}") for name in models]),
             locked_on=np.array([cell(f"locked_on:{name}") for name in models], int),
             locked_at=narrow(np.asarray(cell("locked_at")), sessions),
-            checkpoint=np.asarray(cell("checkpoint"), np.int64),
+            checkpoint=_one(np.asarray(cell("checkpoint"), np.int64).tobytes()),
             trajectories=np.array(trajectories),
         )
+
+
+@functools.lru_cache(maxsize=64)
+def _one(marks: bytes) -> Integers:
+    """Return checkpoints as an array that all rows with the same share."""
+    return np.frombuffer(marks, np.int64)
+
+
+@functools.lru_cache(maxsize=64)
+def _listed(marks: bytes) -> list[int]:
+    """Return checkpoints as a list that all cells with the same share."""
+    return _one(marks).tolist()
 
 
 def narrow(counts: Integers, most: int) -> Integers:
@@ -198,7 +211,8 @@ def frame(rows: Iterable[Mapping[str, Any]]) -> "pd.DataFrame":
     import pandas as pd
 
     columns = columns_of(rows)
-    return pd.DataFrame({name: _typed(values) for name, values in columns.items()})
+    # a column's cells go as soon as it stands
+    return pd.DataFrame({name: _typed(columns.pop(name)) for name in list(columns)})
 
 
 def _typed(values: list[Any]) -> Any:

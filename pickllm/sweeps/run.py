@@ -8,9 +8,9 @@ import pathlib
 from collections.abc import Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..core.sessions import frame_of
 from ..core.trace import Trace
-from .rows import Row, frame
+from .results import Results, table
+from .rows import Row
 from .settings import Setting, settings
 from .store import Store
 from .work import batches, outcome
@@ -91,55 +91,6 @@ def sweep(  # noqa: PLR0913 - the names are fixed
     )
     results, _ = execute(plan, folder, scheduler, n_jobs, progress)
     return results.frame()
-
-
-class Results(Sequence["pd.DataFrame"]):
-    """What came of a plan: a table for each setting, made when it is asked for.
-
-    Parameters
-    ----------
-    settings : sequence of Setting
-    outcomes : sequence
-        Of each setting: a `Row`, columns of its sessions, or its table.
-    """
-
-    def __init__(self, settings: Sequence[Setting], outcomes: Sequence[Any]) -> None:
-        self.settings = settings
-        self.outcomes = outcomes
-
-    def __len__(self) -> int:
-        return len(self.outcomes)
-
-    def __getitem__(self, place: Any) -> Any:
-        """Return a setting's table, or a slice of them."""
-        if isinstance(place, slice):
-            return Results(self.settings[place], self.outcomes[place])
-        return table(self.settings[place], self.outcomes[place])
-
-    def frame(self) -> "pd.DataFrame":
-        """Return all tables as one, in the plan's order."""
-        import pandas as pd
-
-        if all(isinstance(outcome, Row) for outcome in self.outcomes):
-            return frame(map(_cells, self.settings, self.outcomes))
-        return pd.concat(self, ignore_index=True)
-
-
-def _cells(setting: Setting, row: Row) -> dict[str, Any]:
-    return setting.labels | row.cells(setting.trace.models)
-
-
-def table(setting: Setting, outcome: Any) -> "pd.DataFrame":
-    """Return the rows of a setting as a sweep's table has them."""
-    import pandas as pd
-
-    if isinstance(outcome, Row):
-        return frame([_cells(setting, outcome)])
-    if isinstance(outcome, dict):
-        rows = frame_of(outcome)
-        labels = pd.DataFrame(setting.labels, index=rows.index)
-        return pd.concat([labels, rows], axis=1)
-    return outcome
 
 
 def execute(

@@ -6,11 +6,12 @@ same bytes come out of one process, of threads, and of a cluster that loses a wo
 
 import functools
 import itertools
+import json
 import pathlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..core.prepared import Tables, prepare, require_order
 from ..core.reward import Reward
@@ -58,64 +59,106 @@ class Setting:
         starts = range(0, sessions, size)
         return [(first, min(size, sessions - first)) for first in starts]
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What the setting is, as plain data, whatever the package's own code."""
+        return self._identity(identity(self.reward))
+
+    def _identity(self, reward: Any) -> dict[str, Any]:
+        return {
+            "labels": self.labels,
+            "trace": self.fingerprint,
+            "reward": reward,
+            "learner": identity(self.learner),
+            "options": identity(self.options),
+            "reduce": self.reduce,
+        }
+
     @functools.cached_property
     def fingerprint(self) -> str:
         """Hash of everything in the trace."""
         return self.trace.fingerprint()
 
     @functools.cached_property
-    def identity(self) -> dict[str, Any]:
-        """What the setting is, as plain data, whatever the package's own code."""
-        return {
-            "labels": self.labels,
-            "trace": self.fingerprint,
-            "reward": identity(self.reward),
-            "learner": identity(self.learner),
-            "options": identity(self.options),
-            "reduce": self.reduce,
-        }
+    def known(self) -> "Known":
+        """What is read from its identity, once."""
+        return Known.of(self.identity)
 
     @property
-    def unknowable(self) -> list[str]:
+    def unknowable(self) -> tuple[str, ...]:
         """What it holds that cannot be told from another of its kind."""
-        return unknowable(self.identity)
+        return self.known.unknowable
 
     @property
-    def modules(self) -> tuple[str, ...]:
-        """The package's modules that it names, beyond what every setting needs."""
-        own = [place for place in places(self.identity) if place.startswith("pickllm.")]
-        return tuple(sorted({place.split(".<")[0] for place in own}))
-
-    @functools.cached_property
     def name(self) -> str:
         """Hash of its identity."""
-        return digest(self.identity)
+        return self.known.name
 
-    @functools.cached_property
-    def code(self) -> str:
-        """Hash of the package's code that its result depends on."""
-        return code(*(f"import {module}" for module in self.modules))
-
-    @functools.cached_property
+    @property
     def inputs(self) -> str:
         """Hash of what the result depends on: its identity, and the package's code."""
-        return digest(self.identity, self.code)
+        return self.known.inputs
+
+
+class Known(NamedTuple):
+    """What a setting's identity says.
+
+    Attributes
+    ----------
+    text : str
+        The identity itself, as JSON.
+    name : str
+        Its hash.
+    inputs : str
+        Hash of it and of the package's code that the result depends on.
+    unknowable : tuple of str
+        What it holds that cannot be told from another of its kind.
+    """
+
+    text: str
+    name: str
+    inputs: str
+    unknowable: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls, data: dict[str, Any], codes: dict[tuple[str, ...], str] | None = None
+    ) -> "Known":
+        """Return what an identity says.
+
+        Parameters
+        ----------
+        data : dict
+        codes : dict, optional
+            Hashes of the package's code, by the modules that an identity names; one
+            that is missing is added.
+        """
+        codes = {} if codes is None else codes
+        own = [place for place in places(data) if place.startswith("pickllm.")]
+        modules = tuple(sorted({place.split(".<")[0] for place in own}))
+        if modules not in codes:
+            codes[modules] = code(*(f"import {module}" for module in modules))
+        text = json.dumps(data, sort_keys=True, default=str)
+        lost = tuple(unknowable(data))
+        return cls(text, digest(text), digest(text, codes[modules]), lost)
 
 
 def identify(plan: Sequence[Setting]) -> None:
-    """Work out what settings are, reading once what several share: traces and code."""
+    """Work out what settings are, reading once what several share."""
     prints: dict[int, str] = {}
+    rewards: dict[int, Any] = {}
     codes: dict[tuple[str, ...], str] = {}
     for setting in plan:
-        known = vars(setting)
-        trace = id(setting.trace)
+        values = vars(setting)
+        if "known" in values:
+            continue
+        trace, reward = id(setting.trace), id(setting.reward)
         if trace not in prints:
             prints[trace] = setting.fingerprint
-        known.setdefault("fingerprint", prints[trace])
-        modules = setting.modules
-        if modules not in codes:
-            codes[modules] = setting.code
-        known.setdefault("code", codes[modules])
+        if reward not in rewards:
+            rewards[reward] = identity(setting.reward)
+        values["fingerprint"] = prints[trace]
+        values["known"] = Known.of(setting._identity(rewards[reward]), codes)
 
 
 def code(*imports: str) -> str:

@@ -7,10 +7,11 @@ import os
 import pathlib
 import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from ..files import written
+from ..files import digest, written
+from ..identity import identity
 from .batched import PATTERN, Batched, batched, write
 from .rows import Row
 from .settings import Setting, identify
@@ -55,7 +56,10 @@ class Store:
             )
         identify(plan)
         self.plan = plan
-        self.places = {s.name: place for place, s in enumerate(plan) if s.reduce}
+        self.places: dict[str, list[int]] = {}
+        for place, setting in enumerate(plan):
+            if setting.reduce:
+                self.places.setdefault(setting.name, []).append(place)
         #: places that a journal holds; None stands for another sweep's
         self.journals: dict[pathlib.Path, set[int | None]] = {}
         self.settled: set[int] = set()
@@ -68,10 +72,14 @@ class Store:
     @functools.cached_property
     def order(self) -> list[int]:
         """Places of the plan's settings, those of equal traces and rewards together."""
-        groups: dict[Any, list[int]] = {}
+        rewards: dict[int, str] = {}
+        groups: dict[tuple[str, str], list[int]] = {}
         for place, setting in enumerate(self.plan):
-            reward = json.dumps(setting.identity["reward"])
-            groups.setdefault((setting.fingerprint, reward), []).append(place)
+            reward = id(setting.reward)
+            if reward not in rewards:
+                rewards[reward] = digest(identity(setting.reward))
+            key = setting.fingerprint, rewards[reward]
+            groups.setdefault(key, []).append(place)
         return [place for group in groups.values() for place in group]
 
     # A setting of its own file
@@ -137,8 +145,8 @@ class Store:
         """Return the rows of a file that the plan wants and that hold."""
         try:
             there = Batched(path)
-            found = [self.places.get(name) for name in there.names]
-            known = [(i, place) for i, place in enumerate(found) if place is not None]
+            found = [self.places.get(name, []) for name in there.names]
+            known = [(i, place) for i, some in enumerate(found) for place in some]
             valid, why = self._valid(there, known)
             rows = _read(there, [(i, self.plan[place]) for i, place in valid])
         except (OSError, ValueError, KeyError) as error:
@@ -148,7 +156,8 @@ class Store:
         if why:
             self._put_aside(path, "superseded", why)
         elif path.parent == self.journal:
-            self.journals[path] = set(found)
+            others: set[int | None] = set() if all(found) else {None}
+            self.journals[path] = others | set(places)
         else:
             self.settled.update(places)
         return list(zip(places, rows, strict=True))
@@ -173,6 +182,8 @@ class Store:
         """Say which reduced settings will be added, in the order of their files."""
         starts = range(0, len(places), TOGETHER)
         self.files = [list(places[start : start + TOGETHER]) for start in starts]
+        self.file = {place: i for i, file in enumerate(self.files) for place in file}
+        self.missing = [len(file) for file in self.files]
         self.next = 0
         self.added: dict[int, Row] = {}
         self.fresh: list[int] = []
@@ -191,9 +202,8 @@ class Store:
         self.added[place] = row
         if fresh:
             self.fresh.append(place)
-        while self.next < len(self.files) and all(
-            other in self.added for other in self.files[self.next]
-        ):
+        self.missing[self.file[place]] -= 1
+        while self.next < len(self.files) and not self.missing[self.next]:
             self._write_file(self.files[self.next])
             self.next += 1
         if self.fresh and time.monotonic() - self.last >= OFTEN:
