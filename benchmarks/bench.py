@@ -12,7 +12,7 @@ import pandas as pd
 from pickllm.errors import InputError, nearest
 from pickllm.files import root, write_csv, written
 
-from . import engine, scaling, study
+from . import engine, scaling, study, sweeps
 
 FOLDER = root() / "build" / "bench"
 BEGIN = "<!-- bounds: written by `make bench` -->"
@@ -121,6 +121,25 @@ def _memory(_: int) -> list[Bound]:
     return [_at_most(what, mib, 500, " MiB", 0)]
 
 
+def _sweeps(_: int) -> list[Bound]:
+    frame = _keep("sweeps", sweeps.measure()).set_index("what")
+    many, large = frame.loc["many"], frame.loc["large"]
+    each = frame.loc["overhead"]
+    small = "20,000 settings of 100 x 1,000 over 2,000 pools and rewards, two threads"
+    return [
+        _at_most("a sweep's setting beyond its decisions", each["first"], 1, " ms"),
+        _at_most(small, many["first"], 40, " s", 0),
+        _at_most(f"{small}, peak memory", many["second"], 700, " MiB", 0),
+        _at_most(
+            "10^10 reduced decisions of one setting, two threads",
+            large["first"],
+            35,
+            " s",
+            0,
+        ),
+    ]
+
+
 def _study(_: int) -> list[Bound]:
     frame = _keep("study", study.measure()).set_index("what")
     _keep("stages", study.stages())
@@ -148,6 +167,7 @@ PARTS = {
     "starts": _starts,
     "live": _live,
     "memory": _memory,
+    "sweeps": _sweeps,
     "study": _study,
 }
 

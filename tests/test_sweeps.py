@@ -744,6 +744,16 @@ def test_an_address_is_enough(trace, dask_cluster):
     )
 
 
+def test_many_settings_of_many_pools_are_the_same_files_from_a_cluster(
+    trace, dask_cluster, tmp_path
+):
+    plan = plan_of(trace)
+    there, _ = run.execute(plan, tmp_path / "there", dask_cluster[0])
+    here, _ = run.execute(plan, tmp_path / "here", n_jobs=2)
+    pd.testing.assert_frame_equal(there.frame(), here.frame(), check_exact=True)
+    assert everything(tmp_path / "there") == everything(tmp_path / "here")
+
+
 def test_on_a_cluster_no_setting_s_table_stands_for_another_s(trace, dask_cluster):
     from pickllm.beyond.scenarios import unanswered
 

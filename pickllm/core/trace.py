@@ -134,7 +134,7 @@ class Trace:
             further = whole.extra.items()
             return {key: _block(v, rows, columns).copy() for key, v in further}
         values = getattr(whole, name)
-        return values[rows] if name in NAMED else _block(values, rows, columns)
+        return _block(values, rows, None if name in NAMED else columns)
 
     def fleeting(self) -> "Trace":
         """Return the same trace, whose arrays go when it goes.
@@ -430,11 +430,11 @@ def _block(
     rows: slice | NDArray[np.intp],
     columns: NDArray[np.intp] | None,
 ) -> NDArray[Any]:
-    """Return a part of an array (n_queries, n_models), row after row in memory."""
+    """Return a part of an array (n_queries, ...), row after row, read only."""
     part = values[rows]
     if columns is not None:
         part = part.take(columns, axis=1)
-        part.setflags(write=False)
+    part.setflags(write=False)
     return part
 
 

@@ -212,7 +212,8 @@ def frame(rows: Iterable[Mapping[str, Any]]) -> "pd.DataFrame":
 
     columns = columns_of(rows)
     # a column's cells go as soon as it stands
-    return pd.DataFrame({name: _typed(columns.pop(name)) for name in list(columns)})
+    typed = {name: _typed(columns.pop(name)) for name in list(columns)}
+    return pd.DataFrame(typed, copy=False)
 
 
 def _typed(values: list[Any]) -> Any:
