@@ -229,7 +229,7 @@ def test_cells_of_every_kind_come_out_as_in_single_tables():
     kinds = [
         {"a": 1, "b": "x", "c": None, "d": True, "e": 1},
         {"a": 2, "b": "y", "c": 1.5, "d": False, "e": 0.5, "f": 3},
-        {"b": "z", "e": 2, "f": 4, "g": "late", "h": True},
+        {"b": "z", "e": 2, "f": 4, "g": "late", "h": True, "i": 0.5},
     ]
     expected = pd.concat([pd.DataFrame([row]) for row in kinds], ignore_index=True)
     pd.testing.assert_frame_equal(sweep_rows.frame(kinds), expected, check_exact=True)

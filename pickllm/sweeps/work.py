@@ -38,31 +38,41 @@ Outcome = Row | Columns
 
 
 class Shared:
-    """A trace and a reward, and their tables once somebody asks for them.
+    """A trace and a reward, and their tables while they are of use.
 
     Parameters
     ----------
     trace : Trace
     reward : Reward
+    uses : int
+        Batches that need them.
     """
 
-    def __init__(self, trace: Trace, reward: Reward) -> None:
+    def __init__(self, trace: Trace, reward: Reward, uses: int) -> None:
         self.trace = trace
         self.reward = reward
+        self.uses = uses
         self._tables: Tables | None = None
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel without tables: they are made again there."""
-        return Shared, (self.trace, self.reward)
+        return Shared, (self.trace, self.reward, self.uses)
 
     @property
     def tables(self) -> Tables:
-        """The tables, made once and dropped with this."""
+        """The tables, made once."""
         with self._lock:
             if self._tables is None:
                 self._tables = Tables.of(self.trace.fleeting(), self.reward)
             return self._tables
+
+    def used(self) -> None:
+        """Say that a batch is done; after the last one the tables go."""
+        with self._lock:
+            self.uses -= 1
+            if not self.uses:
+                self._tables = None
 
 
 class Work(NamedTuple):
@@ -123,7 +133,9 @@ class Batch:
 
     def run(self) -> list[Part]:
         """Return the result of each work."""
-        return run(self.shared, self.works)
+        results = run(self.shared, self.works)
+        self.shared.used()
+        return results
 
 
 def run(shared: Shared, works: Sequence[Work]) -> list[Part]:
@@ -207,13 +219,14 @@ def batches(plan: Sequence[Setting], places: Sequence[int]) -> Iterator[Batch]:
         groups.setdefault(_tables_key(plan[place]), []).append(place)
     for group in groups.values():
         first = plan[group[0]]
-        shared = Shared(first.trace, first.reward)
         tasks = [
             ((place, number), _work(plan[place], worthwhile, chunk))
             for place in group
             for number, chunk in enumerate(plan[place].chunks())
         ]
-        for some in _shares(tasks):
+        shares = list(_shares(tasks))
+        shared = Shared(first.trace, first.reward, uses=len(shares))
+        for some in shares:
             found, works = zip(*some, strict=True)
             yield Batch(shared, works, found)
 

@@ -14,6 +14,8 @@ from .work import Batch, Part, Shared, run
 
 #: Seconds to wait for a scheduler's answer; three times that for a first worker.
 PATIENCE = 10
+#: Batches under way for each thread, so that none waits while results are written.
+AHEAD = 8
 
 #: A batch, and the result of each of its works.
 Done = tuple[Batch, list[Part]]
@@ -41,7 +43,7 @@ def here(batches: Iterator[Batch], n_jobs: int) -> Iterator[Done]:
         def submit(batch: Batch) -> Any:
             return pool.submit(batch.run)
 
-        yield from as_done(batches, submit, 2 * n_jobs)
+        yield from as_done(batches, submit, AHEAD * n_jobs)
 
 
 def there(
@@ -69,7 +71,7 @@ def there(
 
     try:
         _require_workers(client)
-        ahead = 4 * sum(client.nthreads().values())
+        ahead = AHEAD * sum(client.nthreads().values())
         yield from as_done(batches, _submitter(client, plan), ahead)
     except KilledWorker as error:
         raise InputError(
