@@ -145,7 +145,7 @@ class Trace:
         --------
         >>> import pickllm as pk
         >>> part = pk.load_trace("bfcl-2024-08-11").select(context="rest")
-        >>> part.fleeting().accuracy.shape, "accuracy" in vars(part)
+        >>> part.fleeting().accuracy.shape, part.fleeting() is part
         ((5000, 4), False)
         """
         if "_origin" not in vars(self):

@@ -125,13 +125,13 @@ def execute(
     missing = _missing(plan, store, held, keep)
     done = _outcomes(plan, missing, scheduler, n_jobs, progress)
     try:
-        for place, outcome in done:
-            if store and isinstance(outcome, Row):
-                store.add(place, outcome)
+        for place, result in done:
+            if store and isinstance(result, Row):
+                store.add(place, result)
             elif store:
-                store.write(plan[place], table(plan[place], outcome))
+                store.write(plan[place], table(plan[place], result))
             if keep:
-                held[place] = outcome
+                held[place] = result
     finally:
         done.close()
         if store:
@@ -151,20 +151,25 @@ def _missing(
     """Return where settings stand that are to be computed; hold what is there."""
     if store is None:
         return list(range(len(plan)))
-    rows = dict(store.rows())
-    order = store.order
-    store.expect([i for i in order if plan[i].reduce and i not in store.settled])
-    missing = []
-    for i in order:
-        outcome = rows.get(i) if plan[i].reduce else store.read(plan[i])
-        if outcome is None:
-            missing.append(i)
-        elif keep:
-            held[i] = outcome
-    for i, row in rows.items():
-        if i not in store.settled:
-            store.add(i, row, fresh=False)
-    return missing
+    there: set[int] = set()
+    waiting: dict[int, Row] = {}
+    for place, row in store.rows():
+        there.add(place)
+        if place not in store.settled:
+            waiting[place] = row
+        if keep:
+            held[place] = row
+    for place in store.order:
+        own = None if plan[place].reduce else store.read(plan[place])
+        if own is not None:
+            there.add(place)
+            if keep:
+                held[place] = own
+    reduced = [place for place in store.order if plan[place].reduce]
+    store.expect([place for place in reduced if place not in store.settled])
+    for place in sorted(waiting.keys() - store.settled):
+        store.add(place, waiting[place], computed=False)
+    return [place for place in store.order if place not in there]
 
 
 def _outcomes(

@@ -63,6 +63,8 @@ class Store:
         #: places that a journal holds; None stands for another sweep's
         self.journals: dict[pathlib.Path, set[int | None]] = {}
         self.settled: set[int] = set()
+        #: places whose rows were in a file that has been set aside
+        self.loose: set[int] = set()
 
     @property
     def journal(self) -> pathlib.Path:
@@ -155,6 +157,7 @@ class Store:
         places = [place for _, place in valid]
         if why:
             self._put_aside(path, "superseded", why)
+            self.loose.update(places)
         elif path.parent == self.journal:
             others: set[int | None] = set() if all(found) else {None}
             self.journals[path] = others | set(places)
@@ -189,18 +192,18 @@ class Store:
         self.fresh: list[int] = []
         self.last = time.monotonic()
 
-    def add(self, place: int, row: Row, fresh: bool = True) -> None:
+    def add(self, place: int, row: Row, computed: bool = True) -> None:
         """Keep a reduced setting's row; write what is due.
 
         Parameters
         ----------
         place : int
         row : Row
-        fresh : bool
-            Whether it stands nowhere in the folder yet.
+        computed : bool
+            Whether it was, or else stood in the folder.
         """
         self.added[place] = row
-        if fresh:
+        if computed or place in self.loose:
             self.fresh.append(place)
         self.missing[self.file[place]] -= 1
         while self.next < len(self.files) and not self.missing[self.next]:
