@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -81,20 +82,26 @@ def many(number: int = 20_000, pairs: int = 2000) -> list[float]:
     return [ran - began, peak, time.perf_counter() - ran, _peak()]
 
 
-def overhead(number: int = 1000, pairs: int = 100) -> list[float]:
-    """Return what a setting costs beyond its compiled decisions, and these: ms each."""
+def overhead(number: int = 500, pairs: int = 50, rounds: int = 5) -> list[float]:
+    """Return what a setting costs beyond its compiled decisions, and these.
+
+    Milliseconds of the processor on one thread, which others on the machine disturb
+    less; medians of interleaved rounds.
+    """
     plan = drawn(number, pairs)
     prepared = [prepare(s.trace, s.reward, s.learner, **s.options) for s in plan]
-    for problem in prepared:  # their tables, and every loop
-        reduce_compiled(problem)
-    began = time.perf_counter()
-    for problem in prepared:
-        reduce_compiled(problem)
-    compiled = time.perf_counter() - began
-    began = time.perf_counter()
-    execute(plan)[0].frame()
-    total = time.perf_counter() - began
-    return [1e3 * (total - compiled) / number, 1e3 * compiled / number]
+    totals, decisions = [], []
+    for _ in range(rounds + 1):  # the first one compiles
+        decisions.append(_milliseconds(lambda: [*map(reduce_compiled, prepared)]))
+        totals.append(_milliseconds(lambda: execute(plan)[0].frame()))
+    each = np.median(decisions[1:]) / number
+    return [np.median(totals[1:]) / number - each, each]
+
+
+def _milliseconds(call: Callable[[], object]) -> float:
+    began = time.process_time()
+    call()
+    return 1e3 * (time.process_time() - began)
 
 
 def large(sessions: int = 10_000_000) -> list[float]:
