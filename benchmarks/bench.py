@@ -12,7 +12,7 @@ import pandas as pd
 from pickllm.errors import InputError, nearest
 from pickllm.files import root, write_csv, written
 
-from . import compiled, engine, learners, scaling, study
+from . import compiled, engine, learners, scaling, study, sweeps
 
 FOLDER = root() / "build" / "bench"
 BEGIN = "<!-- bounds: written by `make bench` -->"
@@ -159,6 +159,20 @@ def _memory(_: int) -> list[Bound]:
     return [_at_most(what, mib, 500, " MiB", 0)]
 
 
+def _sweeps(_: int) -> list[Bound]:
+    frame = _keep("sweeps", sweeps.measure())
+    measured = dict(zip(frame["what"], frame["measured"], strict=True))
+    many = "20,000 settings of 100 x 1,000 over 2,000 pools and rewards, two threads"
+    large = "10^10 reduced decisions of one setting, two threads"
+    each = measured["a setting's overhead, ms"]
+    return [
+        _at_most("a sweep's setting beyond its decisions", each, 1, " ms"),
+        _at_most(many, measured["many, s"], 40, " s", 0),
+        _at_most(f"{many}, peak memory", measured["many, MiB"], 700, " MiB", 0),
+        _at_most(large, measured["large, s"], 35, " s", 0),
+    ]
+
+
 def _study(_: int) -> list[Bound]:
     frame = _keep("study", study.measure()).set_index("what")
     _keep("stages", study.stages())
@@ -188,6 +202,7 @@ PARTS = {
     "starts": _starts,
     "live": _live,
     "memory": _memory,
+    "sweeps": _sweeps,
     "study": _study,
 }
 

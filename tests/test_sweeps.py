@@ -8,18 +8,20 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
 import pytest
+from reference import IDENTITY, trace_of
 
 import pickllm as pk
 from pickllm.core.replay import replay
-from pickllm.sweeps import run, settings, workers
+from pickllm.sweeps import rows as sweep_rows
+from pickllm.sweeps import run, settings, store, work, workers
 from pickllm.sweeps.grid import grid
-from pickllm.sweeps.store import Store
 from pickllm.sweeps.totals import merged, totals
 
 REWARDS = {"ratio": pk.Reward(), "linear": pk.Reward(form="linear")}
@@ -39,6 +41,15 @@ def files(folder):
     """Each result's bytes by its name."""
     return {
         p.name: p.read_bytes() for p in sorted(pathlib.Path(folder).glob("*.parquet"))
+    }
+
+
+def everything(folder):
+    """Every file's bytes by its path, journals and what was set aside included."""
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes()
+        for p in sorted(pathlib.Path(folder).rglob("*"))
+        if p.is_file()
     }
 
 
@@ -185,6 +196,120 @@ def test_totals_add_up_in_any_grouping(trace):
             np.testing.assert_array_equal(getattr(t, name), getattr(whole, name))
 
 
+# Many settings
+
+
+def plan_of(trace, **options):
+    """Settings of several pools, rewards and learners, as a study would draw them."""
+    pools = [trace.models, trace.models[:2], trace.models[::-1], trace.models[1:]]
+    learners = {
+        "automaton": pk.LinearRewardInaction(0.3),
+        "Q": pk.QLearning(0.2),
+        "UCB": pk.UCB1(),
+        "oracle": pk.Oracle(),
+    }
+    options = {"sessions": 33, "queries": 50, "reduce": True} | options
+    plan = []
+    for context in ("simple", "rest"):
+        for pool in pools:
+            part = trace.select(context=context, models=pool)
+            plan += settings.settings(part, REWARDS, learners, **options)
+    return plan
+
+
+@pytest.mark.parametrize("reduce", [True, False])
+def test_one_table_is_the_settings_tables_put_together(trace, reduce):
+    results, _ = run.execute(plan_of(trace, reduce=reduce))
+    assert len(results) == 64
+    expected = pd.concat(list(results), ignore_index=True)
+    pd.testing.assert_frame_equal(results.frame(), expected, check_exact=True)
+
+
+def test_cells_of_every_kind_come_out_as_in_single_tables():
+    kinds = [
+        {"a": 1, "b": "x", "c": None, "d": True, "e": 1},
+        {"a": 2, "b": "y", "c": 1.5, "d": False, "e": 0.5, "f": 3},
+        {"b": "z", "e": 2, "f": 4, "g": "late", "h": True, "i": 0.5},
+    ]
+    expected = pd.concat([pd.DataFrame([row]) for row in kinds], ignore_index=True)
+    pd.testing.assert_frame_equal(sweep_rows.frame(kinds), expected, check_exact=True)
+
+
+def test_a_setting_is_to_the_bit_the_same_alone_and_among_many(trace, monkeypatch):
+    """Alone it is small and NumPy's; among many it is compiled, in threads."""
+    plan = plan_of(trace, checkpoints=7)
+    alone = [run.execute([setting])[0][0] for setting in plan]
+    monkeypatch.setattr(work, "BATCH", 5 * 33 * 50)
+    monkeypatch.setattr(work, "pays", lambda decisions, engine: True)
+    for n_jobs in (1, 3):
+        for one, other in zip(alone, run.execute(plan, n_jobs=n_jobs)[0], strict=True):
+            pd.testing.assert_frame_equal(one, other, check_exact=True)
+
+
+def test_the_decisions_of_the_plan_say_whether_compiling_pays(trace):
+    small, large = plan_of(trace)[:8], plan_of(trace, sessions=600)[:8]
+    for plan, worthwhile in ((small, False), (large, True)):
+        assert all(setting.decisions < 200_000 for setting in plan)
+        batches = work.batches(plan, range(len(plan)))
+        assert {w.worthwhile for b in batches for w in b.works} == {worthwhile}
+
+
+def test_small_settings_go_in_batches_and_large_ones_in_chunks(trace, monkeypatch):
+    monkeypatch.setattr(settings, "REDUCED", 64 * 50)
+    monkeypatch.setattr(work, "BATCH", 64 * 50)
+    plan = plan_of(trace)[:8] + plan_of(trace, sessions=200)[8:16]
+    batches = list(work.batches(plan, range(16)))
+    sizes = [sum(w.decisions for w in batch.works) for batch in batches]
+    assert max(sizes) <= 64 * 50
+    assert len(batches[0].works) == 1  # 33 sessions; two would be 66
+    found = sorted(place for batch in batches for place in batch.places)
+    expected = [(i, j) for i, s in enumerate(plan) for j in range(len(s.chunks()))]
+    assert found == expected
+    # one trace and reward, one table
+    assert len({id(batch.shared) for batch in batches}) == 4
+
+
+def test_tables_are_made_once_for_a_trace_and_a_reward(trace, monkeypatch):
+    made = []
+    of = work.Tables.of
+
+    def counted(trace, reward):
+        made.append(reward)
+        return of(trace, reward)
+
+    plan = plan_of(trace)
+    monkeypatch.setattr(work.Tables, "of", counted)
+    run.execute(plan[::2] + plan[1::2], n_jobs=2)
+    assert len(made) == 2 * 4 * 2
+
+
+def test_the_compiled_loop_groups_sessions_as_its_numpy_twin_does():
+    from pickllm.engine import kernels, lanes
+    from pickllm.sweeps import totals
+
+    assert (totals.LANE, totals.UNROLLED) == (lanes.LANES, kernels.UNROLLED)
+
+
+@pytest.mark.parametrize("n_models", [2, 4, 17])
+@pytest.mark.parametrize("learner", ["automaton", "Q"])
+def test_totals_are_the_same_bits_by_either_engine(learner, n_models):
+    rewards = np.random.default_rng(n_models).random((50, n_models))
+    options = {"sessions": 100, "queries": 90, "checkpoints": 5}
+    found = [
+        totals(
+            trace_of(rewards.tolist()),
+            IDENTITY,
+            LEARNERS[learner],
+            engine=engine,
+            **options,
+        )
+        for engine in ("numpy", "compiled")
+    ]
+    for name in ("mean", "squares", "asked", "locked_on", "locked_at", "moments"):
+        one, other = (getattr(t, name) for t in found)
+        np.testing.assert_array_equal(one, other, err_msg=name, strict=True)
+
+
 # Kept results
 
 
@@ -198,8 +323,8 @@ def swept(trace, folder, n_jobs=1, **options):
 def test_the_same_files_come_out_of_one_thread_and_of_three(trace, tmp_path, reduce):
     for n_jobs in (1, 3):
         swept(trace, tmp_path / str(n_jobs), n_jobs, reduce=reduce)
-    assert len(files(tmp_path / "1")) == 12
-    assert files(tmp_path / "1") == files(tmp_path / "3")
+    assert len(files(tmp_path / "1")) == (1 if reduce else 12)
+    assert everything(tmp_path / "1") == everything(tmp_path / "3")
 
 
 def test_finished_settings_are_reused_and_give_the_same_table(trace, tmp_path):
@@ -227,14 +352,19 @@ def test_finished_settings_are_reused_and_give_the_same_table(trace, tmp_path):
         lambda b: b"not parquet",
     ],
 )
-def test_a_damaged_file_is_named_set_aside_and_computed_again(trace, tmp_path, damage):
-    swept(trace, tmp_path)
+@pytest.mark.parametrize("reduce", [True, False])
+def test_a_damaged_file_is_named_set_aside_and_computed_again(
+    trace, tmp_path, damage, reduce, monkeypatch
+):
+    monkeypatch.setattr(store, "TOGETHER", 5)
+    swept(trace, tmp_path, reduce=reduce)
     before = files(tmp_path)
-    name = sorted(before)[3]
+    assert len(before) == (3 if reduce else 12)
+    name = max(before, key=lambda name: len(before[name]))
     (tmp_path / name).write_bytes(damage(before[name]))
-    _, counts = swept(trace, tmp_path)
-    assert counts["computed"] == 1
-    assert counts["reused"] == 11
+    _, counts = swept(trace, tmp_path, reduce=reduce)
+    assert counts["computed"] == (5 if reduce else 1)
+    assert counts["reused"] == 12 - counts["computed"]
     (line,) = counts["set_aside"]
     assert name in line
     assert "damaged" in line
@@ -288,6 +418,118 @@ def interruptible():
     one.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def test_a_plan_that_grows_leaves_files_alone_and_adds_its_own(trace, tmp_path):
+    swept(trace, tmp_path)
+    before = files(tmp_path)
+    more = settings.settings(
+        trace,
+        REWARDS | {"product": pk.Reward(form="product")},
+        LEARNERS,
+        ["simple", "rest"],
+        sessions=40,
+        queries=30,
+        reduce=True,
+    )
+    results, counts = run.execute(more, tmp_path)
+    assert (counts["computed"], counts["reused"]) == (6, 12)
+    after = files(tmp_path)
+    assert {name: after[name] for name in before} == before
+    assert len(after) == 2
+    fresh, _ = run.execute(more)
+    pd.testing.assert_frame_equal(results.frame(), fresh.frame(), check_exact=True)
+
+
+def test_a_setting_that_stands_twice_in_a_plan_is_reused_twice(trace, tmp_path):
+    plan = settings.settings(trace, REWARDS, LEARNERS, "rest", 40, 30, 0, True)
+    twice = [*plan, *plan[:2]]
+    first, counts = run.execute(twice, tmp_path)
+    assert counts["computed"] == len(twice)
+    again, counts = run.execute(twice, tmp_path)
+    assert counts["reused"] == len(twice)
+    assert len(files(tmp_path)) == 1
+    pd.testing.assert_frame_equal(first.frame(), again.frame(), check_exact=True)
+
+
+def test_rows_of_other_code_take_only_themselves_along(trace, tmp_path, monkeypatch):
+    """What still holds of a file that is set aside is not computed again."""
+    swept(trace, tmp_path)
+    before = files(tmp_path)
+
+    def code(*imports):
+        return "other" if "import pickllm.core.learners.QLearning" in imports else same
+
+    same = settings.code()
+    monkeypatch.setattr(settings, "code", code)
+    (plan,) = [settings.settings(trace, REWARDS, LEARNERS, ["rest"], 40, 30, 0, True)]
+    inputs = [setting.inputs for setting in plan]
+    assert len(set(inputs)) == len(inputs)
+    _, counts = swept(trace, tmp_path)
+    assert 0 < counts["computed"] < 12
+    (line,) = counts["set_aside"]
+    assert "its settings are computed again" in line
+    assert files(tmp_path).keys() != before.keys()
+    assert swept(trace, tmp_path)[1]["reused"] == 12
+
+
+def test_a_file_holds_the_table_and_what_each_row_is(trace, tmp_path):
+    results, _ = swept(trace, tmp_path)
+    (path,) = tmp_path.glob("*.parquet")
+    held = pd.read_parquet(path)
+    table = results.frame()
+    order = held.sort_values(["context", "reward_form", "learner"]).index
+    expected = table.sort_values(["context", "reward_form", "learner"]).index
+    for name in ("cost_usd", "locked", "context", "share:command-r-plus"):
+        assert held[name][order].tolist() == table[name][expected].tolist()
+    identities = [json.loads(text) for text in held["_identity"]]
+    assert [i["labels"]["context"] for i in identities] == held["context"].tolist()
+    assert {i["trace"] for i in identities} == {
+        trace.select(context=context).fingerprint() for context in ("simple", "rest")
+    }
+    assert held["_setting"].is_unique
+
+
+KILLED = """
+import os, random, signal, sys, time
+import joblib, pandas, pyarrow.parquet, tqdm
+import pickllm as pk
+from pickllm.sweeps import run, settings, store
+
+trace = pk.load_trace("bfcl-2024-08-11")
+store.TOGETHER, store.OFTEN = 7, 0.02
+learners = {f"b={b}": pk.LinearRewardInaction(b / 20) for b in range(1, 13)}
+rewards = [pk.Reward(), pk.Reward(form="linear")]
+options = dict(sessions=20, queries=150, reduce=True, engine="numpy")
+plan = settings.settings(trace, rewards, learners, ["simple", "rest"], **options)
+
+def sweep(folder):
+    child = os.fork()
+    if not child:
+        run.execute(plan, folder, n_jobs=2, keep=False)
+        os._exit(0)
+    return child
+
+chance, killed = random.Random(1), 0
+for _ in range(20):
+    child = sweep(sys.argv[1])
+    time.sleep(chance.uniform(0.0, 0.3))
+    os.kill(child, signal.SIGKILL)
+    killed += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+for folder in sys.argv[1:]:
+    assert os.waitpid(sweep(folder), 0)[1] == 0
+print(killed)
+"""
+
+
+def test_a_batched_sweep_that_is_killed_twenty_times_leaves_the_same_bytes(tmp_path):
+    folders = [str(tmp_path / "killed"), str(tmp_path / "undisturbed")]
+    script = [sys.executable, "-c", KILLED, *folders]
+    done = subprocess.run(script, capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 3  # in the midst of it
+    killed = everything(tmp_path / "killed")
+    assert len(killed) == 7  # 48 settings, 7 to a file, and no journal left
+    assert killed == everything(tmp_path / "undisturbed")
 
 
 @pytest.fixture(scope="module")
@@ -479,12 +721,16 @@ def test_a_cluster_that_loses_a_worker_gives_the_bytes_of_one_process(
     run.execute(plan, tmp_path / "here")
     with Client(address) as client:  # as from a notebook
         client.wait_for_workers(3)
-        results = workers.results([(s, c) for s in plan for c in s.chunks()], client)
-        store = Store(tmp_path / "there")
-        for i, (setting, result) in enumerate(zip(plan, results, strict=True)):
-            store.write(setting, setting.table([result]))
-            if i == 2:
-                started[0].kill()  # with work in its hands
+
+        def kill_one():
+            while len(files(tmp_path / "there")) < 3:
+                time.sleep(0.01)
+            started[0].kill()  # with work in its hands
+
+        killer = threading.Thread(target=kill_one)
+        killer.start()
+        run.execute(plan, tmp_path / "there", client)
+        killer.join()
         assert len(client.scheduler_info()["workers"]) == 2
     assert len(files(tmp_path / "here")) == 24
     assert files(tmp_path / "here") == files(tmp_path / "there")
@@ -496,6 +742,16 @@ def test_an_address_is_enough(trace, dask_cluster):
     pd.testing.assert_frame_equal(
         there, pk.sweep(trace, pk.Reward(), LEARNERS, **options), check_exact=True
     )
+
+
+def test_many_settings_of_many_pools_are_the_same_files_from_a_cluster(
+    trace, dask_cluster, tmp_path
+):
+    plan = plan_of(trace)
+    there, _ = run.execute(plan, tmp_path / "there", dask_cluster[0])
+    here, _ = run.execute(plan, tmp_path / "here", n_jobs=2)
+    pd.testing.assert_frame_equal(there.frame(), here.frame(), check_exact=True)
+    assert everything(tmp_path / "there") == everything(tmp_path / "here")
 
 
 def test_on_a_cluster_no_setting_s_table_stands_for_another_s(trace, dask_cluster):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -32,20 +32,82 @@ OUTCOMES = ("cost_usd", "latency_ms", "accuracy", "reward", "regret", "clipped")
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
-    """A replay before it runs: every argument checked, every table made.
+class Tables:
+    """What every answer is worth: made once for a trace and a reward.
 
     Attributes
     ----------
     trace : Trace
     reward : Reward
         With its bounds.
+    raw, unit : ndarray, (n_queries, n_models)
+        Raw reward of every LLM on every query, and the unit reward that teaches.
+    """
+
+    trace: Trace
+    reward: Reward
+    raw: Floats
+    unit: Floats
+
+    @classmethod
+    def of(cls, trace: Trace, reward: Reward) -> "Tables":
+        """Return the tables of a trace; the reward's bounds are those of its limits.
+
+        Raises
+        ------
+        InputError
+            The trace has an answer that the reward's equation cannot take.
+
+        Examples
+        --------
+        >>> import pickllm as pk
+        >>> trace = pk.load_trace("bfcl-2024-08-11").select(context="rest")
+        >>> Tables.of(trace, pk.Reward()).unit.shape
+        (5000, 4)
+        """
+        bounded = reward.within(trace.limits)
+        answers = trace.accuracy, trace.cost_usd, trace.latency_ms
+        return cls(trace, bounded, bounded.raw(*answers), bounded.unit(*answers))
+
+    @cached_property
+    def best(self) -> int:
+        """Position of the LLM with the highest mean raw reward over the trace."""
+        return int(self.raw.mean(axis=0).argmax())
+
+    @cached_property
+    def outcomes(self) -> Floats:
+        """What each answer adds to its session's sums, (n_queries, n_models, 6).
+
+        The last axis is `OUTCOMES`: regret is the raw reward lost against the LLM that
+        is best on average, on the same query; clipped is whether the raw reward lies
+        outside the bounds.
+        """
+        trace = self.trace
+        answers = trace.accuracy, trace.cost_usd, trace.latency_ms
+        columns = {
+            "cost_usd": trace.cost_usd,
+            "latency_ms": trace.latency_ms,
+            "accuracy": trace.accuracy,
+            "reward": self.raw,
+            "regret": self.raw[:, [self.best]] - self.raw,
+            "clipped": self.reward.clipped(*answers),
+        }
+        tables = [np.asarray(columns[name], np.float64) for name in OUTCOMES]
+        return np.stack(tables, axis=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A replay before it runs: every argument checked, every table made.
+
+    Attributes
+    ----------
+    tables : Tables
+        Of the trace and the reward.
     learner : Learner, OneSession or Control
         As the pool makes it.
     rule : LockRule, optional
         None where no session locks.
-    raw, unit : ndarray, (n_queries, n_models)
-        Raw reward of every LLM on every query, and the unit reward that teaches.
     seen : ndarray, (n_queries, ...), optional
         What a learner that looks at queries sees of each.
     sessions : range
@@ -58,18 +120,40 @@ class Prepared:
         Numbers of answered queries at which probabilities are recorded, in order.
     """
 
-    trace: Trace
-    reward: Reward
+    tables: Tables
     learner: Learner | OneSession | Control
     rule: LockRule | None
-    raw: Floats
-    unit: Floats
     seen: NDArray[Any] | None
     sessions: range
     queries: int
     seed: int
     order: str | QueryOrder
     checkpoints: NDArray[np.int64]
+
+    @property
+    def trace(self) -> Trace:
+        """The trace replayed."""
+        return self.tables.trace
+
+    @property
+    def reward(self) -> Reward:
+        """The reward, with its bounds."""
+        return self.tables.reward
+
+    @property
+    def raw(self) -> Floats:
+        """Raw reward of every LLM on every query, (n_queries, n_models)."""
+        return self.tables.raw
+
+    @property
+    def unit(self) -> Floats:
+        """The unit reward that teaches, (n_queries, n_models)."""
+        return self.tables.unit
+
+    @property
+    def outcomes(self) -> Floats:
+        """What each answer adds to its session's sums; see `Tables.outcomes`."""
+        return self.tables.outcomes
 
     @property
     def n_models(self) -> int:
@@ -80,29 +164,6 @@ class Prepared:
     def decisions(self) -> int:
         """Routing decisions of all sessions."""
         return len(self.sessions) * self.queries
-
-    @cached_property
-    def outcomes(self) -> Floats:
-        """What each answer adds to its session's sums, (n_queries, n_models, 6).
-
-        The last axis is `OUTCOMES`: regret is the raw reward lost against the LLM that
-        is best on average, on the same query; clipped is whether the raw reward lies
-        outside the bounds.
-        """
-        trace = self.trace
-        best = self.raw.mean(axis=0).argmax()
-        columns = {
-            "cost_usd": trace.cost_usd,
-            "latency_ms": trace.latency_ms,
-            "accuracy": trace.accuracy,
-            "reward": self.raw,
-            "regret": self.raw[:, [best]] - self.raw,
-            "clipped": self.reward.clipped(
-                trace.accuracy, trace.cost_usd, trace.latency_ms
-            ),
-        }
-        tables = [np.asarray(columns[name], np.float64) for name in OUTCOMES]
-        return np.stack(tables, axis=-1)
 
     def asked(self) -> Integers:
         """Return positions in the trace of the queries, (n_sessions, n_queries)."""
@@ -174,8 +235,14 @@ def prepare(  # noqa: PLR0913 the parameters of `replay`, which design fixes
     lock: bool | LockRule | None = True,
     checkpoints: int | Sequence[int] = 100,
     first: int = 0,
+    tables: Tables | None = None,
 ) -> Prepared:
     """Return a replay, ready to run; parameters and errors as in `replay`.
+
+    Parameters
+    ----------
+    tables : Tables, optional
+        Of this trace and reward, where they are made already.
 
     Raises
     ------
@@ -184,18 +251,16 @@ def prepare(  # noqa: PLR0913 the parameters of `replay`, which design fixes
     marks = checkpoint_marks(checkpoints, require_whole("queries", queries))
     require_whole("sessions", sessions)
     require_whole("first", first, least=0)
-    streams.keys(seed, first, streams.QUERY)
+    require_seed(seed)
     require_order(order, queries, trace.n_queries)
-    reward = reward.within(trace.limits)
-    bound = as_learner(learner, trace, reward)
-    outcomes = trace.accuracy, trace.cost_usd, trace.latency_ms
+    if tables is None:
+        tables = Tables.of(trace, reward)
+    trace = tables.trace
+    bound = as_learner(learner, trace, tables.reward)
     return Prepared(
-        trace=trace,
-        reward=reward,
+        tables=tables,
         learner=bound,
         rule=as_lock_rule(lock, bound),
-        raw=reward.raw(*outcomes),
-        unit=reward.unit(*outcomes),
         seen=described(bound, trace),
         sessions=range(first, first + sessions),
         queries=queries,
@@ -225,10 +290,9 @@ def checkpoint_marks(
     ------
     InputError
     """
-    if np.ndim(checkpoints) == 0:
-        count = min(require_whole("checkpoints", checkpoints), queries + 1)
-        evenly = np.linspace(0, queries, count).round()
-        return np.unique(evenly.astype(np.int64))
+    if isinstance(checkpoints, int) or np.ndim(checkpoints) == 0:
+        count = require_whole("checkpoints", checkpoints)
+        return _evenly(min(count, queries + 1), queries).copy()
     marks: NDArray[np.int64] = np.unique(np.asarray(checkpoints, dtype=np.int64))
     if not len(marks) or marks[0] < 0 or marks[-1] > queries:
         raise InputError(
@@ -236,6 +300,12 @@ def checkpoint_marks(
             f" {np.asarray(checkpoints)[:5].tolist()}; count answered queries"
         )
     return marks
+
+
+@lru_cache(maxsize=64)
+def _evenly(count: int, queries: int) -> NDArray[np.int64]:
+    """Return so many numbers of answered queries, from 0 to all."""
+    return np.unique(np.linspace(0, queries, count).round().astype(np.int64))
 
 
 def require_whole(name: str, value: Any, least: int = 1) -> int:
@@ -254,6 +324,17 @@ def require_whole(name: str, value: Any, least: int = 1) -> int:
     )
 
 
+def require_seed(seed: object) -> None:
+    """Refuse a seed that no stream starts from.
+
+    Raises
+    ------
+    InputError
+    """
+    if not (type(seed) is int and 0 <= seed < 2**63):
+        streams.keys(seed, 0, streams.QUERY)  # pyright: ignore[reportArgumentType]
+
+
 def require_order(order: object, queries: int, available: int) -> None:
     """Refuse an order of queries that there is none of, or too few queries for it.
 
@@ -261,7 +342,7 @@ def require_order(order: object, queries: int, available: int) -> None:
     ------
     InputError
     """
-    if isinstance(order, QueryOrder):
+    if not isinstance(order, str) and isinstance(order, QueryOrder):
         return
     if order not in ORDERS:
         raise InputError(f"replay: unknown order {order!r}; {nearest(order, ORDERS)}")

@@ -6,7 +6,7 @@
 # pyright: reportMissingTypeStubs=false
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COST, LATENCY, ACCURACY, REWARD, REGRET, CLIPPED = range(len(OUTCOMES))
+#: Columns of a table of sessions in which a session that never locked has NA.
+NULLABLE = {"locked_model": "string", "locked_on_best": "boolean"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +91,7 @@ class Sessions:
     @property
     def best(self) -> int:
         """Position of the LLM with the highest mean raw reward over the trace."""
-        return int(self.prepared.raw.mean(axis=0).argmax())
+        return self.prepared.tables.best
 
     def selection(self) -> Floats:
         """Return probabilities at the checkpoints as sessions then route.
@@ -123,13 +125,13 @@ class Sessions:
             the same queries to the LLM it locked on, or to its top LLM; may be
             negative), and the share of each LLM as ``share:<model>``.
         """
-        import pandas as pd
+        return frame_of(self.columns())
 
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """Return the columns of `table` as plain arrays; None stands for NA."""
         names = np.array(self.trace.models, dtype=object)
         locked = self.locked_at >= 0
         unknown = np.full(len(locked), None)
-        locked_name = np.where(locked, names[self.locked_model], unknown)
-        on_best = np.where(locked, self.locked_model == self.best, unknown)
         n_queries = self.choices.shape[1]
         counts, sums, extra = self._tally()
         columns = {
@@ -141,8 +143,8 @@ class Sessions:
             "regret": sums[:, REGRET],
             "clipped": sums[:, CLIPPED] / n_queries,
             "locked_at": self.locked_at,
-            "locked_model": pd.array(locked_name, dtype="string"),
-            "locked_on_best": pd.array(on_best, dtype="boolean"),
+            "locked_model": np.where(locked, names[self.locked_model], unknown),
+            "locked_on_best": np.where(locked, self.locked_model == self.best, unknown),
             "top_model": names[counts.argmax(axis=1)],
             "top_share": counts.max(axis=1) / n_queries,
             "exploration_usd": extra[:, COST],
@@ -151,13 +153,24 @@ class Sessions:
         shares = {
             f"share:{name}": counts[:, j] / n_queries for j, name in enumerate(names)
         }
-        return pd.DataFrame(columns | shares)
+        return columns | shares
 
     def _tally(self) -> "tuple[Integers, Floats, Floats]":
         """Return `tally`, by the engine that is quicker; the bits are the same."""
         run = tally_compiled if pays(self.choices.size, self.engine) else tally
         outcomes = self.prepared.outcomes
         return run(self.queries, self.choices, outcomes, self.locked_model)
+
+
+def frame_of(columns: dict[str, Any]) -> "pd.DataFrame":
+    """Return `Sessions.columns` as a table, with the types that hold NA."""
+    import pandas as pd
+
+    typed = {
+        name: pd.array(columns[name], dtype=kind)  # pyright: ignore
+        for name, kind in NULLABLE.items()
+    }
+    return pd.DataFrame(columns | typed)
 
 
 def tally(

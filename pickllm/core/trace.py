@@ -8,9 +8,11 @@
 # pyright: reportUnnecessaryIsInstance=false, reportUnnecessaryComparison=false
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +29,29 @@ if TYPE_CHECKING:
 OUTCOMES = ("accuracy", "cost_usd", "latency_ms", "input_tokens", "output_tokens")
 
 
+class Origin(NamedTuple):
+    """Where a selected part stands in its trace; see `Trace.select`.
+
+    Attributes
+    ----------
+    trace : Trace
+    rows : slice or ndarray of int
+        Positions of its queries.
+    columns : ndarray of int, optional
+        Positions of its LLMs; None: all, in order.
+    """
+
+    trace: "Trace"
+    rows: slice | NDArray[np.intp]
+    columns: NDArray[np.intp] | None
+
+
 @dataclass(frozen=True, eq=False)
 class Trace:
     """Outcomes of every LLM of a pool on every query: what a session replays.
 
-    Build one with `load_trace` or `Trace.from_frame`; both check every row.
+    Build one with `load_trace` or `Trace.from_frame`; both check every row. A part that
+    `select` gives reads its arrays from the whole when they are asked for.
 
     Attributes
     ----------
@@ -92,6 +112,46 @@ class Trace:
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
 
+    if not TYPE_CHECKING:  # the fields are all that there is to see
+
+        def __getattr__(self, name: str) -> Any:
+            """Read an array of a selected part, and keep it."""
+            if name not in SELECTED or "_origin" not in vars(self):
+                raise AttributeError(f"a Trace has no {name!r}")
+            self._set(name, self._read(name))
+            return vars(self)[name]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields: a copy of a part stands alone."""
+        return {field.name: self._read(field.name) for field in fields(self)}
+
+    def _read(self, name: str) -> Any:
+        """Return a field's value; a part keeps nothing by it."""
+        if name in vars(self):
+            return vars(self)[name]
+        whole, rows, columns = vars(self)["_origin"]
+        if name == "extra":
+            further = whole.extra.items()
+            return {key: _block(v, rows, columns).copy() for key, v in further}
+        values = getattr(whole, name)
+        return _block(values, rows, None if name in NAMED else columns)
+
+    def fleeting(self) -> "Trace":
+        """Return the same trace, whose arrays go when it goes.
+
+        Whoever goes through many parts of one trace holds only those in use.
+
+        Examples
+        --------
+        >>> import pickllm as pk
+        >>> part = pk.load_trace("bfcl-2024-08-11").select(context="rest")
+        >>> part.fleeting().accuracy.shape, part.fleeting() is part
+        ((5000, 4), False)
+        """
+        if "_origin" not in vars(self):
+            return self
+        return _with_fields(vars(self))
+
     def __repr__(self) -> str:
         return (
             f"Trace({self.name!r}: {self.n_queries} queries, contexts"
@@ -103,7 +163,7 @@ class Trace:
         """Number of queries."""
         return len(self.query_id)
 
-    @property
+    @cached_property
     def contexts(self) -> tuple[str, ...]:
         """The contexts, in order of first appearance."""
         return tuple(dict.fromkeys(self.context.tolist()))
@@ -111,9 +171,10 @@ class Trace:
     def fingerprint(self) -> str:
         """Return SHA-256 of everything that a result can depend on."""
         arrays = [
-            np.ascontiguousarray(getattr(self, column)).tobytes() for column in OUTCOMES
+            np.ascontiguousarray(self._read(column)).tobytes() for column in OUTCOMES
         ]
-        further = [identity(sorted(self.extra.items()))] if self.extra else []
+        extra = self._read("extra")
+        further = [identity(sorted(extra.items()))] if extra else []
         return digest(
             list(self.models),
             self.query_id.tolist(),
@@ -140,6 +201,8 @@ class Trace:
         Returns
         -------
         Trace
+            It reads its arrays from this trace, once they are asked for; the same names
+            give the same part, as long as somebody holds it.
 
         Raises
         ------
@@ -152,7 +215,35 @@ class Trace:
         >>> pk.load_trace("bfcl-2024-08-11").select(context="rest").contexts
         ('rest',)
         """
-        rows = self._rows_of(context)
+        wanted = self._contexts_named(context)
+        names = self._models_named(models)
+        known = self._parts.get((wanted, names))
+        if known is not None:
+            return known
+        columns = None
+        if names != self.models:
+            columns = np.array([self.models.index(name) for name in names])
+        origin = Origin(self, self._rows_of(wanted), columns)
+        alike = {name: getattr(self, name) for name in ALIKE}
+        part = _with_fields({"models": names, **alike, "_origin": origin})
+        self._parts[wanted, names] = part
+        return part
+
+    def _contexts_named(self, context: str | Sequence[str] | None) -> tuple[str, ...]:
+        """Return some contexts by name, all of them known."""
+        wanted = _names(context, self.contexts)
+        if not wanted:
+            raise InputError(f"select: no context given; {nearest('', self.contexts)}")
+        for name in wanted:
+            if name not in self.contexts:
+                raise InputError(
+                    f"unknown context {name!r} in {self.name};"
+                    f" {nearest(name, self.contexts)}"
+                )
+        return wanted
+
+    def _models_named(self, models: str | Sequence[str] | None) -> tuple[str, ...]:
+        """Return some LLMs by name, each known and named once."""
         names = _names(models, self.models)
         for name in names:
             if name not in self.models:
@@ -165,30 +256,26 @@ class Trace:
                 f"select: models must name each LLM once, got {list(names)}; leave out"
                 " the repeats"
             )
-        columns = np.array([self.models.index(name) for name in names])
-        block = np.ix_(rows, columns)
-        outcomes = {name: getattr(self, name)[block] for name in OUTCOMES}
-        return replace(
-            self,
-            models=names,
-            query_id=self.query_id[rows],
-            context=self.context[rows],
-            extra={name: values[block] for name, values in self.extra.items()},
-            **outcomes,
-        )
+        return names
 
-    def _rows_of(self, context: str | Sequence[str] | None) -> NDArray[np.bool_]:
-        """Return where the queries of some contexts stand, (n_queries,)."""
-        wanted = _names(context, self.contexts)
-        if not wanted:
-            raise InputError(f"select: no context given; {nearest('', self.contexts)}")
-        for name in wanted:
-            if name not in self.contexts:
-                raise InputError(
-                    f"unknown context {name!r} in {self.name};"
-                    f" {nearest(name, self.contexts)}"
-                )
-        return np.isin(self.context, wanted)
+    @cached_property
+    def _parts(self) -> "WeakValueDictionary[Any, Trace]":
+        """Parts that somebody holds: the same names give the same part."""
+        return WeakValueDictionary()
+
+    @cached_property
+    def _rows(self) -> dict[tuple[str, ...], slice | NDArray[np.intp]]:
+        """Positions of queries, by contexts."""
+        return {}
+
+    def _rows_of(self, wanted: tuple[str, ...]) -> slice | NDArray[np.intp]:
+        """Return where the queries of some contexts stand."""
+        if wanted not in self._rows:
+            rows = np.flatnonzero(np.isin(self.context, wanted))
+            first, last = int(rows[0]), int(rows[-1]) + 1
+            together = last - first == len(rows)
+            self._rows[wanted] = slice(first, last) if together else rows
+        return self._rows[wanted]
 
     def reprice(self, prices: dict[str, Price]) -> "Trace":
         """Return the same outcomes at other prices: nothing is measured again.
@@ -323,6 +410,32 @@ def read_trace(
         )
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+
+
+#: Fields of a part that are read from the whole, and those that are the whole's own.
+NAMED = ("query_id", "context")
+SELECTED = {*OUTCOMES, *NAMED, "extra"}
+ALIKE = ("prices", "limits", "name", "sample_of")
+
+
+def _with_fields(values: dict[str, Any]) -> Trace:
+    """Return a trace of fields that need no check."""
+    trace = object.__new__(Trace)
+    vars(trace).update(values)
+    return trace
+
+
+def _block(
+    values: NDArray[Any],
+    rows: slice | NDArray[np.intp],
+    columns: NDArray[np.intp] | None,
+) -> NDArray[Any]:
+    """Return a part of an array (n_queries, ...), row after row, read only."""
+    part = values[rows]
+    if columns is not None:
+        part = part.take(columns, axis=1)
+    part.setflags(write=False)
+    return part
 
 
 def _names(given: str | Sequence[str] | None, everything: tuple[str, ...]):

@@ -5,14 +5,16 @@ goes on with what is missing.
 """
 
 import pathlib
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..core.trace import Trace
-from .settings import Chunk, Setting, settings
+from .results import Results, table
+from .rows import Row
+from .settings import Setting, settings
 from .store import Store
-from .workers import in_order, results
+from .work import batches, outcome
+from .workers import Done, here, there
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,13 +86,11 @@ def sweep(  # noqa: PLR0913 - the names are fixed
     >>> len(table), table.context.unique().tolist(), table.epsilon.unique().tolist()
     (3, ['rest'], [0.1])
     """
-    import pandas as pd
-
     plan = settings(
         trace, rewards, learners, contexts, sessions, queries, seed, reduce, **options
     )
-    tables, _ = execute(plan, folder, scheduler, n_jobs, progress)
-    return pd.concat(tables, ignore_index=True)
+    results, _ = execute(plan, folder, scheduler, n_jobs, progress)
+    return results.frame()
 
 
 def execute(
@@ -100,7 +100,7 @@ def execute(
     n_jobs: int = 1,
     progress: bool = False,
     keep: bool = True,
-) -> tuple[list["pd.DataFrame"], dict[str, Any]]:
+) -> tuple[Results, dict[str, Any]]:
     """Return the settings' tables, computed or, where a folder holds them, reused.
 
     Parameters
@@ -109,78 +109,103 @@ def execute(
     folder, scheduler, n_jobs, progress
         As in `sweep`.
     keep : bool
-        Whether to return the tables; without, memory holds one setting at a time.
+        Whether to return the tables; without, memory holds few settings at a time.
 
     Returns
     -------
-    list of pandas.DataFrame
-        In the plan's order; empty unless `keep`.
+    Results
+        A sequence of tables in the plan's order, and all of them as one
+        (`Results.frame`); empty unless `keep`.
     dict
         ``computed`` and ``reused`` settings; and ``set_aside``, a line for each file
         that was there and could not be used.
     """
-    store = Store(folder) if folder is not None else None
-    tables: dict[int, pd.DataFrame] = {}
-    missing = []
-    for i, setting in enumerate(plan):
-        table = store.read(setting) if store else None
-        if table is None:
-            missing.append(i)
-        elif keep:
-            tables[i] = table
-    todo = [plan[i] for i in missing]
-    computed = _tables(todo, _results(todo, scheduler, n_jobs), progress)
-    for i, table in zip(missing, computed, strict=True):
+    store = Store(folder, plan) if folder is not None else None
+    held: dict[int, Any] = {}
+    missing = _missing(plan, store, held, keep)
+    done = _outcomes(plan, missing, scheduler, n_jobs, progress)
+    try:
+        for place, result in done:
+            if store and isinstance(result, Row):
+                store.add(place, result)
+            elif store:
+                store.write(plan[place], table(plan[place], result))
+            if keep:
+                held[place] = result
+    finally:
+        done.close()
         if store:
-            store.write(plan[i], table)
-        if keep:
-            tables[i] = table
-    return [tables[i] for i in sorted(tables)], {
+            store.flush()
+    counts = {
         "computed": len(missing),
         "reused": len(plan) - len(missing),
         "set_aside": store.set_aside if store else [],
     }
+    kept = sorted(held) if keep else []
+    return Results([plan[i] for i in kept], [held[i] for i in kept]), counts
 
 
-def _tables(
-    todo: Sequence[Setting], results: Iterator[Any], progress: bool
-) -> Iterator["pd.DataFrame"]:
-    """Yield each setting's table, as soon as its last chunk's result is there."""
+def _missing(
+    plan: Sequence[Setting], store: Store | None, held: dict[int, Any], keep: bool
+) -> list[int]:
+    """Return where settings stand that are to be computed; hold what is there."""
+    if store is None:
+        return list(range(len(plan)))
+    there: set[int] = set()
+    waiting: dict[int, Row] = {}
+    for place, row in store.rows():
+        there.add(place)
+        if place not in store.settled:
+            waiting[place] = row
+        if keep:
+            held[place] = row
+    for place in store.order:
+        own = None if plan[place].reduce else store.read(plan[place])
+        if own is not None:
+            there.add(place)
+            if keep:
+                held[place] = own
+    reduced = [place for place in store.order if plan[place].reduce]
+    store.expect([place for place in reduced if place not in store.settled])
+    for place in sorted(waiting.keys() - store.settled):
+        store.add(place, waiting[place], computed=False)
+    return [place for place in store.order if place not in there]
+
+
+def _outcomes(
+    plan: Sequence[Setting],
+    missing: Sequence[int],
+    scheduler: Any,
+    n_jobs: int,
+    progress: bool,
+) -> Generator[tuple[int, Any], None, None]:
+    """Yield each setting's place and what came of it, once its last chunk is there."""
     from tqdm import tqdm
 
+    parts: dict[int, dict[int, Any]] = {}
     with tqdm(
-        total=sum(setting.decisions for setting in todo),
+        total=sum(plan[place].decisions for place in missing),
         unit="dec",
         unit_scale=True,
         desc="sweep",
-        disable=not (progress and todo),
+        disable=not (progress and missing),
         smoothing=0.05,
     ) as bar:
-        for setting in todo:
-            parts = []
-            for _, number in setting.chunks():
-                parts.append(next(results))
-                bar.update(number * setting.options["queries"])
-            yield setting.table(parts)
+        for batch, results in _done(plan, missing, scheduler, n_jobs):
+            for (place, chunk), result in zip(batch.places, results, strict=True):
+                found = parts.setdefault(place, {})
+                found[chunk] = result
+                if len(found) == len(plan[place].chunks()):
+                    del parts[place]
+                    yield place, outcome([found[i] for i in sorted(found)])
+            bar.update(sum(work.decisions for work in batch.works))
 
 
-def _results(todo: Sequence[Setting], scheduler: Any, n_jobs: int) -> Iterator[Any]:
-    """Yield the result of every chunk of every setting, in order."""
-    tasks = [(setting, chunk) for setting in todo for chunk in setting.chunks()]
-    if scheduler is not None and tasks:
-        yield from results(tasks, scheduler)
-        return
-    if n_jobs != 1:
-        import joblib
-
-        n_jobs = joblib.effective_n_jobs(n_jobs)
-    if n_jobs == 1:
-        for setting, chunk in tasks:
-            yield setting.run(chunk)
-        return
-    with ThreadPoolExecutor(n_jobs) as pool:
-
-        def submit(setting: Setting, chunk: Chunk) -> Any:
-            return pool.submit(setting.run, chunk)
-
-        yield from in_order(tasks, submit, 2 * n_jobs)
+def _done(
+    plan: Sequence[Setting], missing: Sequence[int], scheduler: Any, n_jobs: int
+) -> Iterator[Done]:
+    """Return batches with their results, from this process or a cluster."""
+    todo = batches(plan, missing)
+    if scheduler is None or not missing:
+        return here(todo, n_jobs)
+    return there(todo, plan, scheduler)

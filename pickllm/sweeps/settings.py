@@ -6,35 +6,31 @@ same bytes come out of one process, of threads, and of a cluster that loses a wo
 
 import functools
 import itertools
+import json
 import pathlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
-from ..core.prepared import checkpoint_marks, prepare, require_order
-from ..core.replay import replay
+from ..core.prepared import Tables, prepare, require_order
 from ..core.reward import Reward
 from ..core.trace import Trace
 from ..errors import InputError, nearest
 from ..files import digest
 from ..identity import identity, places, unknowable
 from ..modules import code_hash
-from .totals import merged, totals
-
-if TYPE_CHECKING:
-    import pandas as pd
+from .totals import LANE
 
 #: Decisions to a chunk, where sums alone are kept and where every session's row is.
 REDUCED, TABULATED = 2**25, 2**22
-#: Sessions to a lane of the compiled loop; chunks are whole lanes where they can be.
-LANE = 32
+#: Sessions to a chunk at most, however short they are.
+MANY = 2**18
 #: What a setting passes on to `replay`, besides sessions, queries and seed.
 OPTIONS = ("order", "lock", "engine", "checkpoints")
 
-#: Sessions of a setting, as (first, number), and the two together.
+#: Sessions of a setting, as (first, number).
 Chunk = tuple[int, int]
-Task = tuple["Setting", Chunk]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,60 +53,112 @@ class Setting:
         """Return its sessions in chunks, as (first, number)."""
         sessions = self.options["sessions"]
         decisions = REDUCED if self.reduce else TABULATED
-        size = max(1, decisions // self.options["queries"])
+        size = min(MANY, max(1, decisions // self.options["queries"]))
         if size >= LANE:
             size -= size % LANE
         starts = range(0, sessions, size)
         return [(first, min(size, sessions - first)) for first in starts]
 
-    def run(self, chunk: Chunk) -> Any:
-        """Return the result of one chunk: `Totals`, or the table of its sessions."""
-        first, number = chunk
-        options: dict[str, Any] = {**self.options, "sessions": number, "first": first}
-        if self.reduce:
-            return totals(self.trace, self.reward, self.learner, **options)
-        options["checkpoints"] = 2  # the fewest: the table holds none
-        return replay(self.trace, self.reward, self.learner, **options).table()
-
-    def table(self, results: Sequence[Any]) -> "pd.DataFrame":
-        """Return the setting's rows from its chunks' results, in their order."""
-        import pandas as pd
-
-        if not self.reduce:
-            rows = pd.concat(results, ignore_index=True)
-            labels = pd.DataFrame(self.labels, index=rows.index)
-            return pd.concat([labels, rows], axis=1)
-        t = self.trace
-        raw = self.reward.raw(t.accuracy, t.cost_usd, t.latency_ms)
-        best = int(raw.mean(axis=0).argmax())
-        queries = self.options["queries"]
-        marks = checkpoint_marks(self.options.get("checkpoints", 100), queries)
-        sums = functools.reduce(merged, results).row(t.models, best, marks)
-        return pd.DataFrame([self.labels | {"queries": queries} | sums])
-
-    @functools.cached_property
+    @property
     def identity(self) -> dict[str, Any]:
         """What the setting is, as plain data, whatever the package's own code."""
+        return self._identity(identity(self.reward))
+
+    def _identity(self, reward: Any) -> dict[str, Any]:
         return {
             "labels": self.labels,
-            "trace": self.trace.fingerprint(),
-            "reward": identity(self.reward),
+            "trace": self.fingerprint,
+            "reward": reward,
             "learner": identity(self.learner),
             "options": identity(self.options),
             "reduce": self.reduce,
         }
 
-    @property
-    def unknowable(self) -> list[str]:
-        """What it holds that cannot be told from another of its kind."""
-        return unknowable(self.identity)
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Hash of everything in the trace."""
+        return self.trace.fingerprint()
 
     @functools.cached_property
+    def known(self) -> "Known":
+        """What is read from its identity, once."""
+        return Known.of(self.identity)
+
+    @property
+    def unknowable(self) -> tuple[str, ...]:
+        """What it holds that cannot be told from another of its kind."""
+        return self.known.unknowable
+
+    @property
+    def name(self) -> str:
+        """Hash of its identity."""
+        return self.known.name
+
+    @property
     def inputs(self) -> str:
         """Hash of what the result depends on: its identity, and the package's code."""
-        own = [place for place in places(self.identity) if place.startswith("pickllm.")]
-        modules = (place.split(".<")[0] for place in own)
-        return digest(self.identity, code(*(f"import {module}" for module in modules)))
+        return self.known.inputs
+
+
+class Known(NamedTuple):
+    """What a setting's identity says.
+
+    Attributes
+    ----------
+    text : str
+        The identity itself, as JSON.
+    name : str
+        Its hash.
+    inputs : str
+        Hash of it and of the package's code that the result depends on.
+    unknowable : tuple of str
+        What it holds that cannot be told from another of its kind.
+    """
+
+    text: str
+    name: str
+    inputs: str
+    unknowable: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls, data: dict[str, Any], codes: dict[tuple[str, ...], str] | None = None
+    ) -> "Known":
+        """Return what an identity says.
+
+        Parameters
+        ----------
+        data : dict
+        codes : dict, optional
+            Hashes of the package's code, by the modules that an identity names; one
+            that is missing is added.
+        """
+        codes = {} if codes is None else codes
+        own = [place for place in places(data) if place.startswith("pickllm.")]
+        modules = tuple(sorted({place.split(".<")[0] for place in own}))
+        if modules not in codes:
+            codes[modules] = code(*(f"import {module}" for module in modules))
+        text = json.dumps(data, sort_keys=True, default=str)
+        lost = tuple(unknowable(data))
+        return cls(text, digest(text), digest(text, codes[modules]), lost)
+
+
+def identify(plan: Sequence[Setting]) -> None:
+    """Work out what settings are, reading once what several share."""
+    prints: dict[int, str] = {}
+    rewards: dict[int, Any] = {}
+    codes: dict[tuple[str, ...], str] = {}
+    for setting in plan:
+        values = vars(setting)
+        if "known" in values:
+            continue
+        trace, reward = id(setting.trace), id(setting.reward)
+        if trace not in prints:
+            prints[trace] = setting.fingerprint
+        if reward not in rewards:
+            rewards[reward] = identity(setting.reward)
+        values["fingerprint"] = prints[trace]
+        values["known"] = Known.of(setting._identity(rewards[reward]), codes)
 
 
 def code(*imports: str) -> str:
@@ -121,7 +169,8 @@ def code(*imports: str) -> str:
     *imports : str
         Code that imports what is used beyond this module, such as a learner's.
     """
-    return code_hash(pathlib.Path(__file__).resolve(), *imports)
+    work = pathlib.Path(__file__).resolve().with_name("work.py")
+    return code_hash(work, *imports)
 
 
 def name_each(things: Any, what: str) -> dict[str, Any]:
@@ -187,21 +236,36 @@ def settings(  # noqa: PLR0913 - the parameters are those of `sweep`
     rewards = name_each(rewards, "rewards")
     learners = name_each(learners, "learners")
     parts = _by_context(trace, contexts)
-    # every mistake shows before anything runs
-    numbers = {name: value for name, value in options.items() if name != "engine"}
-    first = next(iter(parts.values()))
-    for reward, learner in itertools.product(rewards.values(), learners.values()):
-        prepare(first, reward, learner, **numbers)
-    for part in parts.values():
-        require_order(options.get("order", "bootstrap"), queries, part.n_queries)
+    _try_each(parts, rewards, learners, options)
+    parameters = {name: scalars(learner) for name, learner in learners.items()}
     plan = []
     for context, form, name in itertools.product(parts, rewards, learners):
-        learner = learners[name]
         labels = {"context": context, "reward_form": form, "learner": name}
-        labels |= scalars(learner)
-        part = parts[context]
+        labels |= parameters[name]
+        part, learner = parts[context], learners[name]
         plan.append(Setting(labels, part, rewards[form], learner, options, reduce))
     return plan
+
+
+def _try_each(
+    parts: dict[str, Trace],
+    rewards: dict[str, Any],
+    learners: dict[str, Any],
+    options: dict[str, Any],
+) -> None:
+    """Prepare each reward and each learner once, so that mistakes show before a run."""
+    numbers = {name: value for name, value in options.items() if name != "engine"}
+    first = next(iter(parts.values())).fleeting()
+    one_learner, *others = learners.values()
+    for reward in rewards.values():
+        prepare(first, reward, one_learner, **numbers)
+    one_reward = next(iter(rewards.values()))
+    tables = Tables.of(first, one_reward)
+    for learner in others:
+        prepare(first, one_reward, learner, tables=tables, **numbers)
+    order = options.get("order", "bootstrap")
+    for part in parts.values():
+        require_order(order, options["queries"], part.n_queries)
 
 
 def _by_context(trace: Trace, contexts: str | Sequence[str] | None) -> dict[str, Trace]:

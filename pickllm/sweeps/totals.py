@@ -5,19 +5,19 @@ next ones add up to the totals of both (`merged`); sessions are grouped by numbe
 so that sums, rounding included, depend neither on workers nor on threads.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.compiled import reduce_compiled, runs_compiled
-from ..core.prepared import Prepared, prepare
+from ..core.compiled import pays, reduce_compiled, runs_compiled, tally_compiled
+from ..core.prepared import Prepared, Tables, prepare
 from ..core.protocols import Floats, Integers
 from ..core.replay import play
 from ..core.reward import Reward
 from ..core.sessions import Sessions, tally
 from ..core.trace import Trace
+from ..errors import InputError
 
 #: What is summed over a session's queries, and whether a session reports the sum or the
 #: mean.
@@ -30,6 +30,11 @@ OUTCOMES = {
     "clipped": "mean",
 }
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
+#: Sessions that the compiled loop sums up before it adds them to the others, and the
+#: LLMs up to which it does; with more, it adds one session at a time.
+LANE, UNROLLED = 32, 16
+#: What each kind of outcome is divided by: the queries of a session, or nothing.
+IS_MEAN = np.array([how == "mean" for how in OUTCOMES.values()])
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +56,10 @@ class Totals:
     moments : ndarray, (n_checkpoints, 3, n_models)
         Sums over sessions of the selection probabilities, of their squares, and of the
         chances with which sessions then route (a locked one asks its LLM alone).
+    marks : ndarray of int, (n_checkpoints,)
+        The checkpoints.
+    best : int
+        Position of the LLM that is best on average.
     """
 
     sessions: int
@@ -60,66 +69,18 @@ class Totals:
     locked_on: Integers
     locked_at: Integers
     moments: Floats
+    marks: Integers
+    best: int
 
-    def quantile(self, q: float) -> float:
-        """Return queries answered when a share `q` of all sessions had locked.
+    def quantiles(self) -> Floats:
+        """Return queries answered when shares `QUANTILES` of all sessions had locked.
 
         The smallest number of queries by which at least that share is locked; inf where
         fewer ever did.
         """
-        reached = np.cumsum(self.locked_at) >= q * self.sessions
-        return float(reached.argmax()) if reached.any() else np.inf
-
-    def row(self, models: Sequence[str], best: int, marks: Integers) -> dict[str, Any]:
-        """Return one row of a sweep's table.
-
-        Parameters
-        ----------
-        models : sequence of str
-        best : int
-            Position of the LLM that is best on average.
-        marks : ndarray of int, (n_checkpoints,)
-
-        Returns
-        -------
-        dict
-            ``sessions``; each outcome's mean over sessions and ``_sd``; ``locked`` and
-            ``locked_on_best`` (sessions); ``locked_at_q10`` to ``_q90`` (None where
-            beyond the session); ``share:<model>`` (of queries), ``locked_on:<model>``
-            (sessions); and as lists ``locked_at`` (sessions that locked after 0, 1, 2,
-            ... queries), ``checkpoint``, and per LLM ``probability:<model>``,
-            ``probability_sd:<model>``, ``selection:<model>``.
-        """
-        row: dict[str, Any] = {"sessions": self.sessions}
-        deviation = np.sqrt(self.squares / max(self.sessions - 1, 1))
-        for i, name in enumerate(OUTCOMES):
-            row[name] = float(self.mean[i])
-            row[f"{name}_sd"] = float(deviation[i])
-        row["locked"] = int(self.locked_on.sum())
-        row["locked_on_best"] = int(self.locked_on[best])
-        for q in QUANTILES:
-            at = self.quantile(q)
-            row[f"locked_at_q{100 * q:.0f}"] = at if np.isfinite(at) else None
-        shares = self.asked / self.asked.sum()
-        row |= {f"share:{name}": float(shares[j]) for j, name in enumerate(models)}
-        row |= {
-            f"locked_on:{name}": int(self.locked_on[j]) for j, name in enumerate(models)
-        }
-        row["locked_at"] = self.locked_at.tolist()
-        row["checkpoint"] = marks.tolist()
-        return row | self._trajectories(models)
-
-    def _trajectories(self, models: Sequence[str]) -> dict[str, list[float]]:
-        """Return each LLM's probability, its deviation, and selection, over time."""
-        averages = (self.moments / self.sessions).transpose(1, 2, 0)
-        probability, square, selection = averages
-        deviation = np.sqrt(np.clip(square - probability**2, 0, None))
-        columns: dict[str, list[float]] = {}
-        for j, name in enumerate(models):
-            columns[f"probability:{name}"] = probability[j].tolist()
-            columns[f"probability_sd:{name}"] = deviation[j].tolist()
-            columns[f"selection:{name}"] = selection[j].tolist()
-        return columns
+        reached = np.cumsum(self.locked_at)
+        first = np.searchsorted(reached, np.array(QUANTILES) * self.sessions)
+        return np.where(first < len(reached), first, np.inf)
 
 
 def merged(first: Totals, second: Totals) -> Totals:
@@ -138,6 +99,8 @@ def merged(first: Totals, second: Totals) -> Totals:
         locked_on=first.locked_on + second.locked_on,
         locked_at=first.locked_at + second.locked_at,
         moments=first.moments + second.moments,
+        marks=first.marks,
+        best=first.best,
     )
 
 
@@ -147,6 +110,8 @@ def totals(
     learner: object,
     *,
     engine: str = "auto",
+    worthwhile: bool = False,
+    tables: Tables | None = None,
     **options: Any,
 ) -> Totals:
     """Return totals of sessions.
@@ -155,6 +120,10 @@ def totals(
     ----------
     trace, reward, learner, engine, **options
         As in `replay`.
+    worthwhile : bool
+        Whether compiling pays, however few these sessions are.
+    tables : Tables, optional
+        As in `prepare`.
 
     Examples
     --------
@@ -165,10 +134,29 @@ def totals(
     >>> t.sessions, int(t.asked.sum()), t.moments.shape
     (40, 8000, (100, 3, 4))
     """
-    prepared = prepare(trace, reward, learner, **options)
-    if runs_compiled(prepared, engine):
+    prepared = prepare(trace, reward, learner, tables=tables, **options)
+    if compiles(prepared, engine, worthwhile):
         return _totals(prepared, _Reduced(*reduce_compiled(prepared)))
-    return _totals(prepared, _reduce(prepared))
+    compiled = pays(prepared.decisions, engine) or (worthwhile and engine == "auto")
+    return _totals(prepared, _reduce(prepared, compiled))
+
+
+def compiles(prepared: Prepared, engine: str, worthwhile: bool) -> bool:
+    """Return whether sessions run compiled, also where they are few of very many.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    engine : {"auto", "numpy", "compiled"}
+    worthwhile : bool
+        Whether compiling pays, however few these sessions are.
+    """
+    if not (worthwhile and engine == "auto"):
+        return runs_compiled(prepared, engine)
+    try:
+        return runs_compiled(prepared, "compiled")
+    except InputError:  # there is no compiled loop for them
+        return False
 
 
 class _Reduced(NamedTuple):
@@ -181,28 +169,45 @@ class _Reduced(NamedTuple):
     locked_model: Integers
 
 
-def _reduce(prepared: Prepared) -> _Reduced:
-    """Return what `reduce_compiled` does, by NumPy's loop."""
+def _reduce(prepared: Prepared, compiled: bool) -> _Reduced:
+    """Return what `reduce_compiled` does, to the bit, by NumPy's loop.
+
+    Recorded choices may still be added up by compiled code.
+    """
     played = play(prepared)
-    counts, sums, _ = tally(
+    add_up = tally_compiled if compiled else tally
+    counts, sums, _ = add_up(
         played.queries, played.choices, prepared.outcomes, played.locked_model
     )
-    p = played.probabilities
     selection = Sessions.of(prepared, played, "numpy").selection()
-    moments = [p.sum(axis=0), (p**2).sum(axis=0), selection.sum(axis=0)]
+    lane = LANE if prepared.n_models <= UNROLLED else 1
     return _Reduced(
         sums=sums,
         counts=counts,
-        moments=np.stack(moments, axis=1),
+        moments=_moments(played.probabilities, selection, lane),
         locked_at=played.locked_at,
         locked_model=played.locked_model,
     )
 
 
+def _moments(probabilities: Floats, selection: Floats, lane: int) -> Floats:
+    """Return sums over sessions, added in the compiled loop's order."""
+    _, n_checkpoints, n_models = probabilities.shape
+    moments = np.zeros((n_checkpoints, 3, n_models))
+    for first in range(0, len(probabilities), lane):
+        some = slice(first, first + lane)
+        of_lane = np.zeros_like(moments)
+        for p, routed in zip(probabilities[some], selection[some], strict=True):
+            of_lane[:, 0] += p
+            of_lane[:, 1] += p * p
+            of_lane[:, 2] += routed
+        moments += of_lane
+    return moments
+
+
 def _totals(prepared: Prepared, reduced: _Reduced) -> Totals:
     queries = prepared.queries
-    divisors = [queries if how == "mean" else 1 for how in OUTCOMES.values()]
-    values = reduced.sums / np.array(divisors)
+    values = reduced.sums / np.where(IS_MEAN, queries, 1)
     mean = values.mean(axis=0)
     locked = reduced.locked_at >= 0
     locked_on = reduced.locked_model[locked]
@@ -214,4 +219,6 @@ def _totals(prepared: Prepared, reduced: _Reduced) -> Totals:
         locked_on=np.bincount(locked_on, minlength=prepared.n_models),
         locked_at=np.bincount(reduced.locked_at[locked], minlength=queries + 1),
         moments=reduced.moments,
+        marks=prepared.checkpoints,
+        best=prepared.tables.best,
     )

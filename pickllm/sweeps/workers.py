@@ -1,32 +1,69 @@
 """Chunks of a sweep, several under way at once: by threads, or on a Dask cluster."""
 
+import queue
 import uuid
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ..errors import InputError
+from ..files import digest
 from . import settings
-from .settings import Chunk, Setting, Task
+from .settings import Setting
+from .work import Batch, Part, Shared, run
 
 #: Seconds to wait for a scheduler's answer; three times that for a first worker.
 PATIENCE = 10
+#: Batches under way for each thread, so that none waits while results are written.
+AHEAD = 8
+
+#: A batch, and the result of each of its works.
+Done = tuple[Batch, list[Part]]
 
 
-def results(tasks: Sequence[Task], scheduler: Any) -> Iterator[Any]:
-    """Yield results in the order of the tasks.
+def here(batches: Iterator[Batch], n_jobs: int) -> Iterator[Done]:
+    """Yield batches with their results as they are done, by threads of this process.
+
+    Parameters
+    ----------
+    batches : iterator of Batch
+    n_jobs : int
+        Threads, as in joblib.
+    """
+    if n_jobs != 1:
+        import joblib
+
+        n_jobs = joblib.effective_n_jobs(n_jobs)
+    if n_jobs == 1:
+        for batch in batches:
+            yield batch, batch.run()
+        return
+    with ThreadPoolExecutor(n_jobs) as pool:
+
+        def submit(batch: Batch) -> Any:
+            return pool.submit(batch.run)
+
+        yield from as_done(batches, submit, AHEAD * n_jobs)
+
+
+def there(
+    batches: Iterator[Batch], plan: Sequence[Setting], scheduler: Any
+) -> Iterator[Done]:
+    """Yield batches with their results as they are done, on a cluster.
 
     What a lost worker had is computed again by the others.
 
     Parameters
     ----------
-    tasks : sequence of (Setting, chunk)
+    batches : iterator of Batch
+    plan : sequence of Setting
+        That their places are in.
     scheduler : str or distributed.Client
 
     Raises
     ------
     InputError
-        No answer, no worker, a worker of another version, or a chunk that kills its
+        No answer, no worker, a worker of another version, or a batch that kills its
         workers.
     """
     client, own = _client(scheduler)
@@ -34,8 +71,8 @@ def results(tasks: Sequence[Task], scheduler: Any) -> Iterator[Any]:
 
     try:
         _require_workers(client)
-        ahead = 4 * sum(client.nthreads().values())
-        yield from in_order(tasks, _submitter(client), ahead)
+        ahead = AHEAD * sum(client.nthreads().values())
+        yield from as_done(batches, _submitter(client, plan), ahead)
     except KilledWorker as error:
         raise InputError(
             "sweep: a chunk took down every worker that tried it"
@@ -45,6 +82,44 @@ def results(tasks: Sequence[Task], scheduler: Any) -> Iterator[Any]:
     finally:
         if own:
             client.close()
+
+
+def as_done(
+    batches: Iterator[Batch], submit: Callable[[Batch], Any], ahead: int
+) -> Iterator[Done]:
+    """Yield batches with their results as they are done, a few of them under way.
+
+    The rest are dropped when the reader stops.
+
+    Parameters
+    ----------
+    batches : iterator of Batch
+    submit : callable
+        Takes a batch and returns a future.
+    ahead : int
+        How many are under way at once.
+    """
+    done: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    waiting: dict[Any, Batch] = {}
+    try:
+        for batch in batches:
+            future = submit(batch)
+            waiting[future] = batch
+            future.add_done_callback(done.put)
+            if len(waiting) >= ahead:
+                yield _next(done, waiting)
+        while waiting:
+            yield _next(done, waiting)
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _next(done: Any, waiting: dict[Any, Batch]) -> Done:
+    """Return the next batch that is done, and its results."""
+    future = done.get()
+    results = future.result()
+    return waiting.pop(future), results
 
 
 def _client(scheduler: Any) -> tuple[Any, bool]:
@@ -91,63 +166,32 @@ def _require_workers(client: Any) -> None:
         )
 
 
-def _submitter(client: Any) -> Callable[[Setting, Chunk], Any]:
-    """Return a function that sends a chunk off.
+def _submitter(client: Any, plan: Sequence[Setting]) -> Callable[[Batch], Any]:
+    """Return a function that sends a batch off.
 
-    Its setting goes once, as a task, so that a lost worker's copy can be made again. A
-    key of the cluster stands for a result, so it is a hash of what that depends on;
-    where this cannot be known, no other result may have the key.
+    What its settings share goes once, as a task, so that a lost worker's copy can be
+    made again. A key of the cluster stands for a result, so it is a hash of what that
+    depends on; where this cannot be known, no other result may have the key.
     """
-    sent: dict[int, tuple[str, Any]] = {}
+    settings.identify(plan)
+    last: list[Any] = [None, None]
 
-    def submit(setting: Setting, chunk: Chunk) -> Any:
-        if id(setting) not in sent:
-            name = setting.inputs
-            if setting.unknowable:
-                name = f"{name}-{uuid.uuid4()}"
-            there = client.submit(_same, setting, key=f"setting-{name}")
-            sent[id(setting)] = name, there
-        name, there = sent[id(setting)]
-        return client.submit(_run, there, chunk, key=f"chunk-{name}-{chunk}")
+    def submit(batch: Batch) -> Any:
+        names = [plan[place].inputs for place, _ in batch.places]
+        alone = any(plan[place].unknowable for place, _ in batch.places)
+        mark = f"-{uuid.uuid4()}" if alone else ""
+        if last[0] is not batch.shared:
+            key = f"shared-{names[0]}{mark}"
+            last[:] = [batch.shared, client.submit(_same, batch.shared, key=key)]
+        key = f"batch-{digest(names, [work.chunk for work in batch.works])}{mark}"
+        return client.submit(run, last[1], batch.works, key=key)
 
     return submit
 
 
-def _same(setting: Setting) -> Setting:
-    return setting
-
-
-def _run(setting: Setting, chunk: Chunk) -> Any:
-    return setting.run(chunk)
+def _same(shared: Shared) -> Shared:
+    return shared
 
 
 def _code() -> str:
     return settings.code()
-
-
-def in_order(
-    tasks: Sequence[Task], submit: Callable[[Setting, Chunk], Any], ahead: int
-) -> Iterator[Any]:
-    """Yield results in the order of the tasks, with a few tasks under way.
-
-    The rest are dropped when the reader stops.
-
-    Parameters
-    ----------
-    tasks : sequence of (Setting, chunk)
-    submit : callable
-        Takes a setting and a chunk, and returns a future.
-    ahead : int
-        How many tasks are under way at once.
-    """
-    waiting: deque[Any] = deque()
-    try:
-        for setting, chunk in tasks:
-            waiting.append(submit(setting, chunk))
-            if len(waiting) > ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
