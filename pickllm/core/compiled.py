@@ -42,8 +42,15 @@ def pays(decisions: int, engine: str, least: int = WORTHWHILE) -> bool:
     return engine == "compiled" or (engine == "auto" and decisions >= least)
 
 
-def runs_compiled(prepared: Prepared, engine: str) -> bool:
+def runs_compiled(prepared: Prepared, engine: str, worthwhile: bool = False) -> bool:
     """Return whether a replay runs compiled.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    engine : {"auto", "numpy", "compiled"}
+    worthwhile : bool
+        Whether compiling pays, however few these sessions are: there are many more.
 
     Raises
     ------
@@ -61,13 +68,14 @@ def runs_compiled(prepared: Prepared, engine: str) -> bool:
         )
     if engine == "numpy" or is_control(prepared.learner):
         return engine == "compiled" and _refuse(prepared)
+    decisions = WORTHWHILE if worthwhile else prepared.decisions
     known_rule = prepared.rule is None or type(prepared.rule) in RULES
     if known_rule and has_own_loop(prepared.learner):
-        return pays(prepared.decisions, engine)
+        return pays(decisions, engine)
     learner = as_one_session(prepared.learner)
     if learner is None or not known_rule:
         return engine == "compiled" and _refuse(prepared)
-    if not pays(prepared.decisions, engine, WORTHWHILE_ALONE):
+    if not pays(decisions, engine, WORTHWHILE_ALONE):
         return False
     stopped = what_stops(learner, prepared.n_models, prepared.seen)
     if stopped and engine == "compiled":
@@ -223,11 +231,12 @@ def _tried(learner: Any, n_models: int, seen: Any) -> str:
     """Compile a learner's functions; return what is wrong with them."""
     from ..engine import general, mirror
 
-    if not all(is_ours(kind) for kind in kinds(learner)):
-        require_sound(learner, n_models, seen)
-        frozen = what_is_frozen(learner)
-        if frozen:
-            return frozen
+    if all(is_ours(kind) for kind in kinds(learner)):
+        return ""
+    require_sound(learner, n_models, seen)
+    frozen = what_is_frozen(learner)
+    if frozen:
+        return frozen
     try:
         general.Live(alone(learner, None, n_models, seen), n_models)
     except Exception as error:  # numba has many kinds

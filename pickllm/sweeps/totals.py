@@ -17,7 +17,6 @@ from ..core.replay import play
 from ..core.reward import Reward
 from ..core.sessions import Sessions, tally
 from ..core.trace import Trace
-from ..errors import InputError
 
 #: What is summed over a session's queries, and whether a session reports the sum or the
 #: mean.
@@ -135,28 +134,10 @@ def totals(
     (40, 8000, (100, 3, 4))
     """
     prepared = prepare(trace, reward, learner, tables=tables, **options)
-    if compiles(prepared, engine, worthwhile):
+    if runs_compiled(prepared, engine, worthwhile):
         return _totals(prepared, _Reduced(*reduce_compiled(prepared)))
     compiled = pays(prepared.decisions, engine) or (worthwhile and engine == "auto")
     return _totals(prepared, _reduce(prepared, compiled))
-
-
-def compiles(prepared: Prepared, engine: str, worthwhile: bool) -> bool:
-    """Return whether sessions run compiled, also where they are few of very many.
-
-    Parameters
-    ----------
-    prepared : Prepared
-    engine : {"auto", "numpy", "compiled"}
-    worthwhile : bool
-        Whether compiling pays, however few these sessions are.
-    """
-    if not (worthwhile and engine == "auto"):
-        return runs_compiled(prepared, engine)
-    try:
-        return runs_compiled(prepared, "compiled")
-    except InputError:  # there is no compiled loop for them
-        return False
 
 
 class _Reduced(NamedTuple):

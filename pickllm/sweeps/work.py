@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.compiled import pays, play_compiled
+from ..core.compiled import pays, play_compiled, runs_compiled
 from ..core.prepared import Prepared, Tables, prepare
 from ..core.replay import play
 from ..core.reward import Reward
@@ -22,7 +22,7 @@ from ..core.sessions import Sessions
 from ..core.trace import Trace
 from .rows import Row
 from .settings import Chunk, Setting
-from .totals import LANE, Totals, compiles, merged, totals
+from .totals import LANE, Totals, merged, totals
 
 #: Decisions to a batch of small settings, and their largest number.
 BATCH, SETTINGS = 2**21, 64
@@ -172,7 +172,7 @@ def columns(
     whole = prepare(trace, reward, learner, tables=tables, **options)
     # sums over what NumPy chose pay as well
     adding = "compiled" if worthwhile and engine == "auto" else engine
-    if not compiles(whole, engine, worthwhile):
+    if not runs_compiled(whole, engine, worthwhile):
         return Sessions.of(whole, play(whole), adding).columns()
     size = max(LANE, RECORDED // whole.queries // LANE * LANE)
     return joined(
