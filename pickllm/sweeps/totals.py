@@ -155,8 +155,8 @@ def compiles(prepared: Prepared, engine: str, worthwhile: bool) -> bool:
         return runs_compiled(prepared, engine)
     try:
         return runs_compiled(prepared, "compiled")
-    except InputError:  # there is no compiled loop for them
-        return False
+    except InputError:  # not these; whatever there is to say of it is said here
+        return runs_compiled(prepared, engine)
 
 
 class _Reduced(NamedTuple):
