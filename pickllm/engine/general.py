@@ -133,15 +133,16 @@ def sums_to_one(p):
 
 
 @functools.cache
-def looking(form: Form) -> Function:
+def looking(form: Form, kind: type) -> Function:
     """Return how a learner says what it would ask next, compiled.
 
     It gives the most probable LLM and that one's probability. A learner that shows
     probabilities fills them in; the choice of one that chooses is certain.
     """
+    ask = mirror.method_of(kind, "choose" if form.chooses else "probabilities")
 
     def show(learner, state, uniforms, p):
-        shown = learner.probabilities(state)
+        shown = ask(learner, state)
         if len(shown) != len(p):
             return -1, 0.0
         best = 0
@@ -152,10 +153,10 @@ def looking(form: Form) -> Function:
         return best, p[best]
 
     def choose_by_draws(learner, state, uniforms, p):
-        return learner.choose(state, uniforms), 1.0
+        return ask(learner, state, uniforms), 1.0
 
     def choose(learner, state, uniforms, p):
-        return learner.choose(state), 1.0
+        return ask(learner, state), 1.0
 
     if not form.chooses:
         return in_place(show)
@@ -163,25 +164,27 @@ def looking(form: Form) -> Function:
 
 
 @functools.cache
-def learning(form: Form) -> Function:
+def learning(form: Form, kind: type) -> Function:
     """Return how a learner's state becomes the next one, compiled."""
+    update = mirror.method_of(kind, "update")
 
     def replace(learner, state, arm, reward):
-        return learner.update(state, arm, reward)
+        return update(learner, state, arm, reward)
 
     def change(learner, state, arm, reward):
-        learner.update(state, arm, reward)
+        update(learner, state, arm, reward)
         return state
 
     return in_place(replace if form.returns else change)
 
 
 @functools.cache
-def observing(form: Form) -> Function:
+def observing(form: Form, kind: type) -> Function:
     """Return how a learner is shown a query, compiled; most look at none."""
+    show = mirror.method_of(kind, "observe") if form.sees else None
 
     def observe(learner, state, seen, query):
-        learner.observe(state, seen[query])
+        show(learner, state, seen[query])
 
     def ignore(learner, state, seen, query):
         pass
@@ -231,6 +234,7 @@ def loop(
     build: Function,
     rebuild: Function,
     copy: Function,
+    kind: type,
     form: Form,
     reduces: bool,
     made_from: str,
@@ -242,15 +246,17 @@ def loop(
     build, rebuild, copy : callable
         See `mirror`: the learner from its numbers, its state from arrays, and the
         state's arrays from those at the start.
+    kind : type
+        The learner's class, whose functions these are.
     form : Form
     reduces : bool
         Whether sums are kept in place of choices, queries and probabilities.
     made_from : str
         Hash of the learner's code.
     """
-    look = looking(form)
-    learn = learning(form)
-    observe = observing(form)
+    look = looking(form, kind)
+    learn = learning(form, kind)
+    observe = observing(form, kind)
     chooses, draws, sees, _ = form
 
     def sessions(
@@ -337,7 +343,12 @@ def loop(
 
 @functools.cache
 def stepping(
-    build: Function, rebuild: Function, store: Function, form: Form, made_from: str
+    build: Function,
+    rebuild: Function,
+    store: Function,
+    kind: type,
+    form: Form,
+    made_from: str,
 ) -> Function:
     """Return one step of a session that lives, compiled: learn, then look ahead.
 
@@ -345,12 +356,12 @@ def stepping(
     ----------
     build, rebuild, store : callable
         See `mirror`.
-    form, made_from
+    kind, form, made_from
         See `loop`.
     """
-    look = looking(form)
-    learn = learning(form)
-    observe = observing(form)
+    look = looking(form, kind)
+    learn = learning(form, kind)
+    observe = observing(form, kind)
     draws = form.draws
 
     def step(numbers, arrays, seen, arm, reward, key, first, uniforms, p):
@@ -391,7 +402,8 @@ class Live:
         build, self._numbers = mirror.mirror(plan.learner)
         rebuild = mirror.rebuilder(plan.state)
         store = mirror.storer(plan.state, plan.form.returns)
-        self._step = stepping(build, rebuild, store, plan.form, plan.made_from)
+        kind = type(plan.learner)
+        self._step = stepping(build, rebuild, store, kind, plan.form, plan.made_from)
         self._plan = plan
         self._key = np.uint64(key)
         self._uniforms = np.zeros(plan.uniforms)
@@ -441,7 +453,8 @@ def runner(plan: OneSession, m: int, length: int, reduces: bool) -> Function:
     build, numbers = mirror.mirror(plan.learner)
     rebuild = mirror.rebuilder(plan.state)
     copy = mirror.copier(len(plan.arrays))
-    play = loop(build, rebuild, copy, plan.form, reduces, plan.made_from)
+    kind = type(plan.learner)
+    play = loop(build, rebuild, copy, kind, plan.form, reduces, plan.made_from)
     size = m, length, plan.uniforms, plan.limit, plan.patience
     initial = tuple(array.ravel() for array in plan.arrays)
 

@@ -228,6 +228,11 @@ def _teach_method(name: str) -> None:
     teach(numba.types.BaseNamedTuple, name, jit_options={"forceinline": True})(method)
 
 
+def method_of(kind: type, name: str) -> Function:
+    """Return a function of a class, compiled."""
+    return compiled(methods_of(kind)[name])
+
+
 @functools.cache
 def compiled(function: types.FunctionType) -> Function:
     """Return a function compiled, and what it calls taught to numba.
