@@ -181,15 +181,18 @@ def learning(form: Form, kind: type) -> Function:
 @functools.cache
 def observing(form: Form, kind: type) -> Function:
     """Return how a learner is shown a query, compiled; most look at none."""
-    show = mirror.method_of(kind, "observe") if form.sees else None
+    if not form.sees:
+
+        def ignore(learner, state, seen, query):
+            pass
+
+        return in_place(ignore)
+    show = mirror.method_of(kind, "observe")
 
     def observe(learner, state, seen, query):
         show(learner, state, seen[query])
 
-    def ignore(learner, state, seen, query):
-        pass
-
-    return in_place(observe if form.sees else ignore)
+    return in_place(observe)
 
 
 # A tile of queries, and checkpoints
@@ -215,6 +218,21 @@ def write(choices, queries, chosen, asked, s, begin, n):
     if len(queries):
         for t in range(n):
             queries[s, begin + t] = asked[t]
+
+
+@kept
+def tally(totals, counts, outcomes, chosen, asked, s, n):
+    """Add a tile to its session's sums and counts."""
+    m = counts.shape[1]
+    add_up(asked, chosen, n, m, outcomes, totals[s])
+    count_choices(chosen, n, m, counts[s])
+
+
+@kept
+def record(recorded, p, s, mark):
+    """Record a session's probabilities at a checkpoint."""
+    for j in range(len(p)):
+        recorded[s, mark, j] = p[j]
 
 
 @kept
@@ -305,8 +323,7 @@ def loop(
                         if reduces:
                             add_chances(p, locked, moments[mark])
                         else:
-                            for j in range(m):
-                                recorded[s, mark, j] = p[j]
+                            record(recorded, p, s, mark)
                         mark += 1
                     if t == n:
                         break
@@ -331,8 +348,7 @@ def loop(
                         locked = best
                         locks[0, s] = answered + 1
                 if reduces:
-                    add_up(asked, chosen, n, m, outcomes, totals[s])
-                    count_choices(chosen, n, m, counts[s])
+                    tally(totals, counts, outcomes, chosen, asked, s, n)
                 else:
                     write(choices, queries, chosen, asked, s, begin, n)
             locks[1, s] = locked

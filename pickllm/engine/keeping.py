@@ -20,6 +20,8 @@ from numba.core.caching import FunctionCache
 from ..modules import code_hash
 
 Function = Callable[..., Any]
+#: How numba compiles a function that only compiled ones call.
+IN_PLACE = {"forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 class Kept(FunctionCache):
@@ -55,6 +57,9 @@ def _engine() -> str:
 
 
 def in_place(function: Function, **options: Any) -> Function:
-    """Return a function that is compiled into each function that calls it."""
+    """Return a function that is compiled into each function that calls it.
+
+    Python itself cannot call it: what that takes is left out.
+    """
     compile_it: Any = numba.njit
-    return compile_it(function, forceinline=True, **options)
+    return compile_it(function, **IN_PLACE, **options)

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from ..identity import globals_read
 from .held import NUMBERS, fields, is_ours, kinds, methods_of
-from .keeping import in_place
+from .keeping import IN_PLACE, in_place
 
 Function = Callable[..., Any]
 #: Names for compiled text to use: (name, value) each.
@@ -49,7 +49,7 @@ def mirror(thing: object) -> tuple[Function, NDArray[np.float64]]:
     --------
     >>> from types import SimpleNamespace
     >>> build, numbers = mirror(SimpleNamespace(rate=0.5, trials=3))
-    >>> build(numbers).rate, build(numbers).trials
+    >>> build.py_func(numbers).rate, build.py_func(numbers).trials
     (0.5, 3)
     """
     numbers: list[float] = []
@@ -106,7 +106,7 @@ def _defined(text: str) -> Function:
     """Return the function that a text defines, compiled."""
     names: dict[str, Any] = {}
     exec(text, names)
-    return numba.njit(next(value for name, value in names.items() if name[0] != "_"))
+    return in_place(next(value for name, value in names.items() if name[0] != "_"))
 
 
 @intrinsic
@@ -225,7 +225,7 @@ def _teach_method(name: str) -> None:
         return call
 
     teach: Any = overload_method
-    teach(numba.types.BaseNamedTuple, name, jit_options={"forceinline": True})(method)
+    teach(numba.types.BaseNamedTuple, name, jit_options=IN_PLACE)(method)
 
 
 def method_of(kind: type, name: str) -> Function:
@@ -251,4 +251,4 @@ def _teach_called(function: types.FunctionType) -> None:
         if isinstance(called, types.FunctionType):
             _teach_called(called)
             check = not is_ours(called)
-            register_jitable(boundscheck=check, forceinline=True)(called)
+            register_jitable(boundscheck=check, **IN_PLACE)(called)
