@@ -166,11 +166,21 @@ def test_normal_variates_are_of_the_law():
 @pytest.mark.parametrize("mean", [0.0, 1e-9, 0.1, 0.5, 0.93, 1.0])
 @pytest.mark.parametrize("level", [1e-6, 0.01, 0.3, 2.0, 40.0])
 def test_the_upper_bound_by_divergence_is_the_one_by_bisection(mean, level):
+    state = pk.KLUCB().start(2)
+    pk.KLUCB().update(state, 0, 0.0)
+    pk.KLUCB().update(state, 1, mean)
+    found, bound = bandits.highest_kl(state, level)
+    if by_bisection(mean, level) > by_bisection(0.0, level) + 1e-9:
+        assert found == 1
+    assert bound == pytest.approx(by_bisection(mean, level), abs=1e-9)
+
+
+def by_bisection(mean, level):
     low, high = mean, 1.0
     for _ in range(200):
         middle = (low + high) / 2
         low, high = (middle, high) if kl(mean, middle) <= level else (low, middle)
-    assert bandits.kl_upper(mean, level) == pytest.approx(low, abs=1e-9)
+    return low
 
 
 def kl(p, q):

@@ -9,7 +9,7 @@ has been asked 100 times on end.
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
@@ -19,16 +19,43 @@ from ..core.protocols import Floats
 
 
 class Means(NamedTuple):
-    """State, each (n_models,): sums of rewards, and numbers of answers."""
+    """State, each (n_models,): sums of rewards, numbers of answers, and the means."""
 
     total: Floats
     # hides the method of tuples, which nobody calls here
     count: Floats  # pyright: ignore[reportIncompatibleMethodOverride]
+    mean: Floats
 
 
 def nothing_known(n_models: int) -> Means:
     """Return `Means` before the first answer."""
-    return Means(np.zeros(n_models), np.zeros(n_models))
+    return Means(np.zeros(n_models), np.zeros(n_models), np.zeros(n_models))
+
+
+class Known(Protocol):
+    """What a state holds of each LLM: sums, answers and mean rewards."""
+
+    @property
+    def total(self) -> Floats:
+        """Sums of rewards, (n_models,)."""
+        ...
+
+    @property
+    def count(self) -> Floats:
+        """Numbers of answers, (n_models,)."""
+        ...
+
+    @property
+    def mean(self) -> Floats:
+        """Mean rewards, (n_models,)."""
+        ...
+
+
+def count_answer(state: Known, arm: int, reward: float) -> None:
+    """Add an answer to what is known."""
+    state.total[arm] += reward
+    state.count[arm] += 1.0
+    state.mean[arm] = state.total[arm] / state.count[arm]
 
 
 class Values(NamedTuple):
@@ -121,13 +148,17 @@ def no_preference(n_models: int, preference: float = 0.0) -> Preferences:
 
 def softmax(preferences: Floats, temperature: float, p: Floats) -> None:
     """Put p_j = exp(h_j / temperature) / sum_k exp(h_k / temperature) into p."""
-    top = preferences.max()
+    scale = 1.0 / temperature
+    top = preferences[0]
+    for j in range(1, len(p)):
+        top = max(top, preferences[j])
     total = 0.0
     for j in range(len(p)):
-        p[j] = math.exp((preferences[j] - top) / temperature)
+        p[j] = math.exp((preferences[j] - top) * scale)
         total += p[j]
+    share = 1.0 / total
     for j in range(len(p)):
-        p[j] /= total
+        p[j] *= share
 
 
 @dataclass(frozen=True)
@@ -272,8 +303,7 @@ class UCB1:
 
     def index(self, state: Means, arm: int, log_t: float) -> float:
         """Return the index of an LLM that has been asked."""
-        count = state.count[arm]
-        return state.total[arm] / count + self.width * math.sqrt(log_t / count)
+        return state.mean[arm] + self.width * math.sqrt(log_t / state.count[arm])
 
     def choose(self, state: Means) -> int:
         """Return the LLM of the highest index, ties to the first."""
@@ -294,8 +324,17 @@ class UCB1:
 
     def update(self, state: Means, arm: int, reward: float) -> None:
         """Count the answer."""
-        state.total[arm] += reward
-        state.count[arm] += 1.0
+        count_answer(state, arm, reward)
+
+
+class Coins(NamedTuple):
+    """State, each (n_models,): `Means`, and the entropy of a coin of each mean."""
+
+    total: Floats
+    # hides the method of tuples, which nobody calls here
+    count: Floats  # pyright: ignore[reportIncompatibleMethodOverride]
+    mean: Floats
+    entropy: Floats
 
 
 @dataclass(frozen=True)
@@ -329,101 +368,93 @@ class KLUCB:
     def __post_init__(self) -> None:
         require_in_range(self, "c", 0, 10)
 
-    def start(self, n_models: int) -> Means:
+    def start(self, n_models: int) -> Coins:
         """Return nothing known."""
-        return nothing_known(n_models)
+        return Coins(*nothing_known(n_models), np.zeros(n_models))
 
-    def choose(self, state: Means) -> int:
-        """Return the LLM of the highest index, ties to the first.
-
-        The search starts from the highest mean; another index is worked out only where
-        the divergence from the highest so far is within its bound.
-        """
+    def choose(self, state: Coins) -> int:
+        """Return the LLM of the highest index, ties to the first."""
         t = 0.0
-        best = 0
-        mean = -1.0
         for j in range(len(state.count)):
             if state.count[j] == 0.0:
                 return j
             t += state.count[j]
-            if state.total[j] / state.count[j] > mean:
-                best = j
-                mean = state.total[j] / state.count[j]
         log_t = math.log(t)
         level = log_t + (self.c * math.log(log_t) if log_t > 1.0 else 0.0)
-        start = best
-        highest = kl_upper(mean, level / state.count[best])
-        for j in range(len(state.count)):
-            if j == start:
-                continue
-            mean = state.total[j] / state.count[j]
-            bound = level / state.count[j]
-            if mean + math.sqrt(0.5 * bound) < highest:  # Pinsker's is higher
-                continue
-            if divergence(mean, highest) > bound + 1e-6:  # far more than rounding
-                continue
-            index = kl_upper(mean, bound)
-            if index > highest or (index == highest and j < best):
-                best = j
-                highest = index
-        return best
+        return highest_kl(state, level)[0]
 
-    def update(self, state: Means, arm: int, reward: float) -> None:
+    def update(self, state: Coins, arm: int, reward: float) -> None:
         """Count the answer."""
-        state.total[arm] += reward
-        state.count[arm] += 1.0
+        count_answer(state, arm, reward)
+        state.entropy[arm] = entropy(state.mean[arm])
 
 
-def divergence(p: float, q: float) -> float:
-    """Return kl(p, q), between coins of chances p and q.
+def entropy(p: float) -> float:
+    """Return the entropy of a coin of chance p, in nats.
 
     Examples
     --------
-    >>> divergence(0.0, 0.5) == math.log(2.0)
+    >>> entropy(0.5) == math.log(2.0)
     True
     """
-    if q >= 1.0:
-        return 0.0 if p >= 1.0 else math.inf
-    heads = p * math.log(p / q) if p > 0.0 else 0.0
-    tails = (1.0 - p) * math.log((1.0 - p) / (1.0 - q)) if p < 1.0 else 0.0
-    return heads + tails
+    if p <= 0.0 or p >= 1.0:
+        return 0.0
+    return -p * math.log(p) - (1.0 - p) * math.log(1.0 - p)
 
 
-def kl_upper(mean: float, level: float) -> float:
-    """Return the largest q with kl(mean, q) <= level, for coins.
+def highest_kl(state: Coins, level: float, steps: int = 30) -> tuple[int, float]:
+    """Return the LLM of the highest bound max {q: N_j kl(m_j, q) <= level}, and that.
 
-    On the scale y = log(q / (1 - q)) the divergence is log(1 + e^y) - mean y up to a
-    constant, which is convex, so that Newton's steps from above come down to the root
-    and never pass it. Above it are both log(1 + e^y) >= y, solved for y, and Pinsker's
-    bound.
+    The divergence is convex in q, so that Newton's step from above comes down to a
+    bound and never passes it: the highest step of all LLMs comes down to the highest
+    bound. Above all bounds are Pinsker's, and where they pass 1 what
+    kl(m, q) >= (1 - m) log(1 / (1 - q)) - entropy(m) says.
+
+    Parameters
+    ----------
+    state : Coins
+        Of LLMs that have all been asked.
+    level : float
+        >= 0.
+    steps : int
+        Newton's, at most.
 
     Examples
     --------
-    >>> round(kl_upper(0.0, math.log(2.0)), 12)
-    0.5
+    >>> state = KLUCB().start(n_models=1)
+    >>> KLUCB().update(state, arm=0, reward=0.0)
+    >>> highest_kl(state, math.log(2.0))
+    (0, 0.5)
     """
-    if mean >= 1.0:
-        return 1.0
-    target = level
-    if mean > 0.0:
-        target -= mean * math.log(mean) + (1.0 - mean) * math.log(1.0 - mean)
-    y = target / (1.0 - mean)
-    pinsker = mean + math.sqrt(0.5 * level)
-    if pinsker < 1.0:
-        y = min(y, math.log(pinsker / (1.0 - pinsker))) if pinsker > 0.0 else y
-    for _ in range(20):
-        small = math.exp(-abs(y))
-        q = 1.0 / (1.0 + small) if y > 0.0 else small / (1.0 + small)
-        slope = q - mean
-        above = max(y, 0.0) + math.log1p(small) - mean * y - target
-        if slope < 1e-12:
+    best = 0
+    x = 0.0
+    for j in range(len(state.mean)):
+        mean = state.mean[j]
+        if mean >= 1.0:
+            return j, 1.0
+        bound = level / state.count[j]
+        above = mean + math.sqrt(0.5 * bound)
+        if above >= 1.0:
+            above = 1.0 - math.exp(-(bound + state.entropy[j]) / (1.0 - mean))
+        x = max(x, min(above, 1.0 - 1e-15))
+    for _ in range(steps):
+        log_heads = math.log(max(x, 1e-300))
+        log_tails = math.log(1.0 - x)
+        spread = x * (1.0 - x)
+        highest = -1.0
+        for j in range(len(state.mean)):
+            mean = state.mean[j]
+            gap = x - mean
+            kl = -state.entropy[j] - mean * log_heads - (1.0 - mean) * log_tails
+            step = x - (kl - level / state.count[j]) * spread / max(gap, 1e-12)
+            if step > highest:
+                best = j
+                highest = step
+        down = x - highest
+        x = min(highest, 1.0 - 1e-15)
+        if down < 1e-9 * (1.0 - x):  # the next step would be about its square
             break
-        y -= above / slope
-        if above < 1e-7 * slope:  # the next step would be its square
-            break
-    small = math.exp(-abs(y))
-    q = 1.0 / (1.0 + small) if y > 0.0 else small / (1.0 + small)
-    return min(max(q, mean), 1.0)
+    return best, x
 
 
 @dataclass(frozen=True)
@@ -495,8 +526,7 @@ class ThompsonGaussian:
 
     def update(self, state: Means, arm: int, reward: float) -> None:
         """Count the answer."""
-        state.total[arm] += reward
-        state.count[arm] += 1.0
+        count_answer(state, arm, reward)
 
     def posterior(self, state: Means) -> tuple[Floats, Floats]:
         """Return mean and spread of the posteriors, each (n_models,)."""
@@ -522,7 +552,7 @@ def normal(u: float, v: float) -> float:
 PROPOSALS = 8
 #: Half the distance between two uniform draws, which keeps them off 0.
 HALF_STEP = 2.0**-54
-LOG_4 = math.log(4.0)
+LOG_4, LOG_5 = math.log(4.0), math.log(5.0)
 
 
 @dataclass(frozen=True)
@@ -580,8 +610,7 @@ class ThompsonBeta:
 
     def update(self, state: Means, arm: int, reward: float) -> None:
         """Count the answer."""
-        state.total[arm] += reward
-        state.count[arm] += 1.0
+        count_answer(state, arm, reward)
 
     def chances(self, state: Means) -> Floats:
         """Return the chance that each LLM is asked next, (n_models,), to about 2e-4."""
@@ -616,8 +645,11 @@ def beta(a: float, b: float, draws: Floats, first: int) -> float:
         u = draws[k] + HALF_STEP
         v = scale * math.log(u / (1.0 - u))
         w = a * math.exp(min(v, 700.0))
-        chance = both * math.log(both / (b + w)) + shift * v - LOG_4
-        if chance >= math.log(u * u * (draws[k + 1] + HALF_STEP)):
+        lead = shift * v - LOG_4
+        z = u * u * (draws[k + 1] + HALF_STEP)
+        if a - w + lead + 1.0 + LOG_5 >= 5.0 * z:  # implies the next, without its logs
+            break
+        if both * math.log(both / (b + w)) + lead >= math.log(z):
             break
     return w / (b + w)
 
@@ -717,6 +749,13 @@ def _chance_of_largest(density: Floats, distribution: Floats) -> Floats:
     return p / p.sum(axis=1, keepdims=True)
 
 
+class Weights(NamedTuple):
+    """State, each (n_models,): weights, and the probabilities that they make."""
+
+    w: Floats
+    p: Floats
+
+
 @dataclass(frozen=True)
 class Exp3:
     """Exponential weights for rewards that anything may decide.
@@ -738,7 +777,7 @@ class Exp3:
     >>> bandit = Exp3(gamma=1.0)
     >>> state = bandit.start(n_models=2)
     >>> bandit.update(state, arm=0, reward=0.5)
-    >>> state.h
+    >>> np.log(state.w)
     array([0.5, 0. ])
     """
 
@@ -748,18 +787,24 @@ class Exp3:
     def __post_init__(self) -> None:
         require_in_range(self, "gamma", 0, 1, low_open=True)
 
-    def start(self, n_models: int) -> Preferences:
-        """Return log w of every LLM at 0."""
-        return no_preference(n_models)
+    def start(self, n_models: int) -> Weights:
+        """Return every w at 1."""
+        return Weights(np.ones(n_models), np.full(n_models, 1.0 / n_models))
 
-    def probabilities(self, state: Preferences) -> Floats:
+    def probabilities(self, state: Weights) -> Floats:
         """Return the mixture above, (n_models,)."""
         return state.p
 
-    def update(self, state: Preferences, arm: int, reward: float) -> None:
-        """Change log w by one step of the equation above."""
-        n = len(state.h)
-        state.h[arm] += self.gamma * reward / (n * state.p[arm])
-        softmax(state.h, 1.0, state.p)
+    def update(self, state: Weights, arm: int, reward: float) -> None:
+        """Change w by one step of the equation above."""
+        n = len(state.w)
+        state.w[arm] *= math.exp(self.gamma * reward / (n * state.p[arm]))
+        total = 0.0
         for j in range(n):
-            state.p[j] = (1.0 - self.gamma) * state.p[j] + self.gamma / n
+            total += state.w[j]
+        share = (1.0 - self.gamma) / total
+        for j in range(n):
+            state.p[j] = share * state.w[j] + self.gamma / n
+        if total > 1e200:  # the scale of weights does not matter
+            for j in range(n):
+                state.w[j] /= total

@@ -22,23 +22,25 @@ from numpy.typing import NDArray
 from ..core.learners import require_in_range
 from ..core.locking import MaxProbability
 from ..core.protocols import Floats
+from .bandits import count_answer, nothing_known
 
 #: What a learner that has not stopped leaves to the LLMs that it does not mean to ask.
 REST = 1e-9
 
 
 class Evidence(NamedTuple):
-    """State, each (n_models,): sums of rewards, answers, and what to ask next."""
+    """State, each (n_models,): sums, answers, mean rewards, and what to ask next."""
 
     total: Floats
     # hides the method of tuples, which nobody calls here
     count: Floats  # pyright: ignore[reportIncompatibleMethodOverride]
+    mean: Floats
     p: Floats
 
 
 def no_evidence(n_models: int) -> Evidence:
-    """Return nothing known."""
-    return Evidence(np.zeros(n_models), np.zeros(n_models), np.zeros(n_models))
+    """Return nothing known; a mean is 0 before the first answer."""
+    return Evidence(*nothing_known(n_models), np.zeros(n_models))
 
 
 def settle_on(p: Floats, arm: int) -> Floats:
@@ -68,32 +70,26 @@ def fewest(count: Floats) -> int:
     return least
 
 
-def leader_of(total: Floats, count: Floats) -> int:
-    """Return the first LLM of the highest mean; 0 is that of one not asked yet."""
+def leader_of(mean: Floats) -> int:
+    """Return the first LLM of the highest mean."""
     best = 0
-    highest = -1.0
-    for j in range(len(count)):
-        mean = total[j] / max(count[j], 1.0)
-        if mean > highest:
+    for j in range(1, len(mean)):
+        if mean[j] > mean[best]:
             best = j
-            highest = mean
     return best
-
-
-def mean_of(state: Evidence, arm: int) -> float:
-    """Return an LLM's mean reward; 0 where it has not been asked."""
-    return state.total[arm] / max(state.count[arm], 1.0)
 
 
 class Candidates(NamedTuple):
     """State, each (n_models,).
 
-    Sums, answers, what to ask next, how far a mean may be off, and who is still in.
+    Sums, answers, mean rewards, what to ask next, how far a mean may be off, and who is
+    still in.
     """
 
     total: Floats
     # hides the method of tuples, which nobody calls here
     count: Floats  # pyright: ignore[reportIncompatibleMethodOverride]
+    mean: Floats
     p: Floats
     width: Floats
     inside: NDArray[np.bool_]
@@ -161,19 +157,16 @@ class SuccessiveElimination:
 
     def update(self, state: Candidates, arm: int, reward: float) -> None:
         """Count the answer, and drop who is surely worse."""
-        state.total[arm] += reward
-        state.count[arm] += 1.0
+        count_answer(state, arm, reward)
         n = len(state.count)
         state.width[arm] = self.width(state.count[arm], n)
         floor = -math.inf
         for j in range(n):
             if state.inside[j]:
-                mean = state.total[j] / max(state.count[j], 1.0)
-                floor = max(floor, mean - state.width[j])
+                floor = max(floor, state.mean[j] - state.width[j])
         for j in range(n):
             if state.inside[j]:
-                mean = state.total[j] / max(state.count[j], 1.0)
-                state.inside[j] = mean + state.width[j] >= floor
+                state.inside[j] = state.mean[j] + state.width[j] >= floor
 
 
 @dataclass(frozen=True)
@@ -223,41 +216,45 @@ class LUCB:
         least = fewest(state.count)
         if n > 1 and state.count[least] == 0.0:
             return ask(state.p, least)
-        leader = leader_of(state.total, state.count)
+        leader = leader_of(state.mean)
         if n == 1:
             return settle_on(state.p, leader)
         t = 0.0
         for j in range(n):
             t += state.count[j]
-        scale = 2.0 * math.log(1.25 * n * t * t * t * t / self.delta)
+        sure = math.log(1.25 * n * t * t * t * t / self.delta)
+        scale = self.noise * math.sqrt(2.0 * sure)
         rival = -1
         highest = -math.inf
         for j in range(n):
             if j == leader:
                 continue
-            upper = mean_of(state, j) + self.noise * math.sqrt(scale / state.count[j])
+            upper = state.mean[j] + scale / math.sqrt(state.count[j])
             if upper > highest:
                 rival = j
                 highest = upper
-        width = self.noise * math.sqrt(scale / state.count[leader])
+        width = scale / math.sqrt(state.count[leader])
         settle_on(state.p, leader)
-        if highest >= mean_of(state, leader) - width:
+        if highest >= state.mean[leader] - width:
             state.p[leader] = 0.5
             state.p[rival] = 0.5
         return state.p
 
     def update(self, state: Evidence, arm: int, reward: float) -> None:
         """Count the answer."""
-        state.total[arm] += reward
-        state.count[arm] += 1.0
+        count_answer(state, arm, reward)
 
 
 class Tracked(NamedTuple):
-    """State, each (n_models,): sums, answers, what to ask next, and proportions."""
+    """State, each (n_models,).
+
+    Sums, answers, mean rewards, what to ask next, and proportions.
+    """
 
     total: Floats
     # hides the method of tuples, which nobody calls here
     count: Floats  # pyright: ignore[reportIncompatibleMethodOverride]
+    mean: Floats
     p: Floats
     weights: Floats
 
@@ -314,14 +311,14 @@ class TrackAndStop:
         t = 0.0
         for j in range(n):
             t += state.count[j]
-        leader = leader_of(state.total, state.count)
+        leader = leader_of(state.mean)
         others = max(n - 1, 1)
         enough = math.log(2.0 * max(t, 1.0) * others / self.delta)
         if self.evidence(state, leader) > enough:
             return settle_on(state.p, leader)
         if state.count[least] < max(math.sqrt(t) - n / 2.0, 1.0):
             return ask(state.p, least)
-        optimal_weights(state.total, state.count, leader, state.weights)
+        optimal_weights(state.mean, leader, state.weights)
         behind = 0
         furthest = -math.inf
         for j in range(n):
@@ -335,27 +332,23 @@ class TrackAndStop:
         """Return the smallest Z_j: 0 while an LLM has no answer."""
         if state.count[leader] == 0.0:
             return math.inf if len(state.count) == 1 else 0.0
-        mean = state.total[leader] / state.count[leader]
         smallest = math.inf
         for j in range(len(state.count)):
             if j == leader:
                 continue
             if state.count[j] == 0.0:
                 return 0.0
-            gap = mean - state.total[j] / state.count[j]
+            gap = state.mean[leader] - state.mean[j]
             one_over = 1.0 / state.count[leader] + 1.0 / state.count[j]
             smallest = min(smallest, gap * gap / one_over)
         return smallest / (2.0 * self.noise * self.noise)
 
     def update(self, state: Tracked, arm: int, reward: float) -> None:
         """Count the answer."""
-        state.total[arm] += reward
-        state.count[arm] += 1.0
+        count_answer(state, arm, reward)
 
 
-def optimal_weights(
-    total: Floats, count: Floats, leader: int, weights: Floats, steps: int = 8
-) -> None:
+def optimal_weights(mean: Floats, leader: int, weights: Floats, steps: int = 8) -> None:
     """Put the proportions w* of answers that tell the best arm fastest into `weights`.
 
     For normal arms of one variance. With gaps D_j to the best LLM, x_j = y /
@@ -366,8 +359,7 @@ def optimal_weights(
 
     Parameters
     ----------
-    total, count : ndarray, (n_models,)
-        Sums of rewards, and answers; an LLM without answers counts as of mean 0.
+    mean : ndarray, (n_models,)
     leader : int
         The LLM of the highest mean.
     weights : ndarray, (n_models,)
@@ -378,16 +370,15 @@ def optimal_weights(
     Examples
     --------
     >>> weights = np.zeros(2)
-    >>> optimal_weights(np.array([0.9, 0.4]), np.ones(2), 0, weights)
+    >>> optimal_weights(np.array([0.9, 0.4]), 0, weights)
     >>> weights
     array([0.5, 0.5])
     """
-    n = len(total)
-    mean = total[leader] / max(count[leader], 1.0)
+    n = len(mean)
     nearest = math.inf
     for j in range(n):
         if j != leader:  # equal means count as if 1e-9 apart
-            gap = max(mean - total[j] / max(count[j], 1.0), 1e-9)
+            gap = max(mean[leader] - mean[j], 1e-9)
             weights[j] = gap * gap
             nearest = min(nearest, gap * gap)
     for j in range(n):
