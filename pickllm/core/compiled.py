@@ -32,7 +32,7 @@ RULES = (MaxProbability, GreedyUnchanged)
 #: Decisions from which compiling pays: about what is done without while numba is
 #: loaded; for a learner of one session, which Python takes longer for, and other ones.
 WORTHWHILE = 200_000
-WORTHWHILE_ALONE = 20_000
+WORTHWHILE_ALONE = 50_000
 #: Why the learners of some classes cannot be compiled; nothing where they can.
 STOPPED: dict[tuple[type, ...], str] = {}
 

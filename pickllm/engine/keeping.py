@@ -45,7 +45,8 @@ def kept(function: Function, *made_from: object) -> Function:
         What tells it from others that this same code makes, beside the code of the
         engine: the values that it closes over, as text.
     """
-    dispatcher: Any = numba.njit(function, nogil=True)
+    compile_it: Any = numba.njit
+    dispatcher = compile_it(function, nogil=True, no_cfunc_wrapper=True)
     with contextlib.suppress(RuntimeError):  # no folder to keep it in
         dispatcher._cache = Kept(function, f"{made_from} {_engine()}")
     return dispatcher
