@@ -1,9 +1,11 @@
 """The loop of `core.replay`, compiled for any learner that is written for one session.
 
-The draws, choices, locks, checkpoints and sums are those of every other road; what the
-learner does is its own functions, compiled into the loop (see `mirror`). Sessions run
-one after the other, a tile of queries at a time: the queries are drawn, then answered,
-then written out or added up.
+The draws, choices, locks, checkpoints and sums are those of every other road. Sessions
+run one after the other, a tile of queries at a time: the queries are drawn, then
+answered from checkpoint to checkpoint, then written out or added up. That loop is
+compiled once, for all learners. What is compiled for each is how it answers some
+queries (`answering`): its own functions, as they are written (see `mirror`). Its state
+lies in words of memory, so that to the loop one learner is like any other.
 """
 
 # ruff: noqa: PLR0913 - a compiled loop takes what it needs as arrays and numbers
@@ -17,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,10 +27,17 @@ from ..errors import InputError
 from . import mirror
 from .keeping import in_place, kept
 from .lanes import GAMMA, TILE, add_up, count_choices, to_uniform
-from .mirror import TEXTS, lent
+from .mirror import TEXTS
+from .setting import NEVER
 
-#: What may be wrong with what a learner returns; the loop stops there.
-FINE, NO_LLM, NO_CHANCES = range(3)
+#: What may be wrong with what a learner returns; the loop stops there. The first is
+#: what a function leaves that raised an exception.
+RAISED, FINE, NO_LLM, NO_CHANCES = range(4)
+#: What a learner is told to do: look at its draws, or at a query; learn; answer.
+DRAW, SEE, LEARN, ANSWER = range(4)
+#: Where a session stands: what the learner would ask, what it would have asked before,
+#: for how many answers that is the same; the LLM it has locked on, or -1; and when.
+BEST, FOLLOWED, RUN, LOCKED, AT, SESSION = range(6)
 
 Array = NDArray[Any]
 Function = Callable[..., Any]
@@ -114,24 +124,6 @@ def fall(p, u):
     return -1
 
 
-@kept
-def certainly(p, arm):
-    """Make one LLM certain."""
-    for j in range(len(p)):
-        p[j] = 1.0 if j == arm else 0.0
-
-
-@kept
-def sums_to_one(p):
-    """Return whether these are probabilities, but for rounding."""
-    total = 0.0
-    least = 0.0
-    for j in range(len(p)):
-        total += p[j]
-        least = min(least, p[j])
-    return abs(total - 1.0) < 1e-6 and least >= 0.0
-
-
 @functools.cache
 def looking(form: Form, kind: type) -> Function:
     """Return how a learner says what it would ask next, compiled.
@@ -195,6 +187,111 @@ def observing(form: Form, kind: type) -> Function:
     return in_place(observe)
 
 
+# What is compiled for each learner
+
+# types of what is passed between the loop and a learner
+F8, I8, I4, I2, U8 = (
+    numba.types.Array(kind, 1, "C")
+    for kind in (
+        numba.float64,
+        numba.int64,
+        numba.int32,
+        numba.int16,
+        numba.uint64,
+    )
+)
+READ = numba.types.Array(numba.float64, 1, "C", readonly=True)
+#: The learner's numbers; memory, and its layout; what it sees of queries, alike; its
+#: draws; the chances of LLMs; and the session.
+SPACE = numba.types.Tuple((F8, F8, I8, F8, I8, F8, F8, I8))
+#: Rewards of all queries, (n_queries * n_models,); a tile's queries, draws and choices.
+TILED = numba.types.Tuple((READ, I4, F8, I2))
+#: The probability to lock at, and the answers to stay the same for.
+RULE = numba.types.Tuple((numba.float64, numba.int64))
+#: Space, tile, rule, the key of the draws, what the tile begins with, the first and the
+#: last of its queries, and what to do -> whether all is well.
+ANSWERS = numba.int64(SPACE, TILED, RULE, numba.uint64, *[numba.int64] * 4)
+
+
+@functools.cache
+def answering(
+    build: Function,
+    carve: Function,
+    rebuild: Function,
+    carve_seen: Function,
+    store: Function,
+    kind: type,
+    form: Form,
+    made_from: str,
+) -> Function:
+    """Return how a learner answers some queries of a session, compiled.
+
+    Parameters
+    ----------
+    build, carve, rebuild, carve_seen, store : callable
+        See `mirror`: the learner from its numbers; arrays from words of memory; its
+        state from them; what it sees of queries; and its state back into arrays.
+    kind : type
+        The learner's class, whose functions these are.
+    form : Form
+    made_from : str
+        Hash of the learner's code.
+    """
+    look = looking(form, kind)
+    learn = learning(form, kind)
+    observe = observing(form, kind)
+    chooses, draws, _, _ = form
+
+    def answer(space, tile, rule, key, begin, first, last, do):
+        numbers, memory, layout, seen_memory, seen_layout, uniforms, p, session = space
+        rewards, asked, falls, chosen = tile
+        limit, patience = rule
+        learner = build(numbers)
+        arrays = carve(memory, layout)
+        state = rebuild(arrays)
+        seen = carve_seen(seen_memory, seen_layout)[0]
+        best = session[BEST]
+        run = session[RUN]
+        if do == ANSWER:
+            for t in range(first, last):
+                observe(learner, state, seen, asked[t])
+                if see:
+                    best = look(learner, state, uniforms, p)[0]
+                arm = best if chooses else fall(p, falls[t])
+                if arm < 0 or arm >= len(p):
+                    session[AT] = begin + t
+                    return NO_LLM
+                chosen[t] = arm
+                reward = rewards[np.int64(asked[t]) * len(p) + arm]
+                state = learn(learner, state, arm, reward)
+                if draws:
+                    answered = begin + t + 1
+                    draw_row(uniforms, key, answered * len(uniforms), len(uniforms))
+                best, top = look(learner, state, uniforms, p)
+                run = run + 1 if best == session[FOLLOWED] else 0
+                session[FOLLOWED] = best
+                if top >= limit or run >= patience:
+                    session[LOCKED] = best
+                    session[AT] = begin + t + 1
+                    break
+        else:
+            if do == LEARN:
+                state = learn(learner, state, first, rewards[0])
+            elif do == SEE:
+                observe(learner, state, seen, asked[first])
+            if draws and do != SEE:
+                draw_row(uniforms, key, begin * len(uniforms), len(uniforms))
+            best = look(learner, state, uniforms, p)[0]
+        session[BEST] = best
+        session[RUN] = run
+        store(arrays, state)
+        return FINE
+
+    see = form.sees
+    parts = build, carve, rebuild, carve_seen
+    return kept(answer, [TEXTS[part] for part in parts], form, made_from, types=ANSWERS)
+
+
 # A tile of queries, and checkpoints
 
 
@@ -211,8 +308,40 @@ def ask(asked, places, given, key, s, begin, n, rows):
 
 
 @kept
-def write(choices, queries, chosen, asked, s, begin, n):
-    """Copy a tile to where its session's results stand."""
+def are_chances(p):
+    """Return whether these are probabilities, but for rounding."""
+    total = 0.0
+    least = 0.0
+    for j in range(len(p)):
+        total += p[j]
+        least = min(least, p[j])
+    return abs(total - 1.0) < 1e-6 and least >= 0.0
+
+
+@kept
+def record(p, session, recorded, moments, s, mark):
+    """Record a session's probabilities at a checkpoint, or add them to its sums."""
+    if len(recorded):
+        for j in range(len(p)):
+            recorded[s, mark, j] = p[j]
+        return
+    locked = session[LOCKED]
+    for j in range(len(p)):
+        moments[mark, 0, j] += p[j]
+        moments[mark, 1, j] += p[j] * p[j]
+        moments[mark, 2, j] += p[j] if locked < 0 else np.float64(locked == j)
+
+
+@kept
+def keep(records, sums, chosen, asked, s, begin, n):
+    """Copy a tile to where its session's results stand, or add it up."""
+    choices, queries, _ = records
+    outcomes, totals, counts, _ = sums
+    if len(totals):
+        m = counts.shape[1]
+        add_up(asked, chosen, n, m, outcomes, totals[s])
+        count_choices(chosen, n, m, counts[s])
+        return
     for t in range(n):
         choices[s, begin + t] = chosen[t]
     if len(queries):
@@ -220,179 +349,199 @@ def write(choices, queries, chosen, asked, s, begin, n):
             queries[s, begin + t] = asked[t]
 
 
-@kept
-def tally(totals, counts, outcomes, chosen, asked, s, n):
-    """Add a tile to its session's sums and counts."""
-    m = counts.shape[1]
-    add_up(asked, chosen, n, m, outcomes, totals[s])
-    count_choices(chosen, n, m, counts[s])
-
-
-@kept
-def record(recorded, p, s, mark):
-    """Record a session's probabilities at a checkpoint."""
-    for j in range(len(p)):
-        recorded[s, mark, j] = p[j]
-
-
-@kept
-def add_chances(p, locked, moments):
-    """Add a session to the sums of a checkpoint; see `lanes.add_moments`."""
-    for j in range(len(p)):
-        moments[0, j] += p[j]
-        moments[1, j] += p[j] * p[j]
-        moments[2, j] += p[j] if locked < 0 else np.float64(locked == j)
-
-
 # All sessions
 
 
-@functools.cache
-def loop(
-    build: Function,
-    rebuild: Function,
-    copy: Function,
-    kind: type,
-    form: Form,
-    reduces: bool,
-    made_from: str,
-) -> Function:
-    """Return the loop over sessions and queries for one kind of learner, compiled.
+def _array(kind: Any, axes: int, layout: str = "C", readonly: bool = False) -> Any:
+    return numba.types.Array(kind, axes, layout, readonly=readonly)
 
-    Parameters
-    ----------
-    build, rebuild, copy : callable
-        See `mirror`: the learner from its numbers, its state from arrays, and the
-        state's arrays from those at the start.
-    kind : type
-        The learner's class, whose functions these are.
-    form : Form
-    reduces : bool
-        Whether sums are kept in place of choices, queries and probabilities.
-    made_from : str
-        Hash of the learner's code.
-    """
-    look = looking(form, kind)
-    learn = learning(form, kind)
-    observe = observing(form, kind)
-    chooses, draws, sees, _ = form
+
+_STREAMS = numba.types.Tuple((_array(numba.int32, 2), U8, U8, I8))
+_RECORDS = numba.types.Tuple(
+    (_array(numba.int16, 2), _array(numba.int32, 2), _array(numba.float64, 3))
+)
+_SUMS = numba.types.Tuple(
+    (
+        _array(numba.float64, 2, readonly=True),
+        _array(numba.float64, 2),
+        _array(numba.int64, 2),
+        _array(numba.float64, 3),
+    )
+)
+_PLAYED = numba.types.UniTuple(numba.int64, 3)(
+    numba.types.FunctionType(ANSWERS),
+    numba.types.UniTuple(numba.boolean, 2),
+    numba.types.Tuple((numba.int64, RULE)),
+    SPACE,
+    F8,
+    numba.types.Tuple((READ, F8, I4, F8, I2)),
+    _STREAMS,
+    _array(numba.int64, 2, "A"),
+    _RECORDS,
+    _SUMS,
+)
+
+
+@functools.cache
+def loop() -> Function:
+    """Return the loop over sessions and queries, compiled for all learners."""
 
     def sessions(
-        size, rewards, streams, marks, locks, records, sums, numbers, arrays, scratch
+        answer,
+        kind,
+        size,
+        space,
+        initial,
+        scratch,
+        streams,
+        locks,
+        records,
+        sums,
     ):
-        m, length, per_choice, limit, patience = size
-        given, query_keys, choice_keys = streams
-        choices, queries, recorded = records
-        outcomes, totals, counts, moments = sums
-        initial, at_work, work, seen = arrays
-        p = lent(scratch[0])
-        asked = lent(scratch[1])
-        chosen = lent(scratch[2])
-        places = lent(scratch[3])
-        falls = lent(scratch[4])
-        uniforms = lent(scratch[5])
-        learner = build(numbers)
+        chooses, sees = kind
+        length, rule = size
+        rewards, places, asked, falls, chosen = scratch
+        given, query_keys, choice_keys, marks = streams
+        memory = space[1]
+        p = space[6]
+        session = space[7]
+        tile = (rewards, asked, falls, chosen)
         for s in range(len(choice_keys)):
-            copy(at_work, initial)
-            state = rebuild(work)
-            if draws:
-                draw_row(uniforms, choice_keys[s], 0, per_choice)
-            best, top = look(learner, state, uniforms, p)
-            followed = best
-            run = 0
-            locks[0, s] = -1
-            locked = -1
+            key = choice_keys[s]
+            memory[:] = initial
+            session[RUN] = 0
+            session[LOCKED] = -1
+            session[AT] = -1
+            code = answer(space, tile, rule, key, 0, 0, 0, DRAW)
+            session[FOLLOWED] = session[BEST]
             mark = 0
             for begin in range(0, length, TILE):
                 n = min(TILE, length - begin)
-                rows = len(rewards) // m
-                ask(asked, places, given, query_keys[s], s, begin, n, rows)
+                ask(
+                    asked,
+                    places,
+                    given,
+                    query_keys[s],
+                    s,
+                    begin,
+                    n,
+                    len(rewards) // len(p),
+                )
                 if not chooses:
-                    draw_row(falls, choice_keys[s], begin, n)
-                last = begin + n == length  # it has a checkpoint after its last step
-                for t in range(n + last):
-                    answered = begin + t
-                    if sees and locked < 0 and t < n:
-                        observe(learner, state, seen, asked[t])
-                        best, top = look(learner, state, uniforms, p)
-                    if mark < len(marks) and marks[mark] == answered:
-                        if chooses:
-                            certainly(p, best)
-                        if not sums_to_one(p):
-                            return NO_LLM if chooses else NO_CHANCES, s, answered
-                        if reduces:
-                            add_chances(p, locked, moments[mark])
-                        else:
-                            record(recorded, p, s, mark)
-                        mark += 1
-                    if t == n:
+                    draw_row(falls, key, begin, n)
+                # a checkpoint at the end of a tile belongs to the next one, if any
+                end = n if begin + n == length else n - 1
+                first = 0
+                while code == FINE:
+                    due = mark < len(marks) and marks[mark] - begin <= end
+                    last = marks[mark] - begin if due else n
+                    if session[LOCKED] < 0 and first < last:
+                        code = answer(
+                            space, tile, rule, key, begin, first, last, ANSWER
+                        )
+                    if session[LOCKED] >= 0:
+                        for t in range(max(first, session[AT] - begin), last):
+                            chosen[t] = session[LOCKED]
+                    first = last
+                    if not due or code != FINE:
                         break
-                    if locked >= 0:
-                        chosen[t] = locked
-                        continue
-                    arm = best if chooses else fall(p, falls[t])
-                    if arm < 0 or arm >= m:
-                        return NO_LLM, s, answered
-                    chosen[t] = arm
-                    reward = rewards[np.int64(asked[t]) * m + arm]
-                    state = learn(learner, state, arm, reward)
-                    if draws:
-                        first = (answered + 1) * per_choice
-                        draw_row(uniforms, choice_keys[s], first, per_choice)
-                    best, top = look(learner, state, uniforms, p)
-                    run = run + 1 if best == followed else 0
-                    followed = best
-                    if top >= limit or run >= patience:
-                        if best < 0 or best >= m:
-                            return NO_LLM, s, answered + 1
-                        locked = best
-                        locks[0, s] = answered + 1
-                if reduces:
-                    tally(totals, counts, outcomes, chosen, asked, s, n)
-                else:
-                    write(choices, queries, chosen, asked, s, begin, n)
-            locks[1, s] = locked
+                    if sees and session[LOCKED] < 0 and first < n:
+                        code = answer(space, tile, rule, key, begin, first, first, SEE)
+                    if chooses:
+                        for j in range(len(p)):
+                            p[j] = 1.0 if j == session[BEST] else 0.0
+                    if code == FINE and not are_chances(p):
+                        code = NO_LLM if chooses else NO_CHANCES
+                        session[AT] = begin + first
+                    record(p, session, records[2], sums[3], s, mark)
+                    mark += 1
+                if code != FINE:
+                    return code, s, session[AT]
+                keep(records, sums, chosen, asked, s, begin, n)
+            locks[0, s] = session[AT]
+            locks[1, s] = session[LOCKED]
         return FINE, 0, 0
 
-    return kept(sessions, TEXTS[build], TEXTS[rebuild], form, reduces, made_from)
+    return kept(sessions, types=_PLAYED)
 
 
-@functools.cache
-def stepping(
-    build: Function,
-    rebuild: Function,
-    store: Function,
-    kind: type,
-    form: Form,
-    made_from: str,
-) -> Function:
-    """Return one step of a session that lives, compiled: learn, then look ahead.
+class Player:
+    """A learner as the engine plays it.
 
     Parameters
     ----------
-    build, rebuild, store : callable
-        See `mirror`.
-    kind, form, made_from
-        See `loop`.
+    plan : OneSession
+    m : int
+        Number of LLMs.
     """
-    look = looking(form, kind)
-    learn = learning(form, kind)
-    observe = observing(form, kind)
-    draws = form.draws
 
-    def step(numbers, arrays, seen, arm, reward, key, first, uniforms, p):
-        learner = build(numbers)
-        state = rebuild(arrays)
-        if len(seen):
-            observe(learner, state, seen, 0)
-        if arm >= 0:
-            state = learn(learner, state, arm, reward)
-            store(arrays, state)
-        if draws:
-            draw_row(uniforms, key, first, len(uniforms))
-        return look(learner, state, uniforms, p)[0]
+    def __init__(self, plan: OneSession, m: int) -> None:
+        self.plan = plan
+        self.m = m
+        build, self._numbers = mirror.mirror(plan.learner)
+        self._initial, self._layout = mirror.laid_out(plan.arrays)
+        self._seen = mirror.laid_out([plan.seen])
+        self.answer = answering(
+            build,
+            mirror.carver(plan.arrays),
+            mirror.rebuilder(plan.state),
+            mirror.carver([plan.seen]),
+            mirror.storer(plan.state, plan.form.returns),
+            type(plan.learner),
+            plan.form,
+            plan.made_from,
+        )
 
-    return kept(step, TEXTS[build], TEXTS[rebuild], form, made_from)
+    def space(self) -> tuple[Array, ...]:
+        """Return memory for one session; see `SPACE`."""
+        return (
+            self._numbers,
+            self._initial.copy(),
+            self._layout,
+            *self._seen,
+            np.zeros(self.plan.uniforms),
+            np.zeros(self.m),
+            np.zeros(SESSION, np.int64),
+        )
+
+    def play(
+        self,
+        length: int,
+        rewards: Array,
+        streams: tuple[Array, ...],
+        marks: Array,
+        locks: Array,
+        records: tuple[Array, ...],
+        sums: tuple[Array, ...],
+    ) -> None:
+        """Play sessions, given where results go; safe under threads.
+
+        Raises
+        ------
+        InputError
+            The learner chose no LLM, showed no probabilities, or raised an exception.
+        """
+        plan = self.plan
+        problem, session, answered = loop()(
+            self.answer,
+            (plan.form.chooses, plan.form.sees),
+            (length, (float(plan.limit), plan.patience)),
+            self.space(),
+            self._initial,
+            (rewards, *_tile()),
+            (*streams, marks),
+            locks,
+            records,
+            sums,
+        )
+        if problem != FINE:
+            raise InputError(_problem(plan, problem, session, answered))
+
+
+def _tile() -> tuple[Array, ...]:
+    """Return memory for a tile: places of queries, queries, draws, and choices."""
+    asked = np.zeros(TILE, np.int32)
+    return np.zeros(TILE), asked, np.zeros(TILE), np.zeros(TILE, np.int16)
 
 
 class Live:
@@ -410,118 +559,46 @@ class Live:
     ----------
     p : ndarray, (m,)
         The chance of each LLM at the next query.
-    best : int
-        The most probable LLM.
+    arrays : tuple of ndarray
+        Those of its state.
     """
 
     def __init__(self, plan: OneSession, m: int, key: int = 0) -> None:
-        build, self._numbers = mirror.mirror(plan.learner)
-        rebuild = mirror.rebuilder(plan.state)
-        store = mirror.storer(plan.state, plan.form.returns)
-        kind = type(plan.learner)
-        self._step = stepping(build, rebuild, store, kind, plan.form, plan.made_from)
-        self._plan = plan
+        player = Player(plan, m)
+        self._chooses = plan.form.chooses
+        self._answer = player.answer
+        self._space = player.space()
         self._key = np.uint64(key)
-        self._uniforms = np.zeros(plan.uniforms)
-        self.arrays = tuple(array.copy() for array in plan.arrays)
-        self.p = np.zeros(m)
-        self.best = self.step(-1, 0.0, 0)
+        self.arrays = mirror.carved(self._space[1], plan.arrays)
+        self.p = self._space[6]
+        self._reward = np.zeros(1)
+        _, *tile = _tile()
+        self._tile = self._reward, *tile
+        self.look(0)
 
-    def step(self, arm: int, reward: float, answered: int) -> int:
-        """Learn from an answer, unless `arm` is -1; return the most probable LLM.
+    def look(self, answered: int) -> None:
+        """Say what it would ask by the draws of the choice of that place."""
+        self._do(DRAW, 0, answered)
 
-        `answered` is the place of the choice that comes next in the stream of draws.
-        """
-        first = answered * self._plan.uniforms
-        self.best = self._step(
-            self._numbers,
-            self.arrays,
-            self._plan.seen[:0],
-            arm,
-            reward,
-            self._key,
-            first,
-            self._uniforms,
-            self.p,
-        )
-        if self._plan.form.chooses:
+    def learn(self, arm: int, reward: float, answered: int) -> None:
+        """Learn from an answer, and look."""
+        self._reward[0] = reward
+        self._do(LEARN, arm, answered)
+
+    def _do(self, do: int, arm: int, answered: int) -> None:
+        rule = np.inf, NEVER
+        self._answer(self._space, self._tile, rule, self._key, answered, arm, 0, do)
+        if self._chooses:
             self.p[:] = 0.0
-            self.p[self.best] = 1.0
-        return self.best
-
-
-def runner(plan: OneSession, m: int, length: int, reduces: bool) -> Function:
-    """Return what plays sessions of a learner, given where results go.
-
-    Parameters
-    ----------
-    plan : OneSession
-    m, length : int
-        Numbers of LLMs, and of queries in a session.
-    reduces : bool
-        See `loop`.
-
-    Returns
-    -------
-    callable
-        (rewards, streams, marks, locks, records, sums) -> None, safe under threads.
-    """
-    build, numbers = mirror.mirror(plan.learner)
-    rebuild = mirror.rebuilder(plan.state)
-    copy = mirror.copier(len(plan.arrays))
-    kind = type(plan.learner)
-    play = loop(build, rebuild, copy, kind, plan.form, reduces, plan.made_from)
-    size = m, length, plan.uniforms, plan.limit, plan.patience
-    initial = tuple(array.ravel() for array in plan.arrays)
-
-    def run(
-        rewards: Array,
-        streams: tuple[Array, ...],
-        marks: Array,
-        locks: Array,
-        records: tuple[Array, ...],
-        sums: tuple[Array, ...],
-    ) -> None:
-        work = tuple(array.copy() for array in plan.arrays)
-        at_work = tuple(array.ravel() for array in work)
-        arrays = initial, at_work, work, plan.seen
-        scratch = _scratch(m, plan.uniforms)
-        problem, session, answered = play(
-            size,
-            rewards,
-            streams,
-            marks,
-            locks,
-            records,
-            sums,
-            numbers,
-            arrays,
-            scratch,
-        )
-        if problem != FINE:
-            raise InputError(_problem(plan, problem, session, answered))
-
-    return run
-
-
-def _scratch(m: int, uniforms: int) -> tuple[Array, ...]:
-    """Return memory for one session: probabilities, a tile of queries, and draws."""
-    asked = np.zeros(TILE, np.int32)
-    chosen = np.zeros(TILE, np.int16)
-    return (
-        np.zeros(m),
-        asked,
-        chosen,
-        np.zeros(TILE),
-        np.zeros(TILE),
-        np.zeros(uniforms),
-    )
+            self.p[self._space[7][BEST]] = 1.0
 
 
 def _problem(plan: OneSession, problem: int, session: int, answered: int) -> str:
     name = type(plan.learner).__name__
     function = "choose" if plan.form.chooses else "probabilities"
     what = "gave no LLM of the pool"
+    if problem == RAISED:
+        function, what = "a function", "raised an exception, printed above,"
     if problem == NO_CHANCES:
         what = "gave numbers that are negative or do not sum to 1"
     return (

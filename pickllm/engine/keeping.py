@@ -35,7 +35,7 @@ class Kept(FunctionCache):
         return str(sig), codegen.magic_tuple(), self.made_from
 
 
-def kept(function: Function, *made_from: object) -> Function:
+def kept(function: Function, *made_from: object, types: Any = None) -> Function:
     """Return a function that is compiled on its first call, and kept where that works.
 
     Parameters
@@ -44,9 +44,12 @@ def kept(function: Function, *made_from: object) -> Function:
     *made_from : object
         What tells it from others that this same code makes, beside the code of the
         engine: the values that it closes over, as text.
+    types : numba signature, optional
+        To compile it for at once; then it can be passed to compiled functions.
     """
     compile_it: Any = numba.njit
-    dispatcher = compile_it(function, nogil=True, no_cfunc_wrapper=True)
+    alone = types is None
+    dispatcher = compile_it(function, nogil=True, no_cfunc_wrapper=alone)
     with contextlib.suppress(RuntimeError):  # no folder to keep it in
         dispatcher._cache = Kept(function, f"{made_from} {_engine()}")
     return dispatcher

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import streams
-from .general import OneSession, runner
+from .general import OneSession, Player
 from .keeping import kept
 from .lanes import (
     GAMMA,
@@ -365,7 +365,7 @@ def _loop(
 ) -> Callable[..., None]:
     """Return what plays sessions: (rewards, streams, marks, locks, records, sums)."""
     if isinstance(plan, OneSession):
-        return runner(plan, m, queries, reduces)
+        return functools.partial(Player(plan, m).play, queries)
     models, lanes = (m, LANES) if m <= UNROLLED else (0, 1)
     floats = tuple(float(number) for number in plan[2:7])
     play = loop(models, plan.values, plan.runs, reduces, lanes)

@@ -16,7 +16,7 @@ import linecache
 import re
 import types
 from collections import namedtuple
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numba
@@ -66,18 +66,61 @@ def rebuilder(template: Any) -> Function:
     ----------
     template : array, or (named) tuple of such templates
     """
-    names: dict[str, Any] = {"lent": lent}
+    names: dict[str, Any] = {}
     text, _ = _placed(template, 0, names)
     return _function(f"lambda arrays: {text}", tuple(names.items()))
 
 
-def copier(number: int) -> Function:
-    """Return a compiled function that copies so many flat arrays into others."""
-    lines = ["def copy(target, source):"]
-    for i in range(number):
-        lines.append(f"    for k in range(len(source[{i}])):")
-        lines.append(f"        target[{i}][k] = source[{i}][k]")
-    return _defined("\n".join(lines))
+def carver(arrays: Sequence[Any]) -> Function:
+    """Return a compiled function: memory and its layout -> a flat tuple of arrays.
+
+    Parameters
+    ----------
+    arrays : sequence of ndarray
+        Of the types and numbers of axes that are wanted; see `laid_out`.
+    """
+    parts: list[str] = []
+    place = 0
+    for array in arrays:
+        first, words = f"layout[{place}]", f"layout[{place + 1}]"
+        part = f"memory[{first}:{first} + {words}]"
+        axes = [f"layout[{place + 2 + axis}]" for axis in range(array.ndim)]
+        if array.dtype != np.float64:
+            size = " * ".join(axes)
+            part = f"{part}.view(np.{array.dtype.name})[:{size}]"
+        if array.ndim > 1:
+            part = f"{part}.reshape(({', '.join(axes)},))"
+        parts.append(f"lent({part}), ")
+        place += 2 + array.ndim
+    names = (("lent", lent), ("np", np))
+    return _function(f"lambda memory, layout: ({''.join(parts)})", names)
+
+
+def laid_out(arrays: Sequence[Any]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return arrays one after the other as words of memory, and where each stands.
+
+    The layout has for each array its first word, its words, and its shape.
+    """
+    words: list[Any] = []
+    layout: list[int] = []
+    for array in arrays:
+        held = np.zeros(-(-array.nbytes // 8))
+        held.view(np.uint8)[: array.nbytes] = array.reshape(-1).view(np.uint8)
+        layout += [sum(map(len, words)), len(held), *array.shape]
+        words.append(held)
+    return np.concatenate(words), np.array(layout, np.int64)
+
+
+def carved(memory: NDArray[np.float64], arrays: Sequence[Any]) -> tuple[Any, ...]:
+    """Return arrays of the shapes and types of those given, over memory laid out."""
+    found: list[Any] = []
+    first = 0
+    for array in arrays:
+        words = -(-array.nbytes // 8)
+        part = memory[first : first + words].view(np.uint8)[: array.nbytes]
+        found.append(part.view(array.dtype).reshape(array.shape))
+        first += words
+    return tuple(found)
 
 
 def storer(template: Any, returns: bool) -> Function:
@@ -160,7 +203,7 @@ def _function(text: str, names: Names) -> Function:
 def _placed(template: Any, first: int, names: dict[str, Any]) -> tuple[str, int]:
     """Return how a template is written over a flat tuple, and the place after it."""
     if not isinstance(template, tuple):
-        return f"lent(arrays[{first}])", first + 1
+        return f"arrays[{first}]", first + 1
     parts: list[str] = []
     for part in template:
         text, first = _placed(part, first, names)

@@ -121,12 +121,12 @@ class Compiled:
 
     def look(self, answered: int) -> None:
         """Work out `p` for the choice of that place in the stream of draws."""
-        self._live.step(-1, 0.0, answered)
+        self._live.look(answered)
         self.p = self._live.p.tolist()
 
     def learn(self, arm: int, reward: float, answered: int) -> None:
         """Learn from one answer, and look."""
-        self._live.step(arm, reward, answered)
+        self._live.learn(arm, reward, answered)
         self.p = self._live.p.tolist()
 
     @property
