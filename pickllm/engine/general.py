@@ -33,11 +33,12 @@ from .setting import NEVER
 #: What may be wrong with what a learner returns; the loop stops there. The first is
 #: what a function leaves that raised an exception.
 RAISED, FINE, NO_LLM, NO_CHANCES = range(4)
-#: What a learner is told to do: look at its draws, or at a query; learn; answer.
-DRAW, SEE, LEARN, ANSWER = range(4)
+#: What a learner is told to do: look at its draws; learn from an answer; answer a tile.
+DRAW, LEARN, ANSWER = range(3)
 #: Where a session stands: what the learner would ask, what it would have asked before,
-#: for how many answers that is the same; the LLM it has locked on, or -1; and when.
-BEST, FOLLOWED, RUN, LOCKED, AT, SESSION = range(6)
+#: for how many answers that is the same; the LLM it has locked on, or -1; when; and the
+#: next checkpoint.
+BEST, FOLLOWED, RUN, LOCKED, AT, MARK, SESSION = range(7)
 
 Array = NDArray[Any]
 Function = Callable[..., Any]
@@ -204,13 +205,14 @@ READ = numba.types.Array(numba.float64, 1, "C", readonly=True)
 #: The learner's numbers; memory, and its layout; what it sees of queries, alike; its
 #: draws; the chances of LLMs; and the session.
 SPACE = numba.types.Tuple((F8, F8, I8, F8, I8, F8, F8, I8))
-#: Rewards of all queries, (n_queries * n_models,); a tile's queries, draws and choices.
-TILED = numba.types.Tuple((READ, I4, F8, I2))
+#: Rewards of all queries, (n_queries * n_models,); a tile's queries, draws and choices;
+#: the checkpoints, and the chances at those of the tile.
+TILED = numba.types.Tuple((READ, I4, F8, I2, I8, F8))
 #: The probability to lock at, and the answers to stay the same for.
 RULE = numba.types.Tuple((numba.float64, numba.int64))
-#: Space, tile, rule, the key of the draws, what the tile begins with, the first and the
-#: last of its queries, and what to do -> whether all is well.
-ANSWERS = numba.int64(SPACE, TILED, RULE, numba.uint64, *[numba.int64] * 4)
+#: Space, tile, rule, the key of the draws, the tile's first query, what to do, and for
+#: how many queries (or the LLM to learn of) -> whether all is well.
+ANSWERS = numba.int64(SPACE, TILED, RULE, numba.uint64, *[numba.int64] * 3)
 
 
 @functools.cache
@@ -240,54 +242,62 @@ def answering(
     look = looking(form, kind)
     learn = learning(form, kind)
     observe = observing(form, kind)
-    chooses, draws, _, _ = form
+    chooses, draws, sees, _ = form
 
-    def answer(space, tile, rule, key, begin, first, last, do):
+    def answer(space, tile, rule, key, begin, do, number):
         numbers, memory, layout, seen_memory, seen_layout, uniforms, p, session = space
-        rewards, asked, falls, chosen = tile
+        rewards, asked, falls, chosen, marks, shown = tile
         limit, patience = rule
+        m = len(p)
         learner = build(numbers)
         arrays = carve(memory, layout)
         state = rebuild(arrays)
-        seen = carve_seen(seen_memory, seen_layout)[0]
         best = session[BEST]
-        run = session[RUN]
         if do == ANSWER:
-            for t in range(first, last):
-                observe(learner, state, seen, asked[t])
-                if see:
+            seen = carve_seen(seen_memory, seen_layout)[0]
+            followed = session[FOLLOWED]
+            run = session[RUN]
+            mark = session[MARK]
+            place = 0
+            for t in range(number):
+                if sees:
+                    observe(learner, state, seen, asked[t])
                     best = look(learner, state, uniforms, p)[0]
+                if mark < len(marks) and marks[mark] == begin + t:
+                    mark += 1
+                    for j in range(m):
+                        shown[place] = p[j] if not chooses else np.float64(j == best)
+                        place += 1
                 arm = best if chooses else fall(p, falls[t])
-                if arm < 0 or arm >= len(p):
+                if arm < 0 or arm >= m:
                     session[AT] = begin + t
                     return NO_LLM
                 chosen[t] = arm
-                reward = rewards[np.int64(asked[t]) * len(p) + arm]
+                reward = rewards[np.int64(asked[t]) * m + arm]
                 state = learn(learner, state, arm, reward)
                 if draws:
                     answered = begin + t + 1
                     draw_row(uniforms, key, answered * len(uniforms), len(uniforms))
                 best, top = look(learner, state, uniforms, p)
-                run = run + 1 if best == session[FOLLOWED] else 0
-                session[FOLLOWED] = best
+                run = run + 1 if best == followed else 0
+                followed = best
                 if top >= limit or run >= patience:
                     session[LOCKED] = best
                     session[AT] = begin + t + 1
                     break
+            session[FOLLOWED] = followed
+            session[RUN] = run
+            session[MARK] = mark
         else:
             if do == LEARN:
-                state = learn(learner, state, first, rewards[0])
-            elif do == SEE:
-                observe(learner, state, seen, asked[first])
-            if draws and do != SEE:
+                state = learn(learner, state, number, rewards[0])
+            if draws:
                 draw_row(uniforms, key, begin * len(uniforms), len(uniforms))
             best = look(learner, state, uniforms, p)[0]
         session[BEST] = best
-        session[RUN] = run
         store(arrays, state)
         return FINE
 
-    see = form.sees
     parts = build, carve, rebuild, carve_seen
     return kept(answer, [TEXTS[part] for part in parts], form, made_from, types=ANSWERS)
 
@@ -308,28 +318,24 @@ def ask(asked, places, given, key, s, begin, n, rows):
 
 
 @kept
-def are_chances(p):
-    """Return whether these are probabilities, but for rounding."""
+def record(shown, place, m, locked, recorded, moments, s, mark):
+    """Record a session's chances at a checkpoint, or add them to its sums.
+
+    Return whether they are probabilities, but for rounding.
+    """
     total = 0.0
     least = 0.0
-    for j in range(len(p)):
-        total += p[j]
-        least = min(least, p[j])
+    for j in range(m):
+        p = shown[place + j]
+        total += p
+        least = min(least, p)
+        if len(recorded):
+            recorded[s, mark, j] = p
+        else:
+            moments[mark, 0, j] += p
+            moments[mark, 1, j] += p * p
+            moments[mark, 2, j] += p if locked < 0 else np.float64(locked == j)
     return abs(total - 1.0) < 1e-6 and least >= 0.0
-
-
-@kept
-def record(p, session, recorded, moments, s, mark):
-    """Record a session's probabilities at a checkpoint, or add them to its sums."""
-    if len(recorded):
-        for j in range(len(p)):
-            recorded[s, mark, j] = p[j]
-        return
-    locked = session[LOCKED]
-    for j in range(len(p)):
-        moments[mark, 0, j] += p[j]
-        moments[mark, 1, j] += p[j] * p[j]
-        moments[mark, 2, j] += p[j] if locked < 0 else np.float64(locked == j)
 
 
 @kept
@@ -370,11 +376,11 @@ _SUMS = numba.types.Tuple(
 )
 _PLAYED = numba.types.UniTuple(numba.int64, 3)(
     numba.types.FunctionType(ANSWERS),
-    numba.types.UniTuple(numba.boolean, 2),
+    numba.boolean,
     numba.types.Tuple((numba.int64, RULE)),
     SPACE,
     F8,
-    numba.types.Tuple((READ, F8, I4, F8, I2)),
+    numba.types.Tuple((READ, F8, I4, F8, I2, F8)),
     _STREAMS,
     _array(numba.int64, 2, "A"),
     _RECORDS,
@@ -388,7 +394,7 @@ def loop() -> Function:
 
     def sessions(
         answer,
-        kind,
+        chooses,
         size,
         space,
         initial,
@@ -398,65 +404,57 @@ def loop() -> Function:
         records,
         sums,
     ):
-        chooses, sees = kind
         length, rule = size
-        rewards, places, asked, falls, chosen = scratch
+        rewards, places, asked, falls, chosen, shown = scratch
         given, query_keys, choice_keys, marks = streams
         memory = space[1]
         p = space[6]
         session = space[7]
-        tile = (rewards, asked, falls, chosen)
+        m = len(p)
+        tile = (rewards, asked, falls, chosen, marks, shown)
         for s in range(len(choice_keys)):
             key = choice_keys[s]
             memory[:] = initial
             session[RUN] = 0
             session[LOCKED] = -1
             session[AT] = -1
-            code = answer(space, tile, rule, key, 0, 0, 0, DRAW)
+            session[MARK] = 0
+            code = answer(space, tile, rule, key, 0, DRAW, 0)
             session[FOLLOWED] = session[BEST]
-            mark = 0
             for begin in range(0, length, TILE):
                 n = min(TILE, length - begin)
-                ask(
-                    asked,
-                    places,
-                    given,
-                    query_keys[s],
-                    s,
-                    begin,
-                    n,
-                    len(rewards) // len(p),
-                )
+                rows = len(rewards) // m
+                ask(asked, places, given, query_keys[s], s, begin, n, rows)
                 if not chooses:
                     draw_row(falls, key, begin, n)
-                # a checkpoint at the end of a tile belongs to the next one, if any
-                end = n if begin + n == length else n - 1
-                first = 0
-                while code == FINE:
-                    due = mark < len(marks) and marks[mark] - begin <= end
-                    last = marks[mark] - begin if due else n
-                    if session[LOCKED] < 0 and first < last:
-                        code = answer(
-                            space, tile, rule, key, begin, first, last, ANSWER
-                        )
-                    if session[LOCKED] >= 0:
-                        for t in range(max(first, session[AT] - begin), last):
-                            chosen[t] = session[LOCKED]
-                    first = last
-                    if not due or code != FINE:
-                        break
-                    if sees and session[LOCKED] < 0 and first < n:
-                        code = answer(space, tile, rule, key, begin, first, first, SEE)
-                    if chooses:
-                        for j in range(len(p)):
-                            p[j] = 1.0 if j == session[BEST] else 0.0
-                    if code == FINE and not are_chances(p):
-                        code = NO_LLM if chooses else NO_CHANCES
-                        session[AT] = begin + first
-                    record(p, session, records[2], sums[3], s, mark)
-                    mark += 1
+                mark = session[MARK]
+                open_until = 0
+                if code == FINE and session[LOCKED] < 0:
+                    code = answer(space, tile, rule, key, begin, ANSWER, n)
+                    open_until = session[MARK]
                 if code != FINE:
                     return code, s, session[AT]
+                if session[LOCKED] >= 0:
+                    for t in range(max(0, session[AT] - begin), n):
+                        chosen[t] = session[LOCKED]
+                place = 0
+                # a checkpoint at the end of a tile belongs to the next one, if any
+                end = begin + n + (begin + n == length)
+                while mark < len(marks) and marks[mark] < end:
+                    locked = -1
+                    if mark >= open_until:
+                        place = 0
+                        locked = session[LOCKED]
+                        for j in range(m):
+                            certain = np.float64(j == session[BEST])
+                            shown[j] = certain if chooses else p[j]
+                    if not record(
+                        shown, place, m, locked, records[2], sums[3], s, mark
+                    ):
+                        return NO_LLM if chooses else NO_CHANCES, s, marks[mark]
+                    place += m
+                    mark += 1
+                session[MARK] = mark
                 keep(records, sums, chosen, asked, s, begin, n)
             locks[0, s] = session[AT]
             locks[1, s] = session[LOCKED]
@@ -524,11 +522,11 @@ class Player:
         plan = self.plan
         problem, session, answered = loop()(
             self.answer,
-            (plan.form.chooses, plan.form.sees),
+            plan.form.chooses,
             (length, (float(plan.limit), plan.patience)),
             self.space(),
             self._initial,
-            (rewards, *_tile()),
+            (rewards, *_tile(self.m)),
             (*streams, marks),
             locks,
             records,
@@ -538,10 +536,15 @@ class Player:
             raise InputError(_problem(plan, problem, session, answered))
 
 
-def _tile() -> tuple[Array, ...]:
-    """Return memory for a tile: places of queries, queries, draws, and choices."""
+def _tile(m: int) -> tuple[Array, ...]:
+    """Return memory for a tile.
+
+    Places of queries, queries, draws, choices, and chances at checkpoints.
+    """
     asked = np.zeros(TILE, np.int32)
-    return np.zeros(TILE), asked, np.zeros(TILE), np.zeros(TILE, np.int16)
+    chosen = np.zeros(TILE, np.int16)
+    shown = np.zeros((TILE + 1) * m)
+    return np.zeros(TILE), asked, np.zeros(TILE), chosen, shown
 
 
 class Live:
@@ -572,22 +575,23 @@ class Live:
         self.arrays = mirror.carved(self._space[1], plan.arrays)
         self.p = self._space[6]
         self._reward = np.zeros(1)
-        _, *tile = _tile()
-        self._tile = self._reward, *tile
+        _, asked, falls, chosen, shown = _tile(m)
+        marks = np.zeros(0, np.int64)
+        self._tile = self._reward, asked, falls, chosen, marks, shown
         self.look(0)
 
     def look(self, answered: int) -> None:
         """Say what it would ask by the draws of the choice of that place."""
-        self._do(DRAW, 0, answered)
+        self._do(answered, DRAW, 0)
 
     def learn(self, arm: int, reward: float, answered: int) -> None:
         """Learn from an answer, and look."""
         self._reward[0] = reward
-        self._do(LEARN, arm, answered)
+        self._do(answered, LEARN, arm)
 
-    def _do(self, do: int, arm: int, answered: int) -> None:
+    def _do(self, answered: int, do: int, arm: int) -> None:
         rule = np.inf, NEVER
-        self._answer(self._space, self._tile, rule, self._key, answered, arm, 0, do)
+        self._answer(self._space, self._tile, rule, self._key, answered, do, arm)
         if self._chooses:
             self.p[:] = 0.0
             self.p[self._space[7][BEST]] = 1.0
