@@ -20,6 +20,7 @@ from test_kernels import ARRAYS, LEARNERS, RULES, assert_same_bits, both, simple
 import pickllm as pk
 from pickllm import experiments
 from pickllm.beyond import bandits
+from pickllm.core.compiled import WORTHWHILE_ALONE
 from pickllm.core.one_session import OverSessions, is_one_session, uniforms_of
 from pickllm.core.replay import certain
 from pickllm.errors import SlowWarning
@@ -194,7 +195,7 @@ def kl(p, q):
 
 REWARDS = np.random.default_rng(2).random((40, 3)) * [0.5, 1.0, 0.8]
 #: Enough decisions for `engine="auto"` to compile them.
-MANY = {"sessions": 300, "queries": 100, "seed": 4}
+MANY = {"sessions": WORTHWHILE_ALONE // 100, "queries": 100, "seed": 4}
 FEW = {"sessions": 3, "queries": 60, "seed": 4}
 
 

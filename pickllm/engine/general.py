@@ -282,8 +282,10 @@ def answering(
                 run = run + 1 if best == followed else 0
                 followed = best
                 if top >= limit or run >= patience:
-                    session[LOCKED] = best
                     session[AT] = begin + t + 1
+                    if best < 0 or best >= m:
+                        return NO_LLM
+                    session[LOCKED] = best
                     break
             session[FOLLOWED] = followed
             session[RUN] = run

@@ -25,14 +25,19 @@ IN_PLACE = {"forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper":
 
 
 class Kept(FunctionCache):
-    """The compiled forms of one function that were made from one text."""
+    """The compiled forms of one function that were made from one text.
 
-    def __init__(self, function: Function, made_from: str) -> None:
+    One for each signature; a function that is compiled for given types has one.
+    """
+
+    def __init__(self, function: Function, made_from: str, given: bool) -> None:
         super().__init__(function)
         self.made_from = made_from
+        self.given = given
 
     def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
-        return str(sig), codegen.magic_tuple(), self.made_from
+        signature = "" if self.given else str(sig)
+        return signature, codegen.magic_tuple(), self.made_from
 
 
 def kept(function: Function, *made_from: object, types: Any = None) -> Function:
@@ -51,7 +56,7 @@ def kept(function: Function, *made_from: object, types: Any = None) -> Function:
     alone = types is None
     dispatcher = compile_it(function, nogil=True, no_cfunc_wrapper=alone)
     with contextlib.suppress(RuntimeError):  # no folder to keep it in
-        dispatcher._cache = Kept(function, f"{made_from} {_engine()}")
+        dispatcher._cache = Kept(function, f"{made_from} {_engine()}", not alone)
     return dispatcher
 
 
