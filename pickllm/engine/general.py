@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from . import mirror
-from .keeping import in_place, kept
+from .keeping import Passed, in_place, kept
 from .lanes import GAMMA, TILE, add_up, count_choices, to_uniform
 from .mirror import TEXTS
 from .setting import NEVER
@@ -360,8 +360,8 @@ def keep(records, sums, chosen, asked, s, begin, n):
 # All sessions
 
 
-def _array(kind: Any, axes: int, layout: str = "C", readonly: bool = False) -> Any:
-    return numba.types.Array(kind, axes, layout, readonly=readonly)
+def _array(kind: Any, axes: int, readonly: bool = False) -> Any:
+    return numba.types.Array(kind, axes, "C", readonly=readonly)
 
 
 _STREAMS = numba.types.Tuple((_array(numba.int32, 2), U8, U8, I8))
@@ -384,7 +384,7 @@ _PLAYED = numba.types.UniTuple(numba.int64, 3)(
     F8,
     numba.types.Tuple((READ, F8, I4, F8, I2, F8)),
     _STREAMS,
-    _array(numba.int64, 2, "A"),
+    _array(numba.int64, 2),
     _RECORDS,
     _SUMS,
 )
@@ -522,20 +522,29 @@ class Player:
             The learner chose no LLM, showed no probabilities, or raised an exception.
         """
         plan = self.plan
+        outcomes, *others = sums
+        found = np.empty(locks.shape, np.int64)
         problem, session, answered = loop()(
-            self.answer,
+            Passed(self.answer, ANSWERS),
             plan.form.chooses,
             (length, (float(plan.limit), plan.patience)),
             self.space(),
             self._initial,
-            (rewards, *_tile(self.m)),
+            (_read_only(rewards), *_tile(self.m)),
             (*streams, marks),
-            locks,
+            found,
             records,
-            sums,
+            (_read_only(outcomes), *others),
         )
+        locks[:] = found
         if problem != FINE:
             raise InputError(_problem(plan, problem, session, answered))
+
+
+def _read_only(array: Array) -> Array:
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _tile(m: int) -> tuple[Array, ...]:
@@ -579,7 +588,7 @@ class Live:
         self._reward = np.zeros(1)
         _, asked, falls, chosen, shown = _tile(m)
         marks = np.zeros(0, np.int64)
-        self._tile = self._reward, asked, falls, chosen, marks, shown
+        self._tile = _read_only(self._reward), asked, falls, chosen, marks, shown
         self.look(0)
 
     def look(self, answered: int) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
+import numba.experimental.function_type  # which makes `Passed` known to numba
 from numba.core.caching import FunctionCache
 
 from ..modules import code_hash
@@ -63,6 +64,24 @@ def kept(function: Function, *made_from: object, types: Any = None) -> Function:
 @functools.cache
 def _engine() -> str:
     return code_hash(*sorted(Path(__file__).parent.glob("*.py")))
+
+
+class Passed(numba.types.WrapperAddressProtocol):
+    """A function of `kept` for given types, as compiled functions take it."""
+
+    def __init__(self, function: Any, types: Any) -> None:
+        self.function = function
+        self.types = types
+
+    def __wrapper_address__(self) -> int:
+        """Return where its machine code is."""
+        compiled = self.function.get_compile_result(self.types)
+        name = compiled.fndesc.llvm_cfunc_wrapper_name
+        return compiled.library.get_pointer_to_function(name)
+
+    def signature(self) -> Any:
+        """Return its types."""
+        return self.types
 
 
 def in_place(function: Function, **options: Any) -> Function:
