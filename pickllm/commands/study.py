@@ -133,10 +133,8 @@ def _sweep(arguments: Namespace) -> int | None:
     where = pathlib.Path(arguments.folder)
     if reduced:
         import numpy as np
-        import pandas as pd
 
-        rows = [table for table in tables if table is not None]
-        frame = pd.concat(rows, ignore_index=True)
+        frame = tables.frame()
         # lists stay in the Parquet files
         has_lists = frame.map(np.ndim).any()
         write_csv(where / "summary.csv", frame.loc[:, ~has_lists])
