@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
-import numba.experimental.function_type  # which makes `Passed` known to numba
+import numba.experimental.function_type  # pyright: ignore[reportUnusedImport]
 from numba.core.caching import FunctionCache
 
 from ..modules import code_hash
