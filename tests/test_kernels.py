@@ -275,7 +275,7 @@ def test_lanes_are_worth_their_while():
     locks = np.empty((2, n_sessions), np.int64)
     asked = np.empty((n_sessions, queries), np.int32)
     choices = np.empty((n_sessions, queries), np.int16)
-    records = asked, choices, np.empty((n_sessions, 2, n_models))
+    records = choices, asked, np.empty((n_sessions, 2, n_models))
     draws = (asked[:0], *keys)
     no_sums = kernels._no_sums(n_models)
     numbers = (1e-9, 0.25, 0.0, 0.0, 2.0, NEVER)  # no session locks
@@ -283,11 +283,11 @@ def test_lanes_are_worth_their_while():
     def seconds(lanes):
         run = kernels.loop(n_models, False, False, False, lanes)
         size = n_models, queries
-        run(*size, rewards, numbers, draws, marks, locks, records, no_sums)
+        run(*size, numbers, rewards, draws, marks, locks, records, no_sums)
         times = []
         for _ in range(7):
             start = time.perf_counter()
-            run(*size, rewards, numbers, draws, marks, locks, records, no_sums)
+            run(*size, numbers, rewards, draws, marks, locks, records, no_sums)
             times.append(time.perf_counter() - start)
         return min(times)
 
