@@ -46,6 +46,12 @@ def taught(learner, arms, rewards, n_models):
     return state
 
 
+def known(total, count):
+    """What is known after answers of these sums and counts."""
+    total, count = np.array(total, float), np.array(count, float)
+    return bandits.Means(total, count, total / np.maximum(count, 1.0))
+
+
 def after(learner, state, arm, reward):
     """The state after one more answer; the given one stays."""
     state = map_state(np.copy, state)
@@ -385,7 +391,7 @@ def test_thompsons_chances_are_those_of_a_much_finer_integration():
     for _ in range(10):
         count = np.exp(rng.uniform(0, np.log(1000), 4)).round()
         total = count * rng.uniform(0.4, 0.8, 4)
-        state = bandits.Means(total, count)
+        state = known(total, count)
         normal, beta = pk.ThompsonGaussian(), pk.ThompsonBeta()
         laws = [stats.norm(*x) for x in zip(*normal.posterior(state), strict=True)]
         assert normal.chances(state) == pytest.approx(beats(laws), abs=3e-4)
@@ -398,7 +404,7 @@ def test_thompsons_chances_are_those_of_a_much_finer_integration():
 def test_thompsons_chances_are_the_shares_of_many_draws(count):
     rng, n = np.random.default_rng(1), 400_000
     count = np.array(count, float)
-    state = bandits.Means(count * [0.55, 0.6, 0.5], count)
+    state = known(count * [0.55, 0.6, 0.5], count)
     learner = pk.ThompsonGaussian(noise=0.3, prior_mean=0.4, prior_spread=0.2)
     failed = count - state.total
     draws = {
@@ -435,7 +441,7 @@ def test_sessions_ask_first_as_often_as_thompsons_chances_say(learner):
 
 def test_the_posterior_of_normal_rewards_is_bayes_by_hand():
     learner = pk.ThompsonGaussian(noise=0.5, prior_mean=0.2, prior_spread=0.5)
-    state = bandits.Means(np.array([2.4, 0.0]), np.array([3.0, 0.0]))
+    state = known([2.4, 0.0], [3.0, 0.0])
     mean, spread = learner.posterior(state)
     assert mean == pytest.approx([(0.2 + 2.4) / 4, 0.2])
     assert spread == pytest.approx([0.25, 0.5])
@@ -446,10 +452,10 @@ def test_exp3_is_unbiased_and_mixes():
     learner, d = pk.Exp3(0.3), np.array([0.2, 0.9, 0.4])
     state = taught(learner, [0, 0, 1], [0.9, 0.7, 0.3], 3)
     p = learner.probabilities(state).copy()
-    weight = np.exp(state.h)
+    weight = state.w
     assert p == pytest.approx(0.7 * weight / weight.sum() + 0.1)
     assert p.max() - p.min() > 0.05
-    gains = [after(learner, state, i, d[i]).h - state.h for i in range(3)]
+    gains = [np.log(after(learner, state, i, d[i]).w / weight) for i in range(3)]
     assert p @ gains == pytest.approx(0.3 * d / 3)
 
 
@@ -516,10 +522,9 @@ def test_successive_elimination_of_constant_rewards_stops_when_the_widths_part()
 
 def evidence(total, count, kind=identification.Evidence):
     """A state in which answers have these sums and counts."""
-    count = np.array(count, float)
-    zeros = np.zeros(len(count))
-    rest = [zeros.copy() for _ in kind._fields[2:]]
-    return kind(np.array(total, float), count, *rest)
+    means = known(total, count)
+    rest = [np.zeros(len(means.count)) for _ in kind._fields[3:]]
+    return kind(*means, *rest)
 
 
 def test_lucb_asks_leader_and_rival_with_the_highest_bound():
@@ -559,7 +564,7 @@ def weights_of(mean):
     """The proportions that tell the best of these means fastest."""
     weights = np.zeros(len(mean))
     leader = int(np.argmax(mean))
-    identification.optimal_weights(np.array(mean), np.ones(len(mean)), leader, weights)
+    identification.optimal_weights(np.array(mean), leader, weights)
     return weights
 
 

@@ -802,9 +802,9 @@ class Exp3:
         total = 0.0
         for j in range(n):
             total += state.w[j]
-        share = (1.0 - self.gamma) / total
         for j in range(n):
-            state.p[j] = share * state.w[j] + self.gamma / n
+            share = state.w[j] / total
+            state.p[j] = (1.0 - self.gamma) * share + self.gamma / n
         if total > 1e200:  # the scale of weights does not matter
             for j in range(n):
                 state.w[j] /= total
