@@ -16,8 +16,9 @@ from typing import Any
 
 import numba
 import numba.experimental.function_type  # pyright: ignore[reportUnusedImport]
-from numba.core.caching import FunctionCache
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 
+from ..files import digest
 from ..modules import code_hash
 
 Function = Callable[..., Any]
@@ -28,7 +29,8 @@ IN_PLACE = {"forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper":
 class Kept(FunctionCache):
     """The compiled forms of one function that were made from one text.
 
-    One for each signature; a function that is compiled for given types has one.
+    One for each signature; a function that is compiled for given types has one. Each
+    has files of its own, so that processes at once never take one for another.
     """
 
     def __init__(self, function: Function, made_from: str, given: bool) -> None:
@@ -38,7 +40,14 @@ class Kept(FunctionCache):
 
     def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
         signature = "" if self.given else str(sig)
-        return signature, codegen.magic_tuple(), self.made_from
+        key = signature, codegen.magic_tuple(), self.made_from
+        name = digest([str(part) for part in key])[:16]
+        self._cache_file = IndexDataCacheFile(
+            cache_path=self._cache_path,
+            filename_base=f"{self._impl.filename_base}-{name}",
+            source_stamp=self._impl.locator.get_source_stamp(),
+        )
+        return key
 
 
 def kept(function: Function, *made_from: object, types: Any = None) -> Function:
