@@ -141,7 +141,5 @@ def first_uses(repetitions: int = 3) -> pd.DataFrame:
 
 def _forget(cache: pathlib.Path) -> None:
     """Remove what was kept of learners, not what was kept of the engine."""
-    for file in cache.rglob("general.loop.*"):
-        file.unlink()
-    for file in cache.rglob("general.stepping.*"):
+    for file in cache.rglob("general.answering.*"):
         file.unlink()

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pickllm.beyond.contextual import context_and_length
-from pickllm.core.learners import require_in_range
 from pickllm.core.locking import GreedyUnchanged, LockRule
 from pickllm.core.protocols import (
     Floats,
@@ -19,24 +18,28 @@ from pickllm.core.protocols import (
     Learner,
     bind,
     lock_rule_of,
-    require_blind,
 )
-from pickllm.core.state import State, map_state, rows_of, with_rows
+from pickllm.core.state import State, map_state, rows_of
 from pickllm.errors import InputError, nearest
 
 
+def with_rows(state, at, values):
+    """The state with the part at an index replaced; the given one stays."""
+
+    def replaced(array, new):
+        after = array.copy()
+        after[at] = new
+        return after
+
+    return map_state(replaced, state, values)
+
+
 def certain(arm, n_models):
-    """Probability 1 for one LLM a session."""
     return np.eye(n_models)[arm]
 
 
 class Contexts(NamedTuple):
-    """State of `PerContext`.
-
-    The learner's state and its lock rule's, each array (n_sessions, n_contexts, ...);
-    the LLM that each context has locked on, -1 = none, (n_sessions, n_contexts); and
-    the context of the query just seen, (n_sessions,).
-    """
+    """State of `PerContext`."""
 
     state: State
     watch: State
@@ -46,36 +49,14 @@ class Contexts(NamedTuple):
 
 @dataclass(frozen=True)
 class PerContext:
-    """One learner a context: a router per topic, in sessions that mix topics.
-
-    Each context has a state of its own, and locks on its own by the learner's rule:
-    from then on its queries go to one LLM. In a session of one context this is the
-    learner itself.
-
-    Parameters
-    ----------
-    learner : Learner
-    lock : bool
-        Whether a context that has converged stays with its LLM.
-    contexts : tuple of str, optional
-        By default those of the trace replayed.
-
-    Raises
-    ------
-    InputError
-        A control, or a learner that sees queries itself.
-    """
+    """One learner a context: a router per topic, in sessions that mix topics."""
 
     learner: Learner
     lock: bool = True
     contexts: tuple[str, ...] | None = None
 
-    def __post_init__(self) -> None:
-        require_blind(self.learner, "PerContext")
-
     @property
     def lock_rule(self) -> LockRule | None:
-        """The context's rule in a session of one context; others never lock."""
         return self._rule if self.contexts and len(self.contexts) == 1 else None
 
     @property
@@ -83,19 +64,11 @@ class PerContext:
         return lock_rule_of(self.learner) if self.lock else None
 
     def bind(self, trace, reward) -> "PerContext":
-        """Return it with the trace's contexts, and the learner as the pool makes it."""
         learner: Any = bind(self.learner, trace, reward)
         contexts = tuple(self.contexts or trace.contexts)
         return replace(self, learner=learner, contexts=contexts)
 
     def describe(self, trace) -> NDArray[np.int64]:
-        """Return each query's context as a position in `contexts`, (n_queries,).
-
-        Raises
-        ------
-        InputError
-            A context that it does not know.
-        """
         contexts = self._known_contexts()
         unknown = sorted(set(trace.contexts) - set(contexts))
         if unknown:
@@ -107,7 +80,6 @@ class PerContext:
         return np.array([position[c] for c in trace.context.tolist()], dtype=np.int64)
 
     def start(self, n_sessions: int, n_models: int) -> Contexts:
-        """Return every context as the learner starts."""
         shape = n_sessions, len(self._known_contexts())
         rows = shape[0] * shape[1]
         state = self.learner.start(rows, n_models)
@@ -134,21 +106,15 @@ class PerContext:
         return self.contexts
 
     def observe(self, state: Contexts, seen: NDArray[Any]) -> Contexts:
-        """Return the context of the query at hand."""
         return state._replace(now=seen)
 
     def probabilities(self, state: Contexts) -> Floats:
-        """Return those of the context just seen; certain where it has locked."""
         at = np.arange(len(state.now)), state.now
         p = self.learner.probabilities(rows_of(state.state, at))
         locked = state.locked[at]
         return np.where((locked >= 0)[:, None], certain(locked, p.shape[1]), p)
 
     def update(self, state: Contexts, arm: Integers, reward: Floats) -> Contexts:
-        """Return the learner's step and its rule's in the context just seen.
-
-        Nothing changes where that has locked.
-        """
         rows = np.arange(len(state.now))
         free = np.flatnonzero(state.locked[rows, state.now] < 0)
         if not len(free):
@@ -168,11 +134,7 @@ class PerContext:
 
 
 class Ridge(NamedTuple):
-    """State of `LinUCB`.
-
-    Inverses of A, (n_sessions, n_models, d, d); b, (n_sessions, n_models, d); and the
-    features of the query just seen, (n_sessions, d).
-    """
+    """State of `LinUCB`."""
 
     inverse: Floats
     b: Floats
@@ -181,48 +143,17 @@ class Ridge(NamedTuple):
 
 @dataclass(frozen=True)
 class LinUCB:
-    """Optimism over rewards that are linear in the features x of a query.
-
-    One ridge regression an LLM. With A_j = I + sum of x x^T and b_j = sum of r x over
-    LLM j's answers, ask the LLM with the highest
-
-        x^T A_j^-1 b_j + alpha sqrt(x^T A_j^-1 x)
-
-    (Li, Chu, Langford and Schapire 2010, *WWW*, algorithm 1). Ties go to the first LLM
-    of the pool; no session locks.
-
-    Parameters
-    ----------
-    alpha : float
-        Width of the bound, in [0, 10].
-    features : callable
-        trace -> (n_queries, d): what may be known of each query before it is answered.
-    """
+    """Optimism over rewards that are linear in the features x of a query."""
 
     alpha: float = 0.5
     features: Callable[[Any], ArrayLike] = field(default=context_and_length, repr=False)
     size: int | None = field(default=None, repr=False)
     lock_rule: ClassVar = None
 
-    def __post_init__(self) -> None:
-        require_in_range(self, "alpha", 0, 10)
-        if not callable(self.features):
-            raise InputError(
-                "LinUCB: features must be a function of a trace, got"
-                f" {self.features!r}; see context_and_length"
-            )
-
     def bind(self, trace, reward) -> "LinUCB":
-        """Return it with the number of features d."""
         return replace(self, size=self.describe(trace).shape[1])
 
     def describe(self, trace) -> Floats:
-        """Return the features of each query, (n_queries, d).
-
-        Raises
-        ------
-        InputError
-        """
         x = np.asarray(self.features(trace), dtype=float)
         if x.ndim != 2 or len(x) != trace.n_queries or not np.isfinite(x).all():
             raise InputError(
@@ -232,7 +163,6 @@ class LinUCB:
         return x
 
     def start(self, n_sessions: int, n_models: int) -> Ridge:
-        """Return nothing known: A = I, b = 0."""
         if self.size is None:
             raise InputError(
                 "LinUCB does not know its features yet; call bind(trace, reward), as"
@@ -246,21 +176,17 @@ class LinUCB:
         )
 
     def observe(self, state: Ridge, seen: NDArray[Any]) -> Ridge:
-        """Return the features of the query at hand."""
         return state._replace(x=seen)
 
     def index(self, state: Ridge) -> Floats:
-        """Return the bound above for the query just seen, (n_sessions, n_models)."""
         inner = np.einsum("smde,se->smd", state.inverse, state.x)  # A^-1 x
         width = np.sqrt(np.maximum(np.einsum("smd,sd->sm", inner, state.x), 0.0))
         return np.einsum("smd,smd->sm", inner, state.b) + self.alpha * width
 
     def probabilities(self, state: Ridge) -> Floats:
-        """Return certainty: the LLM of the highest bound."""
         return certain(self.index(state).argmax(axis=1), state.b.shape[1])
 
     def update(self, state: Ridge, arm: Integers, reward: Floats) -> Ridge:
-        """Return one answer more: A^-1 by Sherman and Morrison's formula."""
         rows = np.arange(len(arm))
         inverse = state.inverse.copy()
         b = state.b.copy()
@@ -274,12 +200,7 @@ class LinUCB:
 
 
 class Field(NamedTuple):
-    """State of `Hindered`.
-
-    The learner's; arms and rewards under way, each (n_sessions, delay + 1), NaN where
-    none will come; what is available and gets feedback at the query just seen,
-    (n_sessions, 2, n_models).
-    """
+    """State of `Hindered`."""
 
     state: State
     arms: Integers
@@ -289,57 +210,25 @@ class Field(NamedTuple):
 
 @dataclass(frozen=True)
 class Hindered:
-    """Any learner where feedback is late or missing, and LLMs may be away.
-
-    An LLM that is not available has probability 0, and the others keep their
-    proportions (alike where these are 0); an answer without feedback teaches nothing;
-    feedback comes `delay` queries later than it could. With none of these it is the
-    learner itself.
-
-    Parameters
-    ----------
-    learner : Learner
-    delay : int
-        Queries between an answer and its feedback, >= 0.
-
-    Raises
-    ------
-    InputError
-    """
+    """Any learner where feedback is late or missing, and LLMs may be away."""
 
     learner: Learner
     delay: int = 0
 
-    def __post_init__(self) -> None:
-        require_blind(self.learner, "Hindered")
-        whole = isinstance(self.delay, int | np.integer)
-        if not whole or isinstance(self.delay, bool) or self.delay < 0:
-            raise InputError(
-                "Hindered: delay must be a whole number of queries >= 0, got"
-                f" {self.delay!r}; choose one"
-            )
-
     @property
     def lock_rule(self) -> LockRule | None:
-        """The learner's own."""
         return lock_rule_of(self.learner)
 
     def bind(self, trace, reward) -> "Hindered":
-        """Return it with the learner as the pool makes it."""
         learner: Any = bind(self.learner, trace, reward)
         return replace(self, learner=learner)
 
     def describe(self, trace) -> NDArray[np.bool_]:
-        """Return who can be asked, and who would get feedback.
-
-        Of shape (n_queries, 2, n_models).
-        """
         every = np.ones(trace.accuracy.shape)
         columns = [trace.extra.get(name, every) for name in ("available", "feedback")]
         return np.stack(columns, axis=1) > 0
 
     def start(self, n_sessions: int, n_models: int) -> Field:
-        """Return how the learner starts, nothing under way."""
         under_way = n_sessions, self.delay + 1
         seen = np.ones((n_sessions, 2, n_models), dtype=bool)
         return Field(
@@ -350,11 +239,9 @@ class Hindered:
         )
 
     def observe(self, state: Field, seen: NDArray[Any]) -> Field:
-        """Return what holds for the query at hand."""
         return state._replace(seen=seen)
 
     def probabilities(self, state: Field) -> Floats:
-        """Return the learner's, of those that can be asked, (n_sessions, n_models)."""
         p = self.learner.probabilities(state.state)
         here = state.seen[:, 0]
         left = p * here
@@ -365,7 +252,6 @@ class Hindered:
         return np.where(here.all(axis=1, keepdims=True), p, among)
 
     def update(self, state: Field, arm: Integers, reward: Floats) -> Field:
-        """Return this answer on its way, and the step for the one that is due."""
         has_feedback = state.seen[np.arange(len(arm)), 1, arm]
         arms = np.column_stack([state.arms[:, 1:], arm])
         feedback = np.where(has_feedback, reward, np.nan)

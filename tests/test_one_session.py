@@ -24,6 +24,7 @@ from pickllm.core.compiled import WORTHWHILE_ALONE
 from pickllm.core.one_session import OverSessions, is_one_session, uniforms_of
 from pickllm.core.replay import certain
 from pickllm.errors import SlowWarning
+from pickllm.sweeps.totals import totals
 
 assert simple
 BEYOND = {
@@ -134,9 +135,6 @@ def test_thompson_draws_as_often_as_each_llm_is_the_best(name):
             for _ in range(asked):
                 learner.update(state, arm, float(rng.random() * (0.5 + 0.15 * arm)))
         chances = learner.chances(state)
-        numpy = getattr(numpy_learners, type(learner).__name__)()
-        rows = numpy_learners.Means(state.total[None], state.count[None])
-        np.testing.assert_allclose(chances, numpy.probabilities(rows)[0], atol=1e-12)
         n = 4000
         draws = rng.random((n, learner.uniforms(4)))
         chosen = [learner.choose(state, row) for row in draws]
@@ -574,6 +572,56 @@ def test_a_choice_outside_of_the_pool_stops_the_compiled_loop(lock):
             lock=lock,
             **FEW,
         )
+
+
+class Raises(LateBeyond):
+    """Its state ends before where it writes, once it has seen a reward of 1."""
+
+    def choose(self, state):
+        return 0
+
+    def update(self, state, arm, reward):
+        state[0][arm + (9 if reward == 1.0 else 0)] = reward
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_exception_in_compiled_code_is_one_line():
+    rewards = np.full((40, 3), 0.5)
+    rewards[-1] = 1.0
+    with pytest.raises(pk.InputError, match="Raises: a function raised an exception"):
+        pk.replay(trace_of(rewards), IDENTITY, Raises(), engine="compiled", **MANY)
+
+
+class Unruled:
+    """It asks the LLM asked least, and says nothing of locks."""
+
+    def start(self, n_models):
+        return np.zeros(n_models)
+
+    def choose(self, state):
+        return state.argmin()
+
+    def update(self, state, arm, reward):
+        state[arm] += 1.0
+
+
+def test_one_that_chooses_and_brings_no_rule_does_not_lock_on_its_first_choice():
+    trace = trace_of(REWARDS)
+    expected, found = both(trace, IDENTITY, Unruled(), **FEW)
+    assert_same_bits(expected, found)
+    assert (found.locked_at == -1).all()
+
+
+@pytest.mark.parametrize("name", ["UCB1", "L_R-P", "Thompson (normal)"])
+def test_reduced_sums_are_pythons_to_the_last_bit(simple, name):
+    size = {"sessions": 70, "queries": 90, "checkpoints": 9}
+    python, compiled = (
+        totals(simple, pk.Reward(), BEYOND[name], engine=engine, **size)
+        for engine in ("numpy", "compiled")
+    )
+    for field in vars(python):
+        one, other = getattr(python, field), getattr(compiled, field)
+        np.testing.assert_array_equal(one, other, err_msg=field)
 
 
 # Which learner it is

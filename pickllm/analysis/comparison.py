@@ -9,6 +9,7 @@ import pandas as pd
 from ..beyond import bounds
 from ..core import statistics
 from ..core.replay import replay
+from ..core.statistics import ALPHA
 from . import pairs
 from .means import MEAN, all_there, mean_over_contexts, rename_mean
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from ..core.trace import Trace
 
 PAPER = ("automaton", "qlearning")
-#: Level of the Holm-corrected tests.
-ALPHA = 0.05
 #: What follows the name of a learner whose sessions never lock.
 NO_LOCK = ", no lock"
 #: What is compared: column of the table -> what it is, in a figure's words.

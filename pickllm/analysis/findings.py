@@ -8,7 +8,8 @@ import pandas as pd
 
 from ..beyond import bounds
 from ..core.reward import FORMS
-from .comparison import ALPHA, BOUND, ERROR, PAPER, winners
+from ..core.statistics import ALPHA
+from .comparison import BOUND, ERROR, PAPER, winners
 from .means import MEAN
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from ..core.statistics import mean
+from ..core.statistics import ALPHA, mean
 from ..errors import InputError
 
 #: Estimate, low, high, p.
@@ -161,7 +161,7 @@ def corrected(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def _holm(p: Any, alpha: float = 0.05) -> tuple[Any, Any]:
+def _holm(p: Any, alpha: float = ALPHA) -> tuple[Any, Any]:
     """Return which of some tests reject, and their corrected p."""
     from statsmodels.stats.multitest import multipletests
 
@@ -173,7 +173,7 @@ def groups(
     table: pd.DataFrame,
     column: str = "reward",
     larger_is_better: bool = True,
-    alpha: float = 0.05,
+    alpha: float = ALPHA,
 ) -> pd.DataFrame:
     """Return strategies in groups, not ranks: the sessions cannot tell a group apart.
 

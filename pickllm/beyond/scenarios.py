@@ -418,7 +418,7 @@ class HinderedChances(_InTheField):
 
 def _instead(here: NDArray[np.bool_], arm: int, u: float) -> int:
     """Return the LLM chosen; if it is away, the one of the others that a draw gives."""
-    if here[arm]:
+    if arm < 0 or arm >= len(here) or here[arm]:
         return arm
     number = 0
     for j in range(len(here)):
@@ -515,26 +515,3 @@ def by_phase(sessions: "Sessions", order: Schedule) -> "pd.DataFrame":
             )
         )
     return pd.concat(parts, ignore_index=True)
-
-
-def describe(frame: "pd.DataFrame") -> list[str]:
-    """Return what each scenario costs, as sentences.
-
-    They list learners by their regret per query after the change.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        scenario, learner, phase (0 before, 1 after), measure, value, low, high.
-    """
-    after = frame[(frame.measure == "regret") & (frame.phase == 1)]
-    sentences = []
-    for scenario, part in after.groupby("scenario", sort=False):
-        ranked = "; ".join(
-            f"{r.learner} {r.value:.3f} ({r.low:.3f} to {r.high:.3f})"
-            for r in part.sort_values("value", kind="stable").itertuples()
-        )
-        sentences.append(
-            f"{scenario}: regret per query in the second half, least first: {ranked}."
-        )
-    return sentences

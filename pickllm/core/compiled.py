@@ -29,8 +29,8 @@ ENGINES = ("auto", "numpy", "compiled")
 #: What has a loop of its own; a subclass may mean anything.
 LEARNERS = (LinearRewardInaction, QLearning, UniformRandom)
 RULES = (MaxProbability, GreedyUnchanged)
-#: Decisions from which compiling pays: about what is done without while numba is
-#: loaded; for a learner of one session, which Python takes longer for, and other ones.
+#: Decisions from which compiling pays: about what is done without it while numba is
+#: loaded, by NumPy; and by Python, of a learner for one session.
 WORTHWHILE = 200_000
 WORTHWHILE_ALONE = 50_000
 #: Why the learners of some classes cannot be compiled; nothing where they can.

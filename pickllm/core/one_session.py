@@ -32,7 +32,10 @@ class OneSession(Protocol):
     choice, ``choose(state, draws)``. One that looks at queries has ``describe(trace)``
     and ``observe(state, seen)`` besides, as `SeesQueries`.
 
-    What it needs beside its state are numbers among its own attributes.
+    What it needs beside its state are numbers among its own attributes. An attribute
+    `lock_rule` says when a session has converged; without it one that shows
+    probabilities locks at max p >= 0.99, and one that chooses, whose choice is always
+    certain, when it has asked the same LLM 100 times on end.
     """
 
     def start(self, n_models: int) -> State:

@@ -6,22 +6,18 @@ every figure, statistic and the live router.
 
 # users run unchecked code:
 # pyright: reportUnnecessaryIsInstance=false, reportUnnecessaryComparison=false
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .locking import LockRule, MaxProbability
-from .one_session import OneSession, is_one_session
+from .locking import GreedyUnchanged, LockRule, MaxProbability
+from .one_session import Floats, Integers, OneSession, is_one_session
 from .state import State
 
 if TYPE_CHECKING:
     from .reward import Reward
     from .trace import Trace
-
-Floats: TypeAlias = NDArray[np.float64]
-Integers: TypeAlias = NDArray[np.integer[Any]]
 
 
 @runtime_checkable
@@ -154,8 +150,17 @@ def require_blind(learner: object, who: str) -> None:
 
 
 def lock_rule_of(learner: object) -> LockRule | None:
-    """Return the rule by which a learner's sessions lock; None where they never do."""
-    return getattr(learner, "lock_rule", MaxProbability())
+    """Return the rule by which a learner's sessions lock; None where they never do.
+
+    Examples
+    --------
+    >>> from pickllm import QLearning
+    >>> lock_rule_of(QLearning())
+    GreedyUnchanged(queries=100)
+    """
+    chooses = is_one_session(learner) and hasattr(learner, "choose")
+    unsaid = GreedyUnchanged() if chooses else MaxProbability()
+    return getattr(learner, "lock_rule", unsaid)
 
 
 def as_lock_rule(lock: "bool | LockRule | None", learner: object) -> LockRule | None:

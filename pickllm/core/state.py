@@ -41,21 +41,3 @@ def rows_of(state: State, at: Any) -> State:
         return array[at]
 
     return map_state(part, state)
-
-
-def with_rows(state: State, at: Any, values: State) -> State:
-    """Return a state with the part at an index replaced; the given one stays.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> with_rows((np.zeros(3),), [1], (np.ones(1),))
-    (array([0., 1., 0.]),)
-    """
-
-    def replaced(array: Any, new: Any) -> Any:
-        after = array.copy()
-        after[at] = new
-        return after
-
-    return map_state(replaced, state, values)

@@ -21,7 +21,9 @@ from numpy.typing import ArrayLike
 if TYPE_CHECKING:
     from .sessions import Sessions
 
-LEVEL = 0.95
+#: Level of tests, and that of intervals.
+ALPHA = 0.05
+LEVEL = 1 - ALPHA
 
 
 def share(successes: ArrayLike, n: ArrayLike) -> tuple[Any, Any, Any]:

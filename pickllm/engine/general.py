@@ -2,10 +2,10 @@
 
 The draws, choices, locks, checkpoints and sums are those of every other road. Sessions
 run one after the other, a tile of queries at a time: the queries are drawn, then
-answered from checkpoint to checkpoint, then written out or added up. That loop is
-compiled once, for all learners. What is compiled for each is how it answers some
-queries (`answering`): its own functions, as they are written (see `mirror`). Its state
-lies in words of memory, so that to the loop one learner is like any other.
+answered, then written out or added up. That loop is compiled once, for all learners.
+What is compiled for each is how it answers a tile (`answering`): its own functions, as
+they are written (see `mirror`). Its state lies in words of memory, so that to the loop
+one learner is like any other.
 """
 
 # ruff: noqa: PLR0913 - a compiled loop takes what it needs as arrays and numbers
@@ -226,7 +226,7 @@ def answering(
     form: Form,
     made_from: str,
 ) -> Function:
-    """Return how a learner answers some queries of a session, compiled.
+    """Return how a learner answers a tile of a session's queries, compiled.
 
     Parameters
     ----------
@@ -610,10 +610,13 @@ class Live:
 
 def _problem(plan: OneSession, problem: int, session: int, answered: int) -> str:
     name = type(plan.learner).__name__
+    if problem == RAISED:
+        return (
+            f"{name}: a function raised an exception, printed above, in session"
+            f" {session}; replay with engine='numpy' shows where"
+        )
     function = "choose" if plan.form.chooses else "probabilities"
     what = "gave no LLM of the pool"
-    if problem == RAISED:
-        function, what = "a function", "raised an exception, printed above,"
     if problem == NO_CHANCES:
         what = "gave numbers that are negative or do not sum to 1"
     return (

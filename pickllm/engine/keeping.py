@@ -67,6 +67,9 @@ def kept(function: Function, *made_from: object, types: Any = None) -> Function:
     dispatcher = compile_it(function, nogil=True, no_cfunc_wrapper=alone)
     with contextlib.suppress(RuntimeError):  # no folder to keep it in
         dispatcher._cache = Kept(function, f"{made_from} {_engine()}", not alone)
+    if types is not None:
+        dispatcher.compile(types)
+        dispatcher.disable_compile()
     return dispatcher
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..core.statistics import ALPHA
 from .panels import (
     grid,
     handle,
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
 
 #: What no learner can beat.
 BOUND = Look("bounds: Lai and Robbins; Garivier and Kaufmann at 10 % error", INK, "x")
-#: Level of the Holm-corrected tests below which a change is told from none.
-LEVEL = 0.05
 #: Widest that a figure's rows are named.
 LONGEST = 34
 
@@ -198,7 +197,7 @@ def _changes(
     axis: "Axes", mine: "pd.DataFrame", lift: float, look: Look, scale: float
 ) -> None:
     """Draw changes at their ``row``, those that are not told from none open."""
-    certain = mine.p_holm < LEVEL
+    certain = mine.p_holm < ALPHA
     for part, filling in ((mine[certain], look.colour), (mine[~certain], "white")):
         interval(
             axis,

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.compiled import alone, has_own_loop, limits_of, what_stops
-from ..core.locking import GreedyUnchanged, LockRule, MaxProbability
+from ..core.compiled import RULES, alone, has_own_loop, limits_of, what_stops
+from ..core.locking import GreedyUnchanged, LockRule
 from ..core.one_session import as_one_session, is_one_session, uniforms_of
 from ..core.state import State, map_state
 from ..engine import streams
@@ -188,7 +188,7 @@ class Watch:
 
     def __init__(self, rule: LockRule | None, p: list[float]) -> None:
         self._rule = rule
-        self._known = rule is None or type(rule) in (MaxProbability, GreedyUnchanged)
+        self._known = rule is None or type(rule) in RULES
         self._limit, self._patience = limits_of(rule)
         self._run = 0
         self._best = p.index(max(p))

@@ -10,7 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.compiled import pays, reduce_compiled, runs_compiled, tally_compiled
+from ..core.compiled import (
+    has_own_loop,
+    pays,
+    reduce_compiled,
+    runs_compiled,
+    tally_compiled,
+)
 from ..core.prepared import Prepared, Tables, prepare
 from ..core.protocols import Floats, Integers
 from ..core.replay import play
@@ -29,8 +35,8 @@ OUTCOMES = {
     "clipped": "mean",
 }
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
-#: Sessions that the compiled loop sums up before it adds them to the others, and the
-#: LLMs up to which it does; with more, it adds one session at a time.
+#: Sessions that the paper's learners' compiled loop sums up before it adds them to the
+#: others, and the LLMs up to which it does; else one session is added at a time.
 LANE, UNROLLED = 32, 16
 #: What each kind of outcome is divided by: the queries of a session, or nothing.
 IS_MEAN = np.array([how == "mean" for how in OUTCOMES.values()])
@@ -161,7 +167,8 @@ def _reduce(prepared: Prepared, compiled: bool) -> _Reduced:
         played.queries, played.choices, prepared.outcomes, played.locked_model
     )
     selection = Sessions.of(prepared, played, "numpy").selection()
-    lane = LANE if prepared.n_models <= UNROLLED else 1
+    lockstep = has_own_loop(prepared.learner) and prepared.n_models <= UNROLLED
+    lane = LANE if lockstep else 1
     return _Reduced(
         sums=sums,
         counts=counts,
