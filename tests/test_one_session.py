@@ -713,3 +713,28 @@ def test_a_learner_of_a_cell_is_compiled_once_and_never_taken_for_another(
     assert more > files
     assert run(cell) == (first, more)
     assert run(stays) == (other, more)
+
+
+SEVERAL = """
+import sys, pickllm as pk
+from pickllm import experiments
+
+trace = pk.load_trace("bfcl-2024-08-11").select(context="simple")
+for name in sys.argv[1:]:
+    learner = experiments.VARIANTS[name]
+    few = {"sessions": 3, "queries": 60, "lock": False}
+    one, other = (
+        pk.replay(trace, pk.Reward(), learner, engine=engine, **few)
+        for engine in ("numpy", "compiled")
+    )
+    assert (one.choices == other.choices).all(), name
+"""
+
+
+def test_learners_compiled_by_several_processes_are_never_mixed_up(
+    tmp_path, monkeypatch
+):
+    """numba numbers functions in each process: what is loaded may share a number."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    for names in (["pursuit"], ["UCB1"], ["pursuit", "UCB1", "pursuit", "UCB1"]):
+        subprocess.run([sys.executable, "-c", SEVERAL, *names], check=True)

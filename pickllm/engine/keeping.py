@@ -64,9 +64,12 @@ def kept(function: Function, *made_from: object, types: Any = None) -> Function:
     """
     compile_it: Any = numba.njit
     alone = types is None
+    text = f"{made_from} {_engine()}"
+    # machine code is found by its name, and what is loaded is numbered as elsewhere
+    function.__qualname__ += f"_{digest(text)[:16]}"
     dispatcher = compile_it(function, nogil=True, no_cfunc_wrapper=alone)
     with contextlib.suppress(RuntimeError):  # no folder to keep it in
-        dispatcher._cache = Kept(function, f"{made_from} {_engine()}", not alone)
+        dispatcher._cache = Kept(function, text, not alone)
     if types is not None:
         dispatcher.compile(types)
         dispatcher.disable_compile()
