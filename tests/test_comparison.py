@@ -133,7 +133,7 @@ def test_what_the_lock_costs_is_paired_by_session_and_of_the_second_half():
         free = after[row.scenario, row.learner + comparison.NO_LOCK]
         assert row.change == pytest.approx(free - after[row.scenario, row.learner])
         assert row.high - row.low < 0.05  # the sessions' own noise is not in it
-    assert (changes.p_holm < comparison.ALPHA).tolist() == [True, True, False, False]
+    assert changes.told_apart.tolist() == [True, True, False, False]
     phases = statistics.means(table, ["scenario", "learner", "phase"], ["regret"])
     told = findings.describe_scenarios(phases, changes, "simple", 300)
     assert len(told) == 2 + 2

@@ -8,7 +8,6 @@ import pandas as pd
 
 from ..beyond import bounds
 from ..core.reward import FORMS
-from ..core.statistics import ALPHA
 from .comparison import BOUND, ERROR, PAPER, winners
 from .means import MEAN
 
@@ -387,7 +386,7 @@ def describe_scenarios(
 def _without_lock(learner: str, changes: pd.DataFrame) -> str:
     """Say where a learner that never locks does better, and where worse."""
     mine = changes[changes.learner == learner]
-    certain = mine[mine.p_holm < ALPHA]
+    certain = mine[mine.told_apart]
     counts = []
     for rows in (
         certain[certain.change < 0].sort_values("change"),

@@ -147,7 +147,9 @@ def comparisons(
 
 
 def corrected(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return tests with ``p_holm``: Holm's correction over all rows of a measure.
+    """Return tests with Holm's correction over all rows of a measure.
+
+    ``p_holm`` is the corrected p, ``told_apart`` whether it is below `ALPHA`.
 
     Parameters
     ----------
@@ -158,7 +160,7 @@ def corrected(frame: pd.DataFrame) -> pd.DataFrame:
     frame = frame.assign(p_holm=np.nan)
     for index in tested.groupby("measure").groups.values():
         frame.loc[index, "p_holm"] = _holm(frame.loc[index, "p"])[1]
-    return frame
+    return frame.assign(told_apart=frame.p_holm < ALPHA)
 
 
 def _holm(p: Any, alpha: float = ALPHA) -> tuple[Any, Any]:

@@ -423,7 +423,8 @@ def highest_kl(state: Coins, level: float, steps: int = 30) -> tuple[int, float]
     --------
     >>> state = KLUCB().start(n_models=1)
     >>> KLUCB().update(state, arm=0, reward=0.0)
-    >>> highest_kl(state, math.log(2.0))
+    >>> arm, bound = highest_kl(state, math.log(2.0))
+    >>> arm, float(bound)
     (0, 0.5)
     """
     best = 0

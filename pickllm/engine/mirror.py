@@ -49,7 +49,8 @@ def mirror(thing: object) -> tuple[Function, NDArray[np.float64]]:
     --------
     >>> from types import SimpleNamespace
     >>> build, numbers = mirror(SimpleNamespace(rate=0.5, trials=3))
-    >>> build.py_func(numbers).rate, build.py_func(numbers).trials
+    >>> seen = build.py_func(numbers)
+    >>> float(seen.rate), seen.trials
     (0.5, 3)
     """
     numbers: list[float] = []

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.statistics import ALPHA
 from .panels import (
     grid,
     handle,
@@ -154,7 +153,8 @@ def gains(frame: "pd.DataFrame", labels: Mapping[str, tuple[str, float]]) -> "Fi
     Parameters
     ----------
     frame : pandas.DataFrame
-        ``learner``, ``paper``, ``measure``, ``change``, ``low``, ``high``, ``p_holm``.
+        ``learner``, ``paper``, ``measure``, ``change``, ``low``, ``high``,
+        ``told_apart``.
     labels : dict of str to (str, float)
         By measure, what its axis says, and by how much a change is multiplied for it.
     """
@@ -197,8 +197,9 @@ def _changes(
     axis: "Axes", mine: "pd.DataFrame", lift: float, look: Look, scale: float
 ) -> None:
     """Draw changes at their ``row``, those that are not told from none open."""
-    certain = mine.p_holm < ALPHA
-    for part, filling in ((mine[certain], look.colour), (mine[~certain], "white")):
+    certain = mine[mine.told_apart]
+    doubtful = mine[~mine.told_apart]
+    for part, filling in ((certain, look.colour), (doubtful, "white")):
         interval(
             axis,
             scale * part.change,
