@@ -41,22 +41,22 @@ typedef union { vu v[GROUPS]; uint64_t at[LANES]; } words;
 /* values: 0 = L_R-I, 1 = Q-learning; a constant at each call, so that the branches on it vanish. */
 static inline __attribute__((always_inline)) void
 loop(const int values, int64_t sessions, int64_t queries, int64_t rows, const double *restrict rewards,
-     const uint64_t *restrict query_keys, const uint64_t *restrict choice_keys, const setting *s, int64_t n_marks,
-     const int64_t *restrict marks, int64_t *restrict locked_at, int64_t *restrict locked_model,
+     const uint64_t *restrict query_keys, const uint64_t *restrict choice_keys, const int64_t *restrict shown,
+     const setting *s, int64_t n_marks, const int64_t *restrict marks, int64_t *restrict locked_at, int64_t *restrict locked_model,
      int32_t *restrict asked, int16_t *restrict chosen, double *restrict recorded)
 {
     const vd explore = same(s->explore), exploit = same(s->exploit);
     for (int64_t first = 0; first < sessions; first += LANES) {
         int count = sessions - first < LANES ? (int)(sessions - first) : LANES;
         doubles w[M], rate, limit, reward;
-        wholes arm, greedy, run, patience;
+        wholes arm, greedy, run, patience, model[M]; /* model: the LLM at each place of the pool as a session is shown it */
         words key, query_key;
         static _Thread_local int32_t tile_asked[LANES][TILE] __attribute__((aligned(64)));
         static _Thread_local int16_t tile_chosen[LANES][TILE];
         int learning = count;
         for (int i = 0; i < LANES; i++) {
             int64_t who = first + (i < count ? i : count - 1);
-            for (int j = 0; j < M; j++) w[j].at[i] = s->start;
+            for (int j = 0; j < M; j++) w[j].at[i] = s->start, model[j].at[i] = shown[who * M + j];
             rate.at[i] = i < count ? s->rate : 0, limit.at[i] = i < count ? s->limit : INFINITY;
             patience.at[i] = i < count ? s->patience : INT64_MAX, greedy.at[i] = 0, run.at[i] = 0;
             key.at[i] = choice_keys[who], query_key.at[i] = query_keys[who];
@@ -77,7 +77,7 @@ loop(const int values, int64_t sessions, int64_t queries, int64_t rows, const do
                 if (mark < n_marks && marks[mark] == begin + t) {
                     for (int i = 0; i < count; i++)
                         for (int j = 0; j < M; j++)
-                            recorded[((first + i) * n_marks + mark) * M + j] =
+                            recorded[((first + i) * n_marks + mark) * M + model[j].at[i]] =
                                 values ? (greedy.at[i] == j ? s->exploit : s->explore) : w[j].at[i];
                     mark++;
                 }
@@ -97,8 +97,9 @@ loop(const int values, int64_t sessions, int64_t queries, int64_t rows, const do
                     arm.v[g] = a, value[g] = v;
                 }
                 for (int i = 0; i < LANES; i++) {
-                    tile_chosen[i][t] = (int16_t)arm.at[i];
-                    reward.at[i] = rewards[(int64_t)tile_asked[i][t] * M + arm.at[i]];
+                    int64_t asks = model[arm.at[i]].at[i];
+                    tile_chosen[i][t] = (int16_t)asks;
+                    reward.at[i] = rewards[(int64_t)tile_asked[i][t] * M + asks];
                 }
                 vi hit = {};
                 for (int g = 0; g < GROUPS; g++) {
@@ -128,7 +129,7 @@ loop(const int values, int64_t sessions, int64_t queries, int64_t rows, const do
                         int best = 0;
                         for (int j = 1; j < M; j++) best = w[j].at[i] > w[best].at[i] ? j : best;
                         if (locked_at[first + i] < 0 && (values ? run.at[i] >= patience.at[i] : w[best].at[i] >= limit.at[i])) {
-                            locked_at[first + i] = begin + t + 1, locked_model[first + i] = best;
+                            locked_at[first + i] = begin + t + 1, locked_model[first + i] = model[best].at[i];
                             rate.at[i] = 0, limit.at[i] = INFINITY, patience.at[i] = INT64_MAX, learning--;
                         }
                     }
@@ -146,10 +147,10 @@ loop(const int values, int64_t sessions, int64_t queries, int64_t rows, const do
 
 #define ENTRY(NAME, VALUES)                                                                                              \
     void NAME(int64_t sessions, int64_t queries, int64_t rows, const double *rewards, const uint64_t *query_keys,        \
-              const uint64_t *choice_keys, const setting *s, int64_t n_marks, const int64_t *marks, int64_t *locked_at,  \
+              const uint64_t *choice_keys, const int64_t *shown, const setting *s, int64_t n_marks, const int64_t *marks, int64_t *locked_at,  \
               int64_t *locked_model, int32_t *asked, int16_t *chosen, double *recorded)                                  \
     {                                                                                                                    \
-        loop(VALUES, sessions, queries, rows, rewards, query_keys, choice_keys, s, n_marks, marks, locked_at,            \
+        loop(VALUES, sessions, queries, rows, rewards, query_keys, choice_keys, shown, s, n_marks, marks, locked_at,            \
              locked_model, asked, chosen, recorded);                                                                     \
     }
 

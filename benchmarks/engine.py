@@ -117,6 +117,7 @@ def in_c(
     who = np.arange(sessions)
     query_keys = streams.keys(seed, who, streams.QUERY)
     choice_keys = streams.keys(seed, who, streams.CHOICE)
+    shown = streams.pool_orders(seed, who, n_models)
     asked = np.empty((sessions, queries), np.int32)
     chosen = np.empty((sessions, queries), np.int16)
     recorded = np.empty((sessions, len(marks), n_models))
@@ -132,6 +133,7 @@ def in_c(
         _pointer(rewards),
         _pointer(query_keys),
         _pointer(choice_keys),
+        _pointer(shown),
         ctypes.byref(constants),
         ctypes.c_int64(len(marks)),
         _pointer(marks),

@@ -60,6 +60,7 @@ def _call(learner: Any, case: Case) -> Call:
         case.queries,
         seed=0,
         order="bootstrap",
+        ties="random",
         marks=np.array([0, case.queries]),
         n_jobs=case.threads,
     )

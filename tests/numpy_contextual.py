@@ -212,6 +212,8 @@ class Field(NamedTuple):
 class Hindered:
     """Any learner where feedback is late or missing, and LLMs may be away."""
 
+    sees_models = True
+
     learner: Learner
     delay: int = 0
 

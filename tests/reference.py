@@ -4,12 +4,12 @@ Nothing here imports NumPy's arithmetic or the package's streams, learners, rule
 loop; only `trace_of` builds a `Trace`, the input that both sides share.
 """
 
-from itertools import accumulate
+from itertools import accumulate, permutations
 
 import pickllm as pk
 
 WORD = 2**64 - 1
-QUERY, CHOICE = 0, 1
+QUERY, CHOICE, POOL = 0, 1, 2
 
 #: A reward whose unit value is the accuracy itself, so that a test states its rewards
 #: as it likes.
@@ -104,10 +104,36 @@ def settled(queries=100):
     return rule
 
 
+def pool(seed, number, n_models):
+    """The LLM at each place of the pool as a session is shown it: Fisher and Yates."""
+    models = list(range(n_models))
+    for place in range(n_models - 1):
+        u = uniform(seed, number, POOL, place)
+        other = place + int(u * (n_models - place))
+        models[place], models[other] = models[other], models[place]
+    return models
+
+
 def session(unit, learner, rule, *, seed, number, queries, order):
     """One session, step by step: (choices, queries asked, history of probabilities,
     locked_at, locked_model).
     """
+    shown = pool(seed, number, len(unit[0]))
+    unit = [[row[model] for model in shown] for row in unit]
+    places, asked, history, at, place = _session(
+        unit, learner, rule, seed=seed, number=number, queries=queries, order=order
+    )
+    return (
+        [shown[place] for place in places],
+        asked,
+        [[p[shown.index(model)] for model in range(len(p))] for p in history],
+        at,
+        shown[place] if at >= 0 else -1,
+    )
+
+
+def _session(unit, learner, rule, *, seed, number, queries, order):
+    """One session, by the places of the LLMs."""
     start, probabilities, update = learner
     deck, n = list(range(len(unit))), len(unit)
     state = start(len(unit[0]))
@@ -143,8 +169,25 @@ def session(unit, learner, rule, *, seed, number, queries, order):
 
 def every_path(unit, learner, rule, queries, order):
     """All sessions that can happen, as (probability, choices, history, locked_at,
-    locked_model).
+    locked_model), over all orders of the pool.
     """
+    orders = list(permutations(range(len(unit[0]))))
+    for shown in orders:
+        rows = [[row[model] for model in shown] for row in unit]
+        for chance, places, history, at, place in _every_path(
+            rows, learner, rule, queries, order
+        ):
+            yield (
+                chance / len(orders),
+                tuple(shown[place] for place in places),
+                [[p[shown.index(model)] for model in range(len(p))] for p in history],
+                at,
+                shown[place] if at >= 0 else -1,
+            )
+
+
+def _every_path(unit, learner, rule, queries, order):
+    """All sessions that can happen, by the places of the LLMs."""
     start, probabilities, update = learner
     m = len(unit[0])
 

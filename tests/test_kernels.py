@@ -276,7 +276,7 @@ def test_lanes_are_worth_their_while():
     asked = np.empty((n_sessions, queries), np.int32)
     choices = np.empty((n_sessions, queries), np.int16)
     records = choices, asked, np.empty((n_sessions, 2, n_models))
-    draws = (asked[:0], *keys)
+    draws = (asked[:0], *keys, streams.listed(n_sessions, n_models))
     no_sums = kernels._no_sums(n_models)
     numbers = (1e-9, 0.25, 0.0, 0.0, 2.0, NEVER)  # no session locks
 

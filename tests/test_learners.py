@@ -330,7 +330,7 @@ class SampleMean:
     """epsilon-greedy on sample means, in the three functions of any learner.
 
     Its state is a pair of arrays. LLM 0 starts with one answer of reward 0, since the
-    other library's `fit` needs a first row.
+    other library's `fit` needs a first row: it knows the pool as it is listed.
     """
 
     lock_rule = None
@@ -359,7 +359,13 @@ def test_a_learner_written_here_agrees_with_mabwiser_in_law():
         60,
     )
     s = pk.replay(
-        trace_of(rewards), IDENTITY, SampleMean(), sessions=4000, queries=steps, seed=9
+        trace_of(rewards),
+        IDENTITY,
+        SampleMean(),
+        sessions=4000,
+        queries=steps,
+        seed=9,
+        ties="first",
     )
     ours = np.stack(
         [

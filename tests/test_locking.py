@@ -43,6 +43,7 @@ def replay(learner, lock):
         seed=12,
         lock=lock,
         checkpoints=range(301),
+        ties="first",
     )
 
 

@@ -570,6 +570,7 @@ def test_a_choice_outside_of_the_pool_stops_the_compiled_loop(lock):
             LateBeyond(),
             engine="compiled",
             lock=lock,
+            ties="first",
             **FEW,
         )
 
@@ -680,9 +681,8 @@ class Mine:
         state[arm] += 0.125
 
 rewards = np.full((4, 3), 0.5)
-s = pk.replay(
-    trace_of(rewards), IDENTITY, Mine(), engine="compiled", sessions=1, queries=9
-)
+few = {{"sessions": 1, "queries": 9, "ties": "first"}}
+s = pk.replay(trace_of(rewards), IDENTITY, Mine(), engine="compiled", **few)
 print("".join(map(str, s.choices[0])))
 """
 

@@ -402,7 +402,7 @@ def test_a_state_of_format_1_goes_on_as_it_went_on_then(
     assert "".join(picked) == picks
     assert router.probabilities["b"] == pytest.approx(chance_of_b, abs=1e-10)
     router.save(path)
-    assert json.loads(path.read_text())["format"] == 2
+    assert json.loads(path.read_text())["format"] == 3
     assert pk.Router.load(path).probabilities == router.probabilities
 
 

@@ -268,6 +268,7 @@ def test_late_feedback_leaves_the_learner_where_it_was_so_many_queries_ago(
         lock=False,
         checkpoints=range(queries + 1),
         engine="numpy",
+        ties="first",
     )
     unit = s.reward.unit(REST.accuracy, REST.cost_usd, REST.latency_ms)[
         s.queries, s.choices

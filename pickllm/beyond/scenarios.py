@@ -17,7 +17,7 @@ import itertools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -360,6 +360,8 @@ class _InTheField:
     learner: Any
     delay: int
     lock_rule: LockRule | None
+
+    sees_models: ClassVar = True
 
     def describe(self, trace: Trace) -> NDArray[np.bool_]:
         """Return who can be asked, and gets feedback, (n_queries, 2, n_models)."""

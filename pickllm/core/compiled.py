@@ -22,7 +22,7 @@ from .learners import LinearRewardInaction, QLearning, UniformRandom
 from .locking import GreedyUnchanged, LockRule, MaxProbability
 from .one_session import as_one_session, require_sound, uniforms_of
 from .prepared import Played, Prepared
-from .protocols import Floats, Integers, QueryOrder, is_control
+from .protocols import Floats, Integers, QueryOrder, is_control, sees_models
 from .state import map_state
 
 ENGINES = ("auto", "numpy", "compiled")
@@ -193,6 +193,7 @@ def alone(learner: Any, rule: LockRule | None, n_models: int, seen: Any = None) 
             chooses=hasattr(learner, "choose"),
             draws=uniforms > 0,
             sees=seen is not None,
+            sees_models=sees_models(learner),
             returns=_returns(learner, n_models),
         ),
         state=state,
@@ -262,6 +263,7 @@ def play_compiled(prepared: Prepared, n_jobs: int = 1) -> Played:
         prepared.queries,
         seed=prepared.seed,
         order=str(prepared.order),
+        ties=prepared.ties,
         marks=prepared.checkpoints,
         asked=_asked(prepared),
         n_jobs=n_jobs,
@@ -287,6 +289,7 @@ def reduce_compiled(prepared: Prepared) -> tuple[Any, ...]:
         prepared.queries,
         seed=prepared.seed,
         order=str(prepared.order),
+        ties=prepared.ties,
         marks=prepared.checkpoints,
         asked=_asked(prepared),
     )

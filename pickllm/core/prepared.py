@@ -27,6 +27,9 @@ from .reward import Reward
 from .trace import Trace
 
 ORDERS = ("bootstrap", "shuffle")
+#: How ties between LLMs are broken: by an order of the pool drawn for each session, or
+#: by the order in which it is listed.
+TIES = ("random", "first")
 #: What an answer adds to its session's sums: the last axis of `Prepared.outcomes`.
 OUTCOMES = ("cost_usd", "latency_ms", "accuracy", "reward", "regret", "clipped")
 
@@ -116,6 +119,7 @@ class Prepared:
         Queries in each.
     seed : int
     order : {"bootstrap", "shuffle"} or QueryOrder
+    ties : {"random", "first"}
     checkpoints : ndarray of int, (n_checkpoints,)
         Numbers of answered queries at which probabilities are recorded, in order.
     """
@@ -128,6 +132,7 @@ class Prepared:
     queries: int
     seed: int
     order: str | QueryOrder
+    ties: str
     checkpoints: NDArray[np.int64]
 
     @property
@@ -174,6 +179,16 @@ class Prepared:
         if self.order == "bootstrap":
             return (uniforms * self.trace.n_queries).astype(np.int32)
         return _shuffled(uniforms, self.trace.n_queries)
+
+    @cached_property
+    def shown(self) -> Integers:
+        """The LLM at each place of the pool as a session is shown it.
+
+        A learner knows LLMs by their places alone, (n_sessions, n_models).
+        """
+        if self.ties == "first":
+            return streams.listed(len(self.sessions), self.n_models)
+        return streams.pool_orders(self.seed, np.array(self.sessions), self.n_models)
 
     def draws(self) -> Floats:
         """Return a uniform draw for each choice, (n_sessions, n_queries)."""
@@ -235,6 +250,7 @@ def prepare(  # noqa: PLR0913 the parameters of `replay`, which design fixes
     lock: bool | LockRule | None = True,
     checkpoints: int | Sequence[int] = 100,
     first: int = 0,
+    ties: str = "random",
     tables: Tables | None = None,
 ) -> Prepared:
     """Return a replay, ready to run; parameters and errors as in `replay`.
@@ -253,6 +269,7 @@ def prepare(  # noqa: PLR0913 the parameters of `replay`, which design fixes
     require_whole("first", first, least=0)
     require_seed(seed)
     require_order(order, queries, trace.n_queries)
+    require_ties(ties)
     if tables is None:
         tables = Tables.of(trace, reward)
     trace = tables.trace
@@ -266,6 +283,7 @@ def prepare(  # noqa: PLR0913 the parameters of `replay`, which design fixes
         queries=queries,
         seed=seed,
         order=order,
+        ties=ties,
         checkpoints=marks,
     )
 
@@ -333,6 +351,17 @@ def require_seed(seed: object) -> None:
     """
     if not (type(seed) is int and 0 <= seed < 2**63):
         streams.keys(seed, 0, streams.QUERY)  # pyright: ignore[reportArgumentType]
+
+
+def require_ties(ties: object) -> None:
+    """Refuse a way to break ties that there is none of.
+
+    Raises
+    ------
+    InputError
+    """
+    if ties not in TIES:
+        raise InputError(f"replay: unknown ties {ties!r}; {nearest(str(ties), TIES)}")
 
 
 def require_order(order: object, queries: int, available: int) -> None:

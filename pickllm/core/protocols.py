@@ -135,6 +135,14 @@ def sees_queries(learner: object) -> bool:
     return hasattr(learner, "describe") and hasattr(learner, "observe")
 
 
+def sees_models(learner: object) -> bool:
+    """Return whether the last axis of what a learner sees of a query is the pool.
+
+    It is then shown in the order in which the session is shown the pool.
+    """
+    return bool(getattr(learner, "sees_models", False))
+
+
 def require_blind(learner: object, who: str) -> None:
     """Refuse what is no learner, or sees queries itself, as the learner of another.
 

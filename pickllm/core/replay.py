@@ -22,7 +22,7 @@ from .compiled import play_compiled, runs_compiled
 from .locking import LockRule
 from .one_session import OverSessions, is_one_session, uniforms_of
 from .prepared import Played, Prepared, prepare
-from .protocols import Floats, Integers, QueryOrder, is_control
+from .protocols import Floats, Integers, QueryOrder, is_control, sees_models
 from .reward import Reward
 from .sessions import Sessions
 from .state import rows_of
@@ -43,6 +43,7 @@ def replay(  # noqa: PLR0913 a public name whose parameters are fixed
     first: int = 0,
     n_jobs: int = 1,
     engine: str = "auto",
+    ties: str = "random",
 ) -> Sessions:
     """Send sessions of queries from a trace through a learner.
 
@@ -76,6 +77,10 @@ def replay(  # noqa: PLR0913 a public name whose parameters are fixed
         NumPy's loop, or the same compiled by numba, to the last bit; by default
         compiled where it pays: for the paper's learners and lock rules, in runs that
         are not small.
+    ties : {"random", "first"}
+        Each session is shown the pool in an order of its own, drawn from a stream of
+        its own, so that the LLM that a learner takes among equal ones is no matter of
+        how the pool is listed; or as it is listed, so that ties go to the first LLM.
 
     Returns
     -------
@@ -105,6 +110,7 @@ def replay(  # noqa: PLR0913 a public name whose parameters are fixed
         lock=lock,
         checkpoints=checkpoints,
         first=first,
+        ties=ties,
     )
     if runs_compiled(prepared, engine):
         played = play_compiled(prepared, n_jobs)
@@ -138,8 +144,8 @@ def play(prepared: Prepared) -> Played:
     for answered in range(prepared.queries):
         query = running.next_query(answered)
         running.record(answered)
-        model = running.choose(answered)
-        running.learn(model, prepared.unit[query, model], answered + 1)
+        place, model = running.choose(answered)
+        running.learn(place, prepared.unit[query, model], answered + 1)
         running.lock_converged(answered + 1)
         if not len(running.active):
             break
@@ -148,7 +154,10 @@ def play(prepared: Prepared) -> Played:
 
 
 class _Running:
-    """Sessions on their way: `active` ones still learn, a locked one leaves."""
+    """Sessions on their way: `active` ones still learn, a locked one leaves.
+
+    The learner knows LLMs by their places in the pool as each session is shown it.
+    """
 
     def __init__(self, prepared: Prepared) -> None:
         n_sessions = len(prepared.sessions)
@@ -180,31 +189,50 @@ class _Running:
         """Return each active session's next query, shown to a learner that looks."""
         query = self.played.queries[self.active, answered]
         if self.prepared.seen is not None:
-            self.state = self.learner.observe(self.state, self.prepared.seen[query])
+            self.state = self.learner.observe(self.state, self.seen(query))
             self.p = self.chances(answered)
         return query
+
+    def seen(self, query: Integers) -> Any:
+        """Return what the learner sees of the queries of active sessions."""
+        assert self.prepared.seen is not None
+        seen = self.prepared.seen[query]
+        if not sees_models(self.prepared.learner):
+            return seen
+        places = self.prepared.shown[self.active]
+        axes = tuple(range(1, seen.ndim - 1))
+        return np.take_along_axis(seen, np.expand_dims(places, axes), axis=-1)
 
     def record(self, answered: int) -> None:
         """Record the probabilities if this is a checkpoint."""
         if self.recorded < len(self.marks) and self.marks[self.recorded] == answered:
             self.last[self.active] = self.p
-            self.played.probabilities[:, self.recorded] = self.last
+            self.played.probabilities[:, self.recorded] = self.of_models(self.last)
             self.recorded += 1
 
     def record_rest(self) -> None:
         """Record the checkpoints that are left, which no answer can change any more."""
         self.last[self.active] = self.p
-        self.played.probabilities[:, self.recorded :] = self.last[:, None]
+        self.played.probabilities[:, self.recorded :] = self.of_models(self.last)[
+            :, None
+        ]
 
-    def choose(self, answered: int) -> Integers:
-        """Return the LLM that each active session asks."""
-        model = choose(self.p, self.draws[self.active, answered])
+    def of_models(self, places: Floats) -> Floats:
+        """Return what stands at each session's places by the LLMs of the pool."""
+        models = np.empty_like(places)
+        np.put_along_axis(models, self.prepared.shown, places, axis=1)
+        return models
+
+    def choose(self, answered: int) -> tuple[Integers, Integers]:
+        """Return the place that each active session asks, and the LLM there."""
+        place = choose(self.p, self.draws[self.active, answered])
+        model = self.prepared.shown[self.active, place]
         self.played.choices[self.active, answered] = model
-        return model
+        return place, model
 
-    def learn(self, model: Integers, reward: Floats, answered: int) -> None:
+    def learn(self, place: Integers, reward: Floats, answered: int) -> None:
         """Teach each active session the reward of the one answer that it saw."""
-        self.state = self.learner.update(self.state, model, reward)
+        self.state = self.learner.update(self.state, place, reward)
         self.p = self.chances(answered)
 
     def lock_converged(self, answered: int) -> None:
@@ -215,7 +243,7 @@ class _Running:
         if not locked.any():
             return
         done = self.active[locked]
-        model = self.p[locked].argmax(axis=1)
+        model = self.prepared.shown[done, self.p[locked].argmax(axis=1)]
         self.played.locked_at[done] = answered
         self.played.locked_model[done] = model
         self.played.choices[done, answered:] = model[:, None]

@@ -36,9 +36,10 @@ RAISED, FINE, NO_LLM, NO_CHANCES = range(4)
 #: What a learner is told to do: look at its draws; learn from an answer; answer a tile.
 DRAW, LEARN, ANSWER = range(3)
 #: Where a session stands: what the learner would ask, what it would have asked before,
-#: for how many answers that is the same; the LLM it has locked on, or -1; when; and the
-#: next checkpoint.
-BEST, FOLLOWED, RUN, LOCKED, AT, MARK, SESSION = range(7)
+#: for how many answers that is the same; the LLM it has locked on, or -1; when; the
+#: next checkpoint; and, from the last on, the LLM at each place of the pool as the
+#: session is shown it. A learner knows LLMs by their places.
+BEST, FOLLOWED, RUN, LOCKED, AT, MARK, SHOWN = range(7)
 
 Array = NDArray[Any]
 Function = Callable[..., Any]
@@ -55,6 +56,8 @@ class Form(NamedTuple):
         Whether it chooses by draws of its own.
     sees : bool
         Whether it looks at queries.
+    sees_models : bool
+        Whether the last axis of what it sees of a query is the pool.
     returns : bool
         Whether `update` returns the next state, or changes the one that it is given.
     """
@@ -62,6 +65,7 @@ class Form(NamedTuple):
     chooses: bool
     draws: bool
     sees: bool
+    sees_models: bool
     returns: bool
 
 
@@ -176,16 +180,19 @@ def observing(form: Form, kind: type) -> Function:
     """Return how a learner is shown a query, compiled; most look at none."""
     if not form.sees:
 
-        def ignore(learner, state, seen, query):
+        def ignore(learner, state, seen, query, places):
             pass
 
         return in_place(ignore)
     show = mirror.method_of(kind, "observe")
 
-    def observe(learner, state, seen, query):
+    def observe(learner, state, seen, query, places):
         show(learner, state, seen[query])
 
-    return in_place(observe)
+    def observe_models(learner, state, seen, query, places):
+        show(learner, state, seen[query][..., places])
+
+    return in_place(observe_models if form.sees_models else observe)
 
 
 # What is compiled for each learner
@@ -242,7 +249,7 @@ def answering(
     look = looking(form, kind)
     learn = learning(form, kind)
     observe = observing(form, kind)
-    chooses, draws, sees, _ = form
+    chooses, draws, sees, _, _ = form
 
     def answer(space, tile, rule, key, begin, do, number):
         numbers, memory, layout, seen_memory, seen_layout, uniforms, p, session = space
@@ -255,25 +262,28 @@ def answering(
         best = session[BEST]
         if do == ANSWER:
             seen = carve_seen(seen_memory, seen_layout)[0]
+            places = session[SHOWN:]
             followed = session[FOLLOWED]
             run = session[RUN]
             mark = session[MARK]
             place = 0
             for t in range(number):
                 if sees:
-                    observe(learner, state, seen, asked[t])
+                    observe(learner, state, seen, asked[t], places)
                     best = look(learner, state, uniforms, p)[0]
                 if mark < len(marks) and marks[mark] == begin + t:
                     mark += 1
                     for j in range(m):
-                        shown[place] = p[j] if not chooses else np.float64(j == best)
-                        place += 1
+                        chance = p[j] if not chooses else np.float64(j == best)
+                        shown[place + session[SHOWN + j]] = chance
+                    place += m
                 arm = best if chooses else fall(p, falls[t])
                 if arm < 0 or arm >= m:
                     session[AT] = begin + t
                     return NO_LLM
-                chosen[t] = arm
-                reward = rewards[np.int64(asked[t]) * m + arm]
+                model = session[SHOWN + arm]
+                chosen[t] = model
+                reward = rewards[np.int64(asked[t]) * m + model]
                 state = learn(learner, state, arm, reward)
                 if draws:
                     answered = begin + t + 1
@@ -285,7 +295,7 @@ def answering(
                     session[AT] = begin + t + 1
                     if best < 0 or best >= m:
                         return NO_LLM
-                    session[LOCKED] = best
+                    session[LOCKED] = session[SHOWN + best]
                     break
             session[FOLLOWED] = followed
             session[RUN] = run
@@ -364,7 +374,9 @@ def _array(kind: Any, axes: int, readonly: bool = False) -> Any:
     return numba.types.Array(kind, axes, "C", readonly=readonly)
 
 
-_STREAMS = numba.types.Tuple((_array(numba.int32, 2), U8, U8, I8))
+_STREAMS = numba.types.Tuple(
+    (_array(numba.int32, 2), U8, U8, _array(numba.int64, 2), I8)
+)
 _RECORDS = numba.types.Tuple(
     (_array(numba.int16, 2), _array(numba.int32, 2), _array(numba.float64, 3))
 )
@@ -408,7 +420,7 @@ def loop() -> Function:
     ):
         length, rule = size
         rewards, places, asked, falls, chosen, shown = scratch
-        given, query_keys, choice_keys, marks = streams
+        given, query_keys, choice_keys, pools, marks = streams
         memory = space[1]
         p = space[6]
         session = space[7]
@@ -421,6 +433,7 @@ def loop() -> Function:
             session[LOCKED] = -1
             session[AT] = -1
             session[MARK] = 0
+            session[SHOWN:] = pools[s]
             code = answer(space, tile, rule, key, 0, DRAW, 0)
             session[FOLLOWED] = session[BEST]
             for begin in range(0, length, TILE):
@@ -449,7 +462,8 @@ def loop() -> Function:
                         locked = session[LOCKED]
                         for j in range(m):
                             certain = np.float64(j == session[BEST])
-                            shown[j] = certain if chooses else p[j]
+                            chance = certain if chooses else p[j]
+                            shown[session[SHOWN + j]] = chance
                     if not record(
                         shown, place, m, locked, records[2], sums[3], s, mark
                     ):
@@ -493,7 +507,9 @@ class Player:
         )
 
     def space(self) -> tuple[Array, ...]:
-        """Return memory for one session; see `SPACE`."""
+        """Return memory for one session, shown the pool as it is; see `SPACE`."""
+        session = np.zeros(SHOWN + self.m, np.int64)
+        session[SHOWN:] = np.arange(self.m)
         return (
             self._numbers,
             self._initial.copy(),
@@ -501,7 +517,7 @@ class Player:
             *self._seen,
             np.zeros(self.plan.uniforms),
             np.zeros(self.m),
-            np.zeros(SESSION, np.int64),
+            session,
         )
 
     def play(

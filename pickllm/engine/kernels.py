@@ -32,8 +32,8 @@ from .lanes import (
     LANES,
     LIMIT,
     RATE,
-    ROWS,
     RUN,
+    SHOWN,
     TILE,
     add_moments,
     add_up,
@@ -71,7 +71,7 @@ Function = Callable[..., Any]
 
 
 @inline
-def _start(w, wi, wu, m, numbers, choice_keys, first, count):
+def _start(w, wi, wu, m, numbers, choice_keys, shown, first, count):
     """Put the next sessions into the lanes; those past the last one never learn."""
     rate, start, _, _, limit, _ = numbers
     for i in range(w.shape[1]):
@@ -82,6 +82,8 @@ def _start(w, wi, wu, m, numbers, choice_keys, first, count):
         wu[m + KEY, i] = choice_keys[first + min(i, count - 1)]
         wi[m + GREEDY, i] = 0
         wi[m + RUN, i] = 0 if i < count else -NEVER
+        for j in range(m):
+            wi[m + SHOWN + j, i] = shown[first + min(i, count - 1), j]
 
 
 @functools.cache
@@ -108,10 +110,10 @@ def loop(
         wide()  # pyright: ignore[reportCallIssue]
         m = models if models else n_models
         _, _, explore, exploit, limit, patience = numbers
-        given, query_keys, choice_keys = draws
+        given, query_keys, choice_keys, shown = draws
         choices, queries, recorded = records
         outcomes, totals, counts, moments = sums
-        w = np.zeros((m + ROWS, lanes))
+        w = np.zeros((m + SHOWN + m, lanes))
         wi = w.view(np.int64)
         wu = w.view(np.uint64)
         asked = np.zeros((lanes, TILE), np.int32)
@@ -125,7 +127,7 @@ def loop(
             locked = locks[1, first : first + count]
             at[:] = -1
             locked[:] = -1
-            _start(w, wi, wu, m, numbers, choice_keys, first, count)
+            _start(w, wi, wu, m, numbers, choice_keys, shown, first, count)
             learning = count
             mark = 0
             for begin in range(0, length, TILE):
@@ -230,6 +232,7 @@ def replay(
     *,
     seed: int,
     order: str,
+    ties: str,
     marks: Array,
     asked: Array | None = None,
     n_jobs: int = 1,
@@ -246,7 +249,7 @@ def replay(
         Their numbers.
     queries : int
         In each session.
-    seed, order, marks, n_jobs
+    seed, order, ties, marks, n_jobs
         As in `core.replay.replay`; `marks` are its checkpoints.
     asked : ndarray of int32, (n_sessions, queries), optional
         The queries, where they come in an order of their own.
@@ -263,10 +266,11 @@ def replay(
 
     def play(part: slice) -> None:
         given = None if asked is None else asked[part]
+        shown = _shown(sessions[part], seed, ties, m)
         draws = _draws(sessions[part], seed, order, len(unit), drawn[part], given)
         written = drawn[part] if not len(draws[0]) else drawn[:0]
         records = choices[part], written, recorded[part]
-        run(flat, draws, marks, locks[:, part], records, nothing)
+        run(flat, (*draws, shown), marks, locks[:, part], records, nothing)
 
     spread(play, parts(n_sessions, queries), n_jobs)
     return choices, drawn, recorded, *locks
@@ -281,6 +285,7 @@ def reduce(
     *,
     seed: int,
     order: str,
+    ties: str,
     marks: Array,
     asked: Array | None = None,
 ) -> tuple[Array, ...]:
@@ -289,7 +294,7 @@ def reduce(
     Parameters
     ----------
     outcomes : ndarray, (n_queries, n_models, 6)
-    unit, plan, sessions, queries, seed, order, marks, asked
+    unit, plan, sessions, queries, seed, order, ties, marks, asked
         As in `replay`.
 
     Returns
@@ -311,9 +316,10 @@ def reduce(
     moments = np.zeros((len(marks), 3, m))
     locks = np.empty((2, n_sessions), np.int64)
     run = _loop(plan, m, queries, reduces=True)
+    shown = _shown(sessions, seed, ties, m)
     draws = _draws(sessions, seed, order, len(unit), drawn, asked)
     results = outcomes.reshape(-1, N_OUTCOMES), sums, counts, moments
-    run(unit.ravel(), draws, marks, locks, _no_records(m), results)
+    run(unit.ravel(), (*draws, shown), marks, locks, _no_records(m), results)
     return sums, counts, moments, *locks
 
 
@@ -385,6 +391,13 @@ def _draws(
         _shuffle(query_keys, n, drawn)
         return drawn, query_keys, choice_keys
     return drawn[:0], query_keys, choice_keys
+
+
+def _shown(sessions: range, seed: int, ties: str, m: int) -> Array:
+    """Return the LLM at each place of the pool as each session is shown it."""
+    if ties == "first":
+        return streams.listed(len(sessions), m)
+    return streams.pool_orders(seed, np.array(sessions), m)
 
 
 def _no_sums(m: int) -> tuple[Array, ...]:

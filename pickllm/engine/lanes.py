@@ -32,10 +32,11 @@ LANES = 32
 #: Queries between two writings.
 TILE = 128
 
-#: Rows of a lane after those of the LLMs: the choice, that LLM's value, its reward; the
-#: learning rate (0 once locked); the probability to lock at; the key of the choices;
-#: the most probable LLM, and the length of its run.
-ARM, VALUE, REWARD, RATE, LIMIT, KEY, GREEDY, RUN, ROWS = range(9)
+#: Rows of a lane after those of the LLMs: the place chosen, that one's value, its
+#: reward; the learning rate (0 once locked); the probability to lock at; the key of the
+#: choices; the most probable place, and the length of its run; and, from the last on,
+#: the LLM at each place of the pool as the session is shown it.
+ARM, VALUE, REWARD, RATE, LIMIT, KEY, GREEDY, RUN, SHOWN = range(9)
 
 GAMMA = streams.GAMMA
 MIX_1 = streams.MIX_1
@@ -125,10 +126,10 @@ def pick_greedy(w, wi, wu, m, lanes, counter, explore, exploit):
 def answer(w, wi, m, lanes, asked, chosen, rewards, t):
     """Look up the reward of each choice: a gather, no faster in vectors."""
     for i in range(lanes):
-        arm = wi[m + ARM, i]
-        chosen[i, t] = arm
+        model = wi[m + SHOWN + wi[m + ARM, i], i]
+        chosen[i, t] = model
         w[m + REWARD, i] = rewards[
-            np.uint64(asked[i, t]) * np.uint64(m) + np.uint64(arm)
+            np.uint64(asked[i, t]) * np.uint64(m) + np.uint64(model)
         ]
 
 
@@ -199,7 +200,7 @@ def lock_lanes(w, wi, m, count, rule, at, locked, answered):
             best = j if w[j, i] > w[best, i] else best
         if at[i] < 0 and (wi[m + RUN, i] >= patience if runs else w[best, i] >= limit):
             at[i] = answered
-            locked[i] = best & distinct
+            locked[i] = wi[m + SHOWN + (best & distinct), i]
             w[m + RATE, i] = 0.0
             w[m + LIMIT, i] = np.inf
             wi[m + RUN, i] = -NEVER
@@ -290,7 +291,7 @@ def count_choices(chosen, n, m, counts):
 
 @inline
 def chance(w, wi, m, j, i, values, explore, exploit):
-    """Return the probability of LLM j in lane i."""
+    """Return the probability of the LLM at place j in lane i."""
     if values:
         return exploit if wi[m + GREEDY, i] == j else explore
     return w[j, i]
@@ -302,7 +303,8 @@ def record_chances(w, wi, m, count, values, explore, exploit, recorded):
     for i in range(count):
         row = recorded[i]
         for j in range(m):
-            row[j] = chance(w, wi, m, j, i, values, explore, exploit)
+            model = wi[m + SHOWN + j, i]
+            row[model] = chance(w, wi, m, j, i, values, explore, exploit)
 
 
 @inline
@@ -311,15 +313,10 @@ def add_moments(w, wi, m, count, values, explore, exploit, locked, moments):
 
     A locked session routes to its LLM alone.
     """
-    for j in range(m):
-        total = 0.0
-        square = 0.0
-        routed = 0.0
-        for i in range(count):
+    for i in range(count):
+        for j in range(m):
+            model = wi[m + SHOWN + j, i]
             p = chance(w, wi, m, j, i, values, explore, exploit)
-            total += p
-            square += p * p
-            routed += p if locked[i] < 0 else np.float64(locked[i] == j)
-        moments[0, j] += total
-        moments[1, j] += square
-        moments[2, j] += routed
+            moments[0, model] += p
+            moments[1, model] += p * p
+            moments[2, model] += p if locked[i] < 0 else np.float64(locked[i] == model)

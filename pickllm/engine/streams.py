@@ -25,7 +25,7 @@ TO_UNIT = 2.0**-53
 WORD = 2**64 - 1
 
 #: The causes of randomness; each has a stream of its own.
-QUERY, CHOICE = 0, 1
+QUERY, CHOICE, POOL = range(3)
 
 
 def output(key: ArrayLike, n: ArrayLike) -> Words:
@@ -53,7 +53,7 @@ def keys(seed: int, sessions: ArrayLike, purpose: int) -> Words:
     sessions : int or ndarray of int, (n_sessions,)
         Session numbers, >= 0.
     purpose : int
-        `QUERY` or `CHOICE`.
+        `QUERY`, `CHOICE` or `POOL`.
 
     Returns
     -------
@@ -87,6 +87,38 @@ def uniforms(key: ArrayLike, steps: ArrayLike) -> NDArray[np.float64]:
         np.asarray(key)[..., None], np.asarray(steps, np.uint64) + np.uint64(1)
     )
     return np.asarray((draws >> np.uint64(11)) * TO_UNIT, np.float64)
+
+
+def pool_orders(seed: int, sessions: ArrayLike, n_models: int) -> NDArray[np.int64]:
+    """Return the order in which each session is shown the pool, all equally likely.
+
+    Fisher and Yates, swap by swap.
+
+    Returns
+    -------
+    ndarray of int, (n_sessions, n_models)
+        Positions in the pool.
+
+    Examples
+    --------
+    >>> sorted(pool_orders(seed=0, sessions=[5], n_models=4)[0].tolist())
+    [0, 1, 2, 3]
+    """
+    numbers = np.atleast_1d(np.asarray(sessions))
+    draws = uniforms(keys(seed, numbers, POOL), np.arange(n_models))
+    orders = listed(len(numbers), n_models)
+    rows = np.arange(len(numbers))
+    for place in range(n_models - 1):
+        other = place + (draws[:, place] * (n_models - place)).astype(np.int64)
+        drawn = orders[rows, other]
+        orders[rows, other] = orders[:, place]
+        orders[:, place] = drawn
+    return orders
+
+
+def listed(n_sessions: int, n_models: int) -> NDArray[np.int64]:
+    """Return the pool's own order for every session, (n_sessions, n_models)."""
+    return np.tile(np.arange(n_models), (n_sessions, 1))
 
 
 def uniform(key: int, step: int) -> float:

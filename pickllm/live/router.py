@@ -1,9 +1,10 @@
 """The live router: the same learners, one session, real outcomes as they arrive.
 
 For the same seed, session and outcomes it picks and locks exactly as `replay` does: the
-choice of query t uses the uniform draw (seed, session, CHOICE, t), and feedback changes
-the state only while the session has not locked. Feedback may arrive late, out of order,
-or never: the next pick uses what is known by then.
+choice of query t uses the uniform draw (seed, session, CHOICE, t), the learner is shown
+the pool in the order of (seed, session, POOL), and feedback changes the state only
+while the session has not locked. Feedback may arrive late, out of order, or never: the
+next pick uses what is known by then.
 """
 
 import math
@@ -18,6 +19,7 @@ import numpy as np
 
 from ..core.learners import Always
 from ..core.pool import Limits, default_limits
+from ..core.prepared import require_ties
 from ..core.protocols import is_control, lock_rule_of
 from ..core.reward import Reward
 from ..engine import streams
@@ -44,7 +46,7 @@ class Router:
     Parameters
     ----------
     models : sequence of str
-        The pool; its order matters where a learner breaks ties.
+        The pool.
     learner : object
         See `learners`.
     reward : Reward
@@ -55,6 +57,8 @@ class Router:
         As in `replay`.
     limits : Limits, optional
         Declared for the pool; by default those of the study's main pool.
+    ties : {"random", "first"}
+        As in `replay`.
 
     Raises
     ------
@@ -71,7 +75,7 @@ class Router:
     True
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - as `replay` has them
         self,
         models: Iterable[str],
         learner: Any,
@@ -81,6 +85,7 @@ class Router:
         session: int = 0,
         lock: Any = True,
         limits: Limits | None = None,
+        ties: str = "random",
     ):
         self.models = tuple(str(model) for model in models)
         if not self.models or len(set(self.models)) != len(self.models):
@@ -98,6 +103,8 @@ class Router:
             self.rule = lock_rule_of(learner)
         else:
             self.rule = lock or None
+        require_ties(ties)
+        self.ties = ties
         self._draws = int(streams.keys(self.seed, self.session, streams.CHOICE))
         self._guard = threading.RLock()
         self._picks = 0
@@ -109,9 +116,14 @@ class Router:
     def _restart(self) -> None:
         """Put the learner and the rule where they stand before the first query."""
         n_models = len(self.models)
+        shown = streams.listed(1, n_models)
+        if self.ties == "random":
+            shown = streams.pool_orders(self.seed, self.session, n_models)
+        #: the LLM at each place of the pool as the learner is shown it
+        self._shown = [self.models[position] for position in shown[0]]
         if isinstance(self.learner, Always):
-            assert self.learner.index is not None
-            self._steps: Steps = Fixed(self.learner.index, n_models)
+            place = self._shown.index(self.learner.model)
+            self._steps: Steps = Fixed(place, n_models)
         else:
             self._steps = steps_of(self.learner, n_models, self._draws)
         self._watch = Watch(self.rule, self._steps.p)
@@ -134,11 +146,11 @@ class Router:
             p = self._steps.p
             if self._withdrawn:
                 p = self._without_withdrawn(p)
-            return self.models[_chosen(p, streams.uniform(self._draws, step))]
+            return self._shown[_chosen(p, streams.uniform(self._draws, step))]
 
     def _without_withdrawn(self, p: list[float]) -> list[float]:
         """Return the probabilities shared out over the LLMs that are still there."""
-        here = np.array([float(model not in self._withdrawn) for model in self.models])
+        here = np.array([float(model not in self._withdrawn) for model in self._shown])
         if not here.any():
             raise InputError("Router: every LLM has been withdrawn; add or restore one")
         left = np.array(p) * here
@@ -164,34 +176,35 @@ class Router:
         ------
         InputError
         """
-        arm = self._arm(model)
+        place = self._place(model)
         _check_outcome("accuracy", accuracy, 1.0)
         _check_outcome("cost_usd", cost_usd)
         _check_outcome("latency_ms", latency_ms)
-        self._learn(arm, float(self.reward.unit(accuracy, cost_usd, latency_ms)))
+        self._learn(place, float(self.reward.unit(accuracy, cost_usd, latency_ms)))
 
     def learn(self, model: str, unit_reward: float) -> None:
         """Learn from a unit reward in [0, 1], where no answer is there to be scored.
 
         A failed call counts 0.
         """
-        self._learn(self._arm(model), unit_reward)
+        self._learn(self._place(model), unit_reward)
 
-    def _learn(self, arm: int, unit_reward: float) -> None:
+    def _learn(self, place: int, unit_reward: float) -> None:
         with self._guard:
             self._updates += 1
             if self._locked is not None or isinstance(self.learner, Always):
                 return
-            self._steps.learn(arm, unit_reward, self._picks)
+            self._steps.learn(place, unit_reward, self._picks)
             if self._watch.step(self._steps.p):
-                self._locked = self.models[_first_of_largest(self._steps.p)]
+                self._locked = self._shown[_first_of_largest(self._steps.p)]
 
-    def _arm(self, model: str) -> int:
+    def _place(self, model: str) -> int:
+        """Return where an LLM stands in the pool as the learner is shown it."""
         if model not in self.models:
             raise InputError(
                 f"Router: unknown model {model!r}; {nearest(model, self.models)}"
             )
-        return self.models.index(model)
+        return self._shown.index(model)
 
     @property
     def locked(self) -> str | None:
@@ -201,7 +214,8 @@ class Router:
     @property
     def probabilities(self) -> dict[str, float]:
         """Selection probability of each LLM by name, frozen once locked."""
-        return dict(zip(self.models, self._steps.p, strict=True))
+        p = dict(zip(self._shown, self._steps.p, strict=True))
+        return {model: p[model] for model in self.models}
 
     @property
     def picks(self) -> int:
@@ -215,13 +229,13 @@ class Router:
 
     def withdraw(self, model: str) -> None:
         """Take an LLM out of the choice; what was learned of it is kept."""
-        self._arm(model)
+        self._place(model)
         with self._guard:
             self._withdrawn.add(model)
 
     def restore(self, model: str) -> None:
         """Bring a withdrawn LLM back."""
-        self._arm(model)
+        self._place(model)
         with self._guard:
             self._withdrawn.discard(model)
 
@@ -257,6 +271,7 @@ class Router:
                     "limits": vars(self.limits),
                     "seed": self.seed,
                     "session": self.session,
+                    "ties": self.ties,
                     "picks": self._picks,
                     "updates": self._updates,
                     "locked": self._locked,
@@ -298,6 +313,7 @@ class Router:
                 session=saved["session"],
                 lock=from_json(saved["lock_rule"]) or False,
                 limits=Limits(**saved["limits"]),
+                ties=saved.get("ties", "first"),
             )
             router._go_on_from(saved)
         except InputError:

@@ -1,7 +1,8 @@
 """Saved routers: the state file of a router, and what stands in it.
 
-A file of format 2 holds a learner's state as lists of arrays, in the learner's own
-order. One of format 1 also names the classes of the state's tuples, and all classes by
+A file of format 3 holds a learner's state as lists of arrays, in the learner's own
+order, and how ties are broken; in one of format 2 they go to the first LLM. One of
+format 1 also names the classes of the state's tuples, and all classes by
 the modules that they then stood in.
 """
 
@@ -18,7 +19,7 @@ from ..core.state import State, map_state
 from ..errors import InputError
 from ..readers import read_json
 
-FORMAT = 2
+FORMAT = 3
 #: Where the classes stand that states of format 1 name.
 MOVED = {
     "pickllm.learners": "pickllm.core.learners",
@@ -43,7 +44,7 @@ def read_state(path: str | Path) -> dict[str, Any]:
     saved = read_json(path, "router state", remedy)
     if not isinstance(saved, dict) or "format" not in saved:
         raise InputError(f"{path}: not a router state; {remedy}")
-    if saved["format"] not in (1, FORMAT):
+    if saved["format"] not in (1, 2, FORMAT):
         raise InputError(
             f"{path}: router state of format {saved['format']}, this version reads"
             f" {FORMAT}; start a new Router"
@@ -119,7 +120,7 @@ def _array_from_json(saved: dict[str, Any] | None) -> np.ndarray | None:
 
 
 def _as_lists(saved: Any) -> Any:
-    """Return a saved state as format 2 has it; format 1 names its tuples' classes."""
+    """Return a saved state as format 3 has it; format 1 names its tuples' classes."""
     if isinstance(saved, dict) and "tuple" in saved:
         saved = saved["tuple"]
     if isinstance(saved, list):

@@ -36,6 +36,7 @@ SCALARS = {
     "queries": 1000,
     "seed": 0,
     "order": "bootstrap",
+    "ties": "random",
     "lock": True,
     "reduce": True,
     "checkpoints": 100,
@@ -52,8 +53,8 @@ def grid(values: dict[str, Any]) -> list[Setting]:
         qlearning, random, cheapest, most expensive, best single, oracle, or an LLM's
         name), ``learning_rate``, ``epsilon``, ``initial_value``, ``form``,
         ``w_accuracy``, ``w_cost``, ``w_latency``, ``t_scaling``; and single values:
-        ``prices``, ``sessions``, ``queries``, ``seed``, ``order``, ``lock``,
-        ``reduce``, ``checkpoints``.
+        ``prices``, ``sessions``, ``queries``, ``seed``, ``order``, ``ties``,
+        ``lock``, ``reduce``, ``checkpoints``.
 
     Returns
     -------

@@ -64,7 +64,8 @@ def sweep(  # noqa: PLR0913 - the names are fixed
     n_jobs : int
         Threads of this process, as in joblib; the bytes are the same for any.
     **options
-        Passed on to `replay` (``order``, ``lock``, ``engine``, ``checkpoints``).
+        Passed on to `replay` (``order``, ``ties``, ``lock``, ``engine``,
+        ``checkpoints``).
 
     Returns
     -------

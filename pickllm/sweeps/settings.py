@@ -27,7 +27,7 @@ REDUCED, TABULATED = 2**25, 2**22
 #: Sessions to a chunk at most, however short they are.
 MANY = 2**18
 #: What a setting passes on to `replay`, besides sessions, queries and seed.
-OPTIONS = ("order", "lock", "engine", "checkpoints")
+OPTIONS = ("order", "ties", "lock", "engine", "checkpoints")
 
 #: Sessions of a setting, as (first, number).
 Chunk = tuple[int, int]

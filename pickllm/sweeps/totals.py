@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.compiled import (
-    has_own_loop,
     pays,
     reduce_compiled,
     runs_compiled,
@@ -35,9 +34,8 @@ OUTCOMES = {
     "clipped": "mean",
 }
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
-#: Sessions that the paper's learners' compiled loop sums up before it adds them to the
-#: others, and the LLMs up to which it does; else one session is added at a time.
-LANE, UNROLLED = 32, 16
+#: Sessions that the paper's learners' compiled loop takes in lockstep.
+LANE = 32
 #: What each kind of outcome is divided by: the queries of a session, or nothing.
 IS_MEAN = np.array([how == "mean" for how in OUTCOMES.values()])
 
@@ -167,29 +165,23 @@ def _reduce(prepared: Prepared, compiled: bool) -> _Reduced:
         played.queries, played.choices, prepared.outcomes, played.locked_model
     )
     selection = Sessions.of(prepared, played, "numpy").selection()
-    lockstep = has_own_loop(prepared.learner) and prepared.n_models <= UNROLLED
-    lane = LANE if lockstep else 1
     return _Reduced(
         sums=sums,
         counts=counts,
-        moments=_moments(played.probabilities, selection, lane),
+        moments=_moments(played.probabilities, selection),
         locked_at=played.locked_at,
         locked_model=played.locked_model,
     )
 
 
-def _moments(probabilities: Floats, selection: Floats, lane: int) -> Floats:
+def _moments(probabilities: Floats, selection: Floats) -> Floats:
     """Return sums over sessions, added in the compiled loop's order."""
     _, n_checkpoints, n_models = probabilities.shape
     moments = np.zeros((n_checkpoints, 3, n_models))
-    for first in range(0, len(probabilities), lane):
-        some = slice(first, first + lane)
-        of_lane = np.zeros_like(moments)
-        for p, routed in zip(probabilities[some], selection[some], strict=True):
-            of_lane[:, 0] += p
-            of_lane[:, 1] += p * p
-            of_lane[:, 2] += routed
-        moments += of_lane
+    for p, routed in zip(probabilities, selection, strict=True):
+        moments[:, 0] += p
+        moments[:, 1] += p * p
+        moments[:, 2] += routed
     return moments
 
 
