@@ -83,8 +83,8 @@ bench: $(STAMP) ## speed beside C and others; writes the README's table of bound
 
 # Downloads the rows once; PICKLLM_MIRROR may name a mirror.
 data: $(STAMP) ## the shipped statistics, from the measured rows
-	$(BIN)/python -m pickllm fetch bfcl-2024-08-11
-	for pool in bfcl-2024-08-11 bfcl-2024-08-11-second; do \
+	$(BIN)/python -m pickllm fetch bfcl-2024-08-11-all
+	for pool in bfcl-2024-08-11 bfcl-2024-08-11-second bfcl-2024-08-11-all; do \
 	  $(BIN)/python -m pickllm summarise $$pool-rows \
 	    --output data/$$pool.summary.json || exit; \
 	done

@@ -32,5 +32,15 @@ def rows_folder():
 
 @pytest.fixture(scope="session")
 def rows(rows_folder):
-    """The measured rows of each pool: name -> Trace."""
-    return {pool: leaderboard.read(rows_folder, pool) for pool in declared_pools()}
+    """The measured rows of each pool with joint accuracies: name -> Trace."""
+    return {
+        name: leaderboard.read(rows_folder, name)
+        for name, pool in declared_pools().items()
+        if pool.get("joint", True)
+    }
+
+
+@pytest.fixture(scope="session")
+def all_rows(rows_folder):
+    """The measured rows of every LLM of the leaderboard."""
+    return leaderboard.read(rows_folder, leaderboard.EVERY)

@@ -13,19 +13,23 @@ from .command import Command, no_arguments
 if TYPE_CHECKING:
     from ..core.trace import Trace
 
+#: What `pickllm fetch` takes: the pools of four, and every LLM of the leaderboard.
+FETCHED = [TRACE, f"{TRACE}-all"]
+
 
 def _traces(arguments: Namespace) -> int | None:
     from ..core.pool import declared_pools
     from ..traces import leaderboard
-    from ..traces.sources import list_traces
+    from ..traces.sources import ROWS, list_traces
 
     for name in list_traces():
+        pool = name.removesuffix(ROWS)
         if name in declared_pools():
             state = "bundled"
-        elif leaderboard.fetched():
+        elif leaderboard.fetched(pool):
             state = "fetched"
         else:
-            state = f"needs `pickllm fetch {TRACE}`"
+            state = f"needs `pickllm fetch {leaderboard.fetched_as(pool)}`"
         print(f"{name}  ({state})")
 
 
@@ -81,7 +85,7 @@ def _doubts(trace: "Trace") -> Iterator[str]:
 
 
 def _fetch_arguments(sub: ArgumentParser) -> None:
-    sub.add_argument("name", choices=[TRACE], metavar="NAME")
+    sub.add_argument("name", choices=FETCHED, metavar="NAME", help=" or ".join(FETCHED))
     sub.add_argument(
         "--mirror",
         help="address or folder with the repository's layout (or set PICKLLM_MIRROR)",
@@ -91,8 +95,9 @@ def _fetch_arguments(sub: ArgumentParser) -> None:
 def _fetch(arguments: Namespace) -> int | None:
     from ..traces import leaderboard
 
-    folder = leaderboard.fetch(arguments.mirror)
-    print(f"{len(leaderboard.checksums())} files, checksums verified, in {folder}")
+    folder = leaderboard.fetch(arguments.mirror, pool=arguments.name)
+    number = len(leaderboard.checksums(arguments.name))
+    print(f"{number} files, checksums verified, in {folder}")
 
 
 def _summarise_arguments(sub: ArgumentParser) -> None:
@@ -125,6 +130,7 @@ def _summarise(arguments: Namespace) -> int | None:
         arguments.min_cell,
         leaderboard.PROVENANCE if bundled else {},
         protect=not bundled,
+        joint=declared_pools()[name].get("joint", True) if bundled else None,
     )
     summary.save(path)
     print(

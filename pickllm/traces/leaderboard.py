@@ -7,6 +7,7 @@ query that is not listed as a failure was answered correctly; the accuracy rebui
 proved equal to the stated one in every file.
 """
 
+import functools
 import hashlib
 import json
 import os
@@ -23,6 +24,8 @@ from ..files import home, written
 from ..readers import read_text
 
 NAME = "bfcl-2024-08-11"
+#: The pool of every LLM of the leaderboard that its rule admits.
+EVERY = f"{NAME}-all"
 REPOSITORY = "https://github.com/HuanzhiMao/BFCL-Result"
 COMMIT = "b4adfc9be5e0c65e8dbb1340c689688eb92a9379"
 DEFAULT_URL = f"https://raw.githubusercontent.com/HuanzhiMao/BFCL-Result/{COMMIT}/"
@@ -71,14 +74,30 @@ def _paths(model: str, category: str) -> tuple[str, str]:
     )
 
 
-def checksums() -> dict[str, str]:
-    """Return ``{path in the repository: SHA-256}`` of the files that a study needs."""
-    listed = {}
-    text = (home("data") / f"{NAME}.sha256").read_text("utf-8")
-    for line in text.splitlines():
-        sha, path = line.split("  ", 1)
-        listed[path] = sha
-    return listed
+def checksums(pool: str = NAME) -> dict[str, str]:
+    """Return ``{path in the repository: SHA-256}`` of the files that a pool needs.
+
+    Parameters
+    ----------
+    pool : str
+        A name in `data/pools.json`. The two pools of four are fetched together.
+
+    Examples
+    --------
+    >>> len(checksums()), len(checksums("bfcl-2024-08-11-all"))
+    (168, 552)
+    """
+    if pool == EVERY:
+        return _listed(NAME) | _listed(EVERY)
+    return dict(_listed(NAME))
+
+
+@functools.cache
+def _listed(name: str) -> dict[str, str]:
+    """Return what a file of checksums lists: path -> SHA-256."""
+    text = (home("data") / f"{name}.sha256").read_text("utf-8")
+    pairs = (line.split("  ", 1) for line in text.splitlines())
+    return {path: sha for sha, path in pairs}
 
 
 def cache_folder() -> pathlib.Path:
@@ -93,8 +112,9 @@ def fetch(
     url: str | None = None,
     folder: str | pathlib.Path | None = None,
     progress: bool = True,
+    pool: str = NAME,
 ) -> pathlib.Path:
-    """Download the leaderboard's files, checked by SHA-256.
+    """Download a pool's files of the leaderboard, checked by SHA-256.
 
     Those already here are not fetched again.
 
@@ -107,6 +127,8 @@ def fetch(
         By default `cache_folder`.
     progress : bool
         Whether to show a bar with the time left.
+    pool : str
+        See `checksums`.
 
     Returns
     -------
@@ -125,7 +147,7 @@ def fetch(
 
     url = url or os.environ.get("PICKLLM_MIRROR") or DEFAULT_URL
     here = pathlib.Path(folder or cache_folder())
-    registry = checksums()
+    registry = checksums(pool)
     bring = _copy if _folder_of(url) else _download
     with ThreadPoolExecutor(8) as threads:
         arriving = threads.map(
@@ -135,7 +157,7 @@ def fetch(
             for _ in tqdm(
                 arriving,
                 total=len(registry),
-                desc=f"fetch {NAME}",
+                desc=f"fetch {pool}",
                 unit="file",
                 disable=not progress,
             ):
@@ -208,13 +230,24 @@ def _differs(where: str, expected: str) -> InputError:
     )
 
 
-def fetched() -> bool:
-    """Whether every file stands in the cache."""
-    return all((cache_folder() / path).exists() for path in checksums())
+def fetched(pool: str = NAME) -> bool:
+    """Whether every file of a pool stands in the cache."""
+    return all((cache_folder() / path).exists() for path in checksums(pool))
 
 
-def _json_lines(path: pathlib.Path) -> list[dict[str, Any]]:
-    text = read_text(path, "file", f"run `pickllm fetch {NAME}`")
+def fetched_as(pool: str) -> str:
+    """Return the name under which `pickllm fetch` brings a pool's files.
+
+    Examples
+    --------
+    >>> fetched_as("bfcl-2024-08-11-second")
+    'bfcl-2024-08-11'
+    """
+    return EVERY if pool == EVERY else NAME
+
+
+def _json_lines(path: pathlib.Path, pool: str) -> list[dict[str, Any]]:
+    text = read_text(path, "file", f"run `pickllm fetch {pool}`")
     try:
         return [json.loads(line) for line in text.split("\n") if line.strip()]
     except ValueError as error:
@@ -243,8 +276,9 @@ def read_category(
         The rebuilt accuracy differs from the stated one, or a failure names no query.
     """
     result, score = (pathlib.Path(folder) / path for path in _paths(model, category))
-    queries = _json_lines(result)
-    stated, *failures = _json_lines(score)
+    pool = NAME if any(model in path for path in checksums()) else EVERY
+    queries = _json_lines(result, pool)
+    stated, *failures = _json_lines(score, pool)
     failed = {failure["id"] for failure in failures}
     if not failed <= set(range(1, len(queries) + 1)):
         raise InputError(
@@ -277,7 +311,7 @@ def read_category(
 
 
 def read(folder: str | pathlib.Path | None = None, pool: str = NAME) -> Trace:
-    """Return the measured rows of one of the two pools, as a Trace.
+    """Return the measured rows of one of the pools, as a Trace.
 
     Parameters
     ----------
