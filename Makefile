@@ -88,6 +88,8 @@ data: $(STAMP) ## the shipped statistics, from the measured rows
 	  $(BIN)/python -m pickllm summarise $$pool-rows \
 	    --output data/$$pool.summary.json || exit; \
 	done
+	$(BIN)/python -m pickllm import coderouterbench \
+	  --output data/coderouterbench.parquet
 
 lock: ## requirements.lock for every platform and Python, from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

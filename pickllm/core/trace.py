@@ -386,7 +386,7 @@ class Trace:
                 self.to_frame().to_csv(file, index=False, lineterminator="\n")
         elif path.suffix == ".parquet":
             with written(path, "wb") as file:
-                self.to_frame().to_parquet(file, index=False)
+                self.to_frame().to_parquet(file, index=False, compression="zstd")
         else:
             raise InputError(
                 f"{path}: a trace is written as .csv or .parquet, got '{path.suffix}';"

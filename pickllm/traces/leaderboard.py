@@ -8,20 +8,18 @@ proved equal to the stated one in every file.
 """
 
 import functools
-import hashlib
 import json
 import os
 import pathlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from ..core.pool import declare_limits, declared_pools, read_prices
 from ..core.trace import Trace
-from ..errors import InputError, MissingFileError
-from ..files import home, written
+from ..errors import InputError
+from ..files import home
 from ..readers import read_text
+from .downloads import bring
 
 NAME = "bfcl-2024-08-11"
 #: The pool of every LLM of the leaderboard that its rule admits.
@@ -148,7 +146,6 @@ def fetch(
     url = url or os.environ.get("PICKLLM_MIRROR") or DEFAULT_URL
     here = pathlib.Path(folder or cache_folder())
     registry = checksums(pool)
-    bring = _copy if _folder_of(url) else _download
     with ThreadPoolExecutor(8) as threads:
         arriving = threads.map(
             lambda path: bring(url, path, here, registry[path]), registry
@@ -166,68 +163,6 @@ def fetch(
             threads.shutdown(cancel_futures=True)
             raise
     return here
-
-
-def _folder_of(url: str) -> pathlib.Path | None:
-    """Return the folder that a mirror is; None where it is not on this disk."""
-    if url.startswith("file:"):
-        return pathlib.Path(url2pathname(urlsplit(url).path))
-    return None if "://" in url else pathlib.Path(url)
-
-
-def _download(url: str, path: str, folder: pathlib.Path, sha: str) -> None:
-    """Bring one file from an address; one that is here, and as it should be, stays."""
-    import pooch
-    import requests
-
-    pooch.get_logger().setLevel("ERROR")
-    address = f"{url.rstrip('/')}/{path}"
-    target = folder / path
-    try:
-        pooch.retrieve(address, known_hash=sha, fname=target.name, path=target.parent)
-    except requests.exceptions.RequestException as error:
-        raise InputError(
-            f"cannot download {address} ({type(error).__name__}); check the network, or"
-            f" set PICKLLM_MIRROR to a mirror. What arrived is kept in {folder}: the"
-            " same command goes on from there"
-        ) from error
-    except ValueError as error:  # the hash differs, and pooch has deleted the file
-        raise _differs(address, sha) from error
-    except OSError as error:
-        raise InputError(
-            f"cannot write {target}: {error.strerror or error}; free some space or set"
-            " PICKLLM_CACHE"
-        ) from error
-
-
-def _copy(url: str, path: str, folder: pathlib.Path, sha: str) -> None:
-    """Bring one file from a folder; one that is here, and as it should be, stays."""
-    target = folder / path
-    if target.exists() and _sha256(target.read_bytes()) == sha:
-        return
-    source = pathlib.Path(_folder_of(url) or url) / path
-    if not source.exists():
-        raise MissingFileError(
-            f"no file {source}; PICKLLM_MIRROR must hold the repository's layout,"
-            f" folder {DAY} and all below it"
-        )
-    content = source.read_bytes()
-    if _sha256(content) != sha:
-        raise _differs(str(source), sha)
-    with written(target, "wb") as file:
-        file.write(content)
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _differs(where: str, expected: str) -> InputError:
-    return InputError(
-        f"checksum of {where} differs from the pinned SHA-256 {expected[:12]}...; the"
-        " source has changed or the download is damaged: try again, or use another"
-        " mirror"
-    )
 
 
 def fetched(pool: str = NAME) -> bool:
