@@ -83,11 +83,13 @@ bench: $(STAMP) ## speed beside C and others; writes the README's table of bound
 
 # Downloads the rows once; PICKLLM_MIRROR may name a mirror.
 data: $(STAMP) ## the shipped statistics, from the measured rows
-	$(BIN)/python -m pickllm fetch bfcl-2024-08-11
-	for pool in bfcl-2024-08-11 bfcl-2024-08-11-second; do \
+	$(BIN)/python -m pickllm fetch bfcl-2024-08-11-all
+	for pool in bfcl-2024-08-11 bfcl-2024-08-11-second bfcl-2024-08-11-all; do \
 	  $(BIN)/python -m pickllm summarise $$pool-rows \
 	    --output data/$$pool.summary.json || exit; \
 	done
+	$(BIN)/python -m pickllm import coderouterbench \
+	  --output data/coderouterbench.parquet
 
 lock: ## requirements.lock for every platform and Python, from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 
 from pickllm.core.pool import declared_pools
-from pickllm.traces import leaderboard
+from pickllm.traces import coderouterbench, leaderboard
 
 settings.register_profile("kit", deadline=None, derandomize=True, database=None)
 settings.load_profile("kit")
@@ -32,5 +32,25 @@ def rows_folder():
 
 @pytest.fixture(scope="session")
 def rows(rows_folder):
-    """The measured rows of each pool: name -> Trace."""
-    return {pool: leaderboard.read(rows_folder, pool) for pool in declared_pools()}
+    """The measured rows of each pool with joint accuracies: name -> Trace."""
+    return {
+        name: leaderboard.read(rows_folder, name)
+        for name, pool in declared_pools().items()
+        if pool.get("joint", True)
+    }
+
+
+@pytest.fixture(scope="session")
+def measured_table():
+    """CodeRouterBench's table: a copy beside the checkout."""
+    around = pathlib.Path(__file__).resolve().parents[2]
+    table = around / "shared" / "data" / "coderouterbench" / coderouterbench.FILE
+    if not table.exists():
+        pytest.skip("CodeRouterBench's table is not beside the checkout")
+    return table
+
+
+@pytest.fixture(scope="session")
+def all_rows(rows_folder):
+    """The measured rows of every LLM of the leaderboard."""
+    return leaderboard.read(rows_folder, leaderboard.EVERY)

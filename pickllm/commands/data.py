@@ -13,19 +13,26 @@ from .command import Command, no_arguments
 if TYPE_CHECKING:
     from ..core.trace import Trace
 
+TABLE = "coderouterbench"
+#: What `pickllm fetch` takes: the pools of four, every LLM of the leaderboard, a table.
+FETCHED = [TRACE, f"{TRACE}-all", TABLE]
+#: Importers of tables with measured latency, which give a receipt.
+MEASURED = (TABLE,)
+
 
 def _traces(arguments: Namespace) -> int | None:
-    from ..core.pool import declared_pools
+    from ..core.pool import declared_pools, declared_tables
     from ..traces import leaderboard
-    from ..traces.sources import list_traces
+    from ..traces.sources import ROWS, list_traces
 
     for name in list_traces():
-        if name in declared_pools():
+        pool = name.removesuffix(ROWS)
+        if name in declared_tables() or name in declared_pools():
             state = "bundled"
-        elif leaderboard.fetched():
+        elif leaderboard.fetched(pool):
             state = "fetched"
         else:
-            state = f"needs `pickllm fetch {TRACE}`"
+            state = f"needs `pickllm fetch {leaderboard.fetched_as(pool)}`"
         print(f"{name}  ({state})")
 
 
@@ -81,7 +88,7 @@ def _doubts(trace: "Trace") -> Iterator[str]:
 
 
 def _fetch_arguments(sub: ArgumentParser) -> None:
-    sub.add_argument("name", choices=[TRACE], metavar="NAME")
+    sub.add_argument("name", choices=FETCHED, metavar="NAME", help=" or ".join(FETCHED))
     sub.add_argument(
         "--mirror",
         help="address or folder with the repository's layout (or set PICKLLM_MIRROR)",
@@ -89,10 +96,15 @@ def _fetch_arguments(sub: ArgumentParser) -> None:
 
 
 def _fetch(arguments: Namespace) -> int | None:
-    from ..traces import leaderboard
+    from ..traces import coderouterbench, leaderboard
 
-    folder = leaderboard.fetch(arguments.mirror)
-    print(f"{len(leaderboard.checksums())} files, checksums verified, in {folder}")
+    if arguments.name == TABLE:
+        table = coderouterbench.fetch(arguments.mirror)
+        print(f"{table}: checksum verified; `pickllm import {TABLE}` makes a trace")
+        return
+    folder = leaderboard.fetch(arguments.mirror, pool=arguments.name)
+    number = len(leaderboard.checksums(arguments.name))
+    print(f"{number} files, checksums verified, in {folder}")
 
 
 def _summarise_arguments(sub: ArgumentParser) -> None:
@@ -125,6 +137,7 @@ def _summarise(arguments: Namespace) -> int | None:
         arguments.min_cell,
         leaderboard.PROVENANCE if bundled else {},
         protect=not bundled,
+        joint=declared_pools()[name].get("joint", True) if bundled else None,
     )
     summary.save(path)
     print(
@@ -213,16 +226,25 @@ def _push(arguments: Namespace) -> int | None:
 
 
 def _import_arguments(sub: ArgumentParser) -> None:
-    sub.add_argument("format", choices=["routerbench", "llmrouterbench", "routellm"])
+    formats = ["routerbench", "llmrouterbench", "routellm", *MEASURED]
+    sub.add_argument("format", choices=formats)
     sub.add_argument(
-        "files", nargs="+", help="the table, or several; a folder for llmrouterbench"
+        "files",
+        nargs="*",
+        help=(
+            "the table, or several; a folder for llmrouterbench; without one, for"
+            " coderouterbench, what `pickllm fetch coderouterbench` brought"
+        ),
     )
     sub.add_argument(
         "--latency-ms",
         action="append",
         default=[],
         metavar="[LLM=]MS",
-        help="declared, for all LLMs or for one; none of the tables holds it",
+        help=(
+            "declared, for all LLMs or for one; for routerbench, llmrouterbench and"
+            " routellm, which do not hold it"
+        ),
     )
     sub.add_argument(
         "--cost-usd",
@@ -231,12 +253,23 @@ def _import_arguments(sub: ArgumentParser) -> None:
         metavar="[LLM=]USD",
         help="likewise, of an answer; for routellm alone",
     )
-    sub.add_argument("--output", required=True, help="the trace (.csv or .parquet)")
+    sub.add_argument(
+        "--output",
+        required=True,
+        help="the trace (.csv or .parquet); a receipt, if any, is written beside it",
+    )
 
 
 def _import(arguments: Namespace) -> int | None:
-    from ..traces import importers
+    from ..traces import coderouterbench, importers
 
+    if not arguments.files:
+        if arguments.format != TABLE:
+            raise InputError(f"{arguments.format}: no file given; name its table")
+        arguments.files = [coderouterbench.fetch()]
+    if arguments.format in MEASURED:
+        _import_measured(arguments)
+        return
     latency = _by_llm("--latency-ms", arguments.latency_ms)
     cost = _by_llm("--cost-usd", arguments.cost_usd)
     if arguments.format == "routellm":
@@ -254,6 +287,31 @@ def _import(arguments: Namespace) -> int | None:
     print(
         f"{arguments.output}: {trace.n_queries} queries, {len(trace.contexts)}"
         f" contexts, {len(trace.models)} LLMs; latencies as declared"
+    )
+
+
+def _import_measured(arguments: Namespace) -> None:
+    """Write a trace whose latencies are measured, and its receipt beside it."""
+    from ..traces.coderouterbench import coderouterbench
+
+    for option in ("latency_ms", "cost_usd"):
+        if getattr(arguments, option):
+            raise InputError(
+                f"--{option.replace('_', '-')}: {arguments.format} holds its own, got"
+                f" {getattr(arguments, option)[0]!r}; leave it out"
+            )
+    if len(arguments.files) > 1:
+        raise InputError(
+            f"{arguments.format} is one table, got {len(arguments.files)} files; import"
+            " them one by one"
+        )
+    trace, receipt = coderouterbench(arguments.files[0])
+    trace.save(arguments.output)
+    receipt.save(pathlib.Path(arguments.output).with_suffix(".receipt.json"))
+    print(*receipt.sentences(), sep="\n")
+    print(
+        f"{arguments.output}: {trace.n_queries} queries, {len(trace.contexts)}"
+        f" contexts, {len(trace.models)} LLMs; latencies as measured"
     )
 
 

@@ -108,6 +108,29 @@ def declared_pools() -> dict[str, dict[str, Any]]:
     return _declared()["pools"]
 
 
+def declared_tables() -> dict[str, dict[str, Any]]:
+    """Return the tables of measured rows that ship with the kit, by name.
+
+    Returns
+    -------
+    dict
+        As of `declared_pools`, with ``max_cost_usd``: their costs are their own.
+
+    Examples
+    --------
+    >>> declared_tables()["coderouterbench"]["latency_ceiling_ms"]
+    100000.0
+    """
+    return _declared()["tables"]
+
+
+def limits_of_table(name: str) -> Limits:
+    """Return the limits declared for a table that ships with the kit."""
+    declared = declared_tables()[name]
+    limits = "max_cost_usd", "latency_floor_ms", "latency_ceiling_ms"
+    return Limits(*(declared[limit] for limit in limits))
+
+
 @functools.cache
 def _declared() -> dict[str, Any]:
     return json.loads((home("data") / "pools.json").read_text("utf-8"))

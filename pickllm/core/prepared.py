@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..engine import streams
 from ..errors import InputError, nearest
+from .learners import Oracle
 from .locking import LockRule
 from .one_session import OneSession
 from .protocols import (
@@ -274,6 +275,7 @@ def prepare(  # noqa: PLR0913 the parameters of `replay`, which design fixes
         tables = Tables.of(trace, reward)
     trace = tables.trace
     bound = as_learner(learner, trace, tables.reward)
+    require_known(bound, trace)
     return Prepared(
         tables=tables,
         learner=bound,
@@ -286,6 +288,22 @@ def prepare(  # noqa: PLR0913 the parameters of `replay`, which design fixes
         ties=ties,
         checkpoints=marks,
     )
+
+
+def require_known(learner: object, trace: Trace) -> None:
+    """Refuse a control that needs joint accuracies of a trace that has none.
+
+    Raises
+    ------
+    InputError
+    """
+    if isinstance(learner, Oracle) and not trace.joint:
+        raise InputError(
+            "replay: Oracle needs accuracies of all LLMs on the same queries, got"
+            f" {trace.name}, which holds each LLM on its own: the oracle is not known"
+            " there; choose another control, such as BestSingle(), or a trace with"
+            " joint accuracies"
+        )
 
 
 def described(learner: Any, trace: Trace) -> NDArray[Any] | None:

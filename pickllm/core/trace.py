@@ -75,6 +75,10 @@ class Trace:
     sample_of : TraceSummary, optional
         The summary that the trace is a sample of; its counts are those of queries
         measured.
+    joint : bool
+        Whether a row's accuracies were measured on one query. Where they were not (a
+        sample of statistics of each LLM on its own), each LLM's law is that of its
+        measurements, but which LLMs are right together is not known.
     """
 
     models: tuple[str, ...]
@@ -92,6 +96,7 @@ class Trace:
         default_factory=dict[str, NDArray[Any]], repr=False
     )
     sample_of: Any = field(default=None, repr=False)
+    joint: bool = True
 
     def __post_init__(self) -> None:
         self._set("models", tuple(str(model) for model in self.models))
@@ -175,6 +180,8 @@ class Trace:
         ]
         extra = self._read("extra")
         further = [identity(sorted(extra.items()))] if extra else []
+        if not self.joint:
+            further.append("each LLM on its own")
         return digest(
             list(self.models),
             self.query_id.tolist(),
@@ -299,8 +306,8 @@ class Trace:
         Returns
         -------
         pandas.DataFrame
-            The columns of a trace file (see `trace_file.COLUMNS`), ``cost_usd``, and
-            the further columns.
+            The columns of a trace file (see `trace_file.COLUMNS`), ``cost_usd``, the
+            further columns, and ``joint`` (False) where accuracies are not joint.
         """
         import pandas as pd
 
@@ -316,7 +323,8 @@ class Trace:
             "cost_usd": self.cost_usd.ravel(),
         }
         further = {name: values.ravel() for name, values in self.extra.items()}
-        return pd.DataFrame(columns | further)
+        alone = {} if self.joint else {"joint": False}
+        return pd.DataFrame(columns | further | alone)
 
     @classmethod
     def from_frame(
@@ -378,7 +386,7 @@ class Trace:
                 self.to_frame().to_csv(file, index=False, lineterminator="\n")
         elif path.suffix == ".parquet":
             with written(path, "wb") as file:
-                self.to_frame().to_parquet(file, index=False)
+                self.to_frame().to_parquet(file, index=False, compression="zstd")
         else:
             raise InputError(
                 f"{path}: a trace is written as .csv or .parquet, got '{path.suffix}';"
@@ -415,7 +423,7 @@ def read_trace(
 #: Fields of a part that are read from the whole, and those that are the whole's own.
 NAMED = ("query_id", "context")
 SELECTED = {*OUTCOMES, *NAMED, "extra"}
-ALIKE = ("prices", "limits", "name", "sample_of")
+ALIKE = ("prices", "limits", "name", "sample_of", "joint")
 
 
 def _with_fields(values: dict[str, Any]) -> Trace:

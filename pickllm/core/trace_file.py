@@ -1,7 +1,8 @@
 """A trace as a file or table: read it, name every row that breaks a rule, make arrays.
 
-One row per query and LLM; see `COLUMNS`. ``cost_usd`` is optional, and any further
-column is kept.
+One row per query and LLM; see `COLUMNS`. ``cost_usd`` is optional, as is ``joint``,
+which is False in every row where the LLMs' accuracies were not measured on the same
+queries; any further column is kept.
 """
 
 # pandas has no types of its own:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 NAMES = ("query_id", "context", "model")
 NUMBERS = ("accuracy", "input_tokens", "output_tokens", "latency_ms")
 COLUMNS = NAMES + NUMBERS
+JOINT = "joint"
 #: Whole numbers that a float holds exactly.
 LARGEST_COUNT = 2**53
 
@@ -89,7 +91,8 @@ def arrays_of(
     known = _price_list(prices)
     if limits is None and all(model in known for model in pool):
         limits = declare_limits(pool, known)
-    own = [name for name in frame.columns if name not in (*COLUMNS, "cost_usd")]
+    named = (*COLUMNS, "cost_usd", JOINT)
+    own = [name for name in frame.columns if name not in named]
     return {
         "models": pool,
         "query_id": query_id,
@@ -98,6 +101,7 @@ def arrays_of(
         **costs,
         "limits": limits,
         "extra": {name: matrix.of(frame[name]) for name in own},
+        "joint": JOINT not in frame or bool(frame[JOINT].iloc[0]),
     }
 
 
@@ -188,7 +192,7 @@ def find_problems(
         ]
     if not len(frame):
         return ["the table has no rows; a trace has one row per query and model"]
-    problems = list(_wrong_values(frame, first_row))
+    problems = [*_wrong_values(frame, first_row), *_of_two_minds(frame, first_row)]
     if "cost_usd" not in frame:
         problems += _without_price(frame, _price_list(prices), first_row)
     problems += _misplaced_rows(frame, models, first_row)
@@ -236,6 +240,21 @@ def _value_rules(
         paid = (cost >= 0) & np.isfinite(cost)
         remedy = "correct it, or drop the column to price the tokens"
         yield "cost_usd", paid, "US dollars >= 0", remedy
+
+
+def _of_two_minds(frame: "pd.DataFrame", first_row: int) -> Iterator[Problem]:
+    """Yield each row whose ``joint`` is not a truth value, or not the first row's."""
+    if JOINT not in frame:
+        return
+    told = frame[JOINT]
+    right = told.isin([True, False]) & (told == told.iloc[0])
+    for position in np.flatnonzero(~right.to_numpy()):
+        yield (
+            int(position),
+            f"row {position + first_row}, column '{JOINT}': must be True in every row"
+            f" or False in every row, got {_shown(told.iloc[position])}; correct it,"
+            " or give a column of another meaning another name",
+        )
 
 
 def _without_price(

@@ -7,22 +7,23 @@ query that is not listed as a failure was answered correctly; the accuracy rebui
 proved equal to the stated one in every file.
 """
 
-import hashlib
+import functools
 import json
 import os
 import pathlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from ..core.pool import declare_limits, declared_pools, read_prices
 from ..core.trace import Trace
-from ..errors import InputError, MissingFileError
-from ..files import home, written
+from ..errors import InputError
+from ..files import home
 from ..readers import read_text
+from .downloads import bring
 
 NAME = "bfcl-2024-08-11"
+#: The pool of every LLM of the leaderboard that its rule admits.
+EVERY = f"{NAME}-all"
 REPOSITORY = "https://github.com/HuanzhiMao/BFCL-Result"
 COMMIT = "b4adfc9be5e0c65e8dbb1340c689688eb92a9379"
 DEFAULT_URL = f"https://raw.githubusercontent.com/HuanzhiMao/BFCL-Result/{COMMIT}/"
@@ -71,14 +72,30 @@ def _paths(model: str, category: str) -> tuple[str, str]:
     )
 
 
-def checksums() -> dict[str, str]:
-    """Return ``{path in the repository: SHA-256}`` of the files that a study needs."""
-    listed = {}
-    text = (home("data") / f"{NAME}.sha256").read_text("utf-8")
-    for line in text.splitlines():
-        sha, path = line.split("  ", 1)
-        listed[path] = sha
-    return listed
+def checksums(pool: str = NAME) -> dict[str, str]:
+    """Return ``{path in the repository: SHA-256}`` of the files that a pool needs.
+
+    Parameters
+    ----------
+    pool : str
+        A name in `data/pools.json`. The two pools of four are fetched together.
+
+    Examples
+    --------
+    >>> len(checksums()), len(checksums("bfcl-2024-08-11-all"))
+    (168, 552)
+    """
+    if pool == EVERY:
+        return _listed(NAME) | _listed(EVERY)
+    return dict(_listed(NAME))
+
+
+@functools.cache
+def _listed(name: str) -> dict[str, str]:
+    """Return what a file of checksums lists: path -> SHA-256."""
+    text = (home("data") / f"{name}.sha256").read_text("utf-8")
+    pairs = (line.split("  ", 1) for line in text.splitlines())
+    return {path: sha for sha, path in pairs}
 
 
 def cache_folder() -> pathlib.Path:
@@ -93,8 +110,9 @@ def fetch(
     url: str | None = None,
     folder: str | pathlib.Path | None = None,
     progress: bool = True,
+    pool: str = NAME,
 ) -> pathlib.Path:
-    """Download the leaderboard's files, checked by SHA-256.
+    """Download a pool's files of the leaderboard, checked by SHA-256.
 
     Those already here are not fetched again.
 
@@ -107,6 +125,8 @@ def fetch(
         By default `cache_folder`.
     progress : bool
         Whether to show a bar with the time left.
+    pool : str
+        See `checksums`.
 
     Returns
     -------
@@ -125,8 +145,7 @@ def fetch(
 
     url = url or os.environ.get("PICKLLM_MIRROR") or DEFAULT_URL
     here = pathlib.Path(folder or cache_folder())
-    registry = checksums()
-    bring = _copy if _folder_of(url) else _download
+    registry = checksums(pool)
     with ThreadPoolExecutor(8) as threads:
         arriving = threads.map(
             lambda path: bring(url, path, here, registry[path]), registry
@@ -135,7 +154,7 @@ def fetch(
             for _ in tqdm(
                 arriving,
                 total=len(registry),
-                desc=f"fetch {NAME}",
+                desc=f"fetch {pool}",
                 unit="file",
                 disable=not progress,
             ):
@@ -146,75 +165,24 @@ def fetch(
     return here
 
 
-def _folder_of(url: str) -> pathlib.Path | None:
-    """Return the folder that a mirror is; None where it is not on this disk."""
-    if url.startswith("file:"):
-        return pathlib.Path(url2pathname(urlsplit(url).path))
-    return None if "://" in url else pathlib.Path(url)
+def fetched(pool: str = NAME) -> bool:
+    """Whether every file of a pool stands in the cache."""
+    return all((cache_folder() / path).exists() for path in checksums(pool))
 
 
-def _download(url: str, path: str, folder: pathlib.Path, sha: str) -> None:
-    """Bring one file from an address; one that is here, and as it should be, stays."""
-    import pooch
-    import requests
+def fetched_as(pool: str) -> str:
+    """Return the name under which `pickllm fetch` brings a pool's files.
 
-    pooch.get_logger().setLevel("ERROR")
-    address = f"{url.rstrip('/')}/{path}"
-    target = folder / path
-    try:
-        pooch.retrieve(address, known_hash=sha, fname=target.name, path=target.parent)
-    except requests.exceptions.RequestException as error:
-        raise InputError(
-            f"cannot download {address} ({type(error).__name__}); check the network, or"
-            f" set PICKLLM_MIRROR to a mirror. What arrived is kept in {folder}: the"
-            " same command goes on from there"
-        ) from error
-    except ValueError as error:  # the hash differs, and pooch has deleted the file
-        raise _differs(address, sha) from error
-    except OSError as error:
-        raise InputError(
-            f"cannot write {target}: {error.strerror or error}; free some space or set"
-            " PICKLLM_CACHE"
-        ) from error
+    Examples
+    --------
+    >>> fetched_as("bfcl-2024-08-11-second")
+    'bfcl-2024-08-11'
+    """
+    return EVERY if pool == EVERY else NAME
 
 
-def _copy(url: str, path: str, folder: pathlib.Path, sha: str) -> None:
-    """Bring one file from a folder; one that is here, and as it should be, stays."""
-    target = folder / path
-    if target.exists() and _sha256(target.read_bytes()) == sha:
-        return
-    source = pathlib.Path(_folder_of(url) or url) / path
-    if not source.exists():
-        raise MissingFileError(
-            f"no file {source}; PICKLLM_MIRROR must hold the repository's layout,"
-            f" folder {DAY} and all below it"
-        )
-    content = source.read_bytes()
-    if _sha256(content) != sha:
-        raise _differs(str(source), sha)
-    with written(target, "wb") as file:
-        file.write(content)
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _differs(where: str, expected: str) -> InputError:
-    return InputError(
-        f"checksum of {where} differs from the pinned SHA-256 {expected[:12]}...; the"
-        " source has changed or the download is damaged: try again, or use another"
-        " mirror"
-    )
-
-
-def fetched() -> bool:
-    """Whether every file stands in the cache."""
-    return all((cache_folder() / path).exists() for path in checksums())
-
-
-def _json_lines(path: pathlib.Path) -> list[dict[str, Any]]:
-    text = read_text(path, "file", f"run `pickllm fetch {NAME}`")
+def _json_lines(path: pathlib.Path, pool: str) -> list[dict[str, Any]]:
+    text = read_text(path, "file", f"run `pickllm fetch {pool}`")
     try:
         return [json.loads(line) for line in text.split("\n") if line.strip()]
     except ValueError as error:
@@ -243,8 +211,9 @@ def read_category(
         The rebuilt accuracy differs from the stated one, or a failure names no query.
     """
     result, score = (pathlib.Path(folder) / path for path in _paths(model, category))
-    queries = _json_lines(result)
-    stated, *failures = _json_lines(score)
+    pool = NAME if any(model in path for path in checksums()) else EVERY
+    queries = _json_lines(result, pool)
+    stated, *failures = _json_lines(score, pool)
     failed = {failure["id"] for failure in failures}
     if not failed <= set(range(1, len(queries) + 1)):
         raise InputError(
@@ -277,7 +246,7 @@ def read_category(
 
 
 def read(folder: str | pathlib.Path | None = None, pool: str = NAME) -> Trace:
-    """Return the measured rows of one of the two pools, as a Trace.
+    """Return the measured rows of one of the pools, as a Trace.
 
     Parameters
     ----------

@@ -9,6 +9,8 @@ from ..core.pool import (
     Price,
     declare_limits,
     declared_pools,
+    declared_tables,
+    limits_of_table,
     price_of,
     read_prices,
 )
@@ -29,14 +31,15 @@ Prices = dict[str, Price] | str | pathlib.Path
 
 
 def list_traces() -> list[str]:
-    """Return the names that `load_trace` knows: bundled ones, then their rows.
+    """Return the names that `load_trace` knows: bundled ones, then rows to be fetched.
 
     Examples
     --------
     >>> list_traces()[0]
     'bfcl-2024-08-11'
     """
-    return [*declared_pools(), *(f"{name}{ROWS}" for name in declared_pools())]
+    pools = declared_pools()
+    return [*pools, *declared_tables(), *(f"{name}{ROWS}" for name in pools)]
 
 
 def load_trace(
@@ -75,6 +78,11 @@ def load_trace(
         if prices is not None:
             trace = _priced(trace, prices, declared_pools()[pool])
             trace = replace(trace, name=f"{text}{REPRICED}")
+    elif text in declared_tables():
+        trace = _table(text)
+        if prices is not None:
+            trace = _priced(trace, prices, declared_tables()[text])
+            trace = replace(trace, name=f"{text}{REPRICED}")
     elif text.startswith(hub.SCHEME):
         trace = _shared(text, prices, limits)
     elif text.endswith(".json"):
@@ -93,6 +101,12 @@ def load_trace(
 def _bundled(name: str) -> Trace:
     sample = bundled_summary(name).sample(BUNDLED_QUERIES, BUNDLED_SEED)
     return replace(sample, name=name)
+
+
+@functools.lru_cache(maxsize=4)
+def _table(name: str) -> Trace:
+    """Return measured rows that ship with the kit."""
+    return read_trace(home("data") / f"{name}.parquet", limits=limits_of_table(name))
 
 
 def _sampled(path: str | pathlib.Path, prices: Prices | None) -> Trace:

@@ -3,21 +3,25 @@
 Under independent draws within a context a bandit's law depends only on each LLM's
 distribution of (accuracy, tokens, latency); the oracle and paired controls need the
 joint distribution of accuracies too. A summary therefore holds, per context, how often
-each joint pattern of accuracy levels over the pool occurred, and per LLM and level the
-quantiles of tokens and latency with their rank correlations. No row of the trace and no
-text is in it.
+each joint pattern of accuracy levels over the pool occurred, per LLM and level the
+quantiles of tokens and latency with their rank correlations, and how far LLMs share
+what is long, or slow, on one query (see `copula`). No row of the trace and no text is
+in it. A summary of *each LLM on its own* holds no joint pattern: a learner's law needs
+none, and the oracle's is then not known.
 
 A *protected* summary is made so that every number in it speaks for at least
 ``min_cell`` queries of one context: rare patterns take the place of their nearest
 neighbour before anything is counted, and values are replaced by the means of their
 neighbours (univariate microaggregation: Domingo-Ferrer and Mateo-Sanz 2002, IEEE TKDE
-14(1)) before any quantile is taken, so that no minimum, maximum or quantile is one
-query's own. Names of LLMs and contexts, and counts of queries, are not hidden; nor is a
-query from somebody who knows all the others of its group, or who holds two summaries
-that differ by it.
+14(1)) before any quantile or standard deviation is taken, so that no minimum, maximum,
+quantile or spread is one query's own. Names of LLMs and contexts, and counts of
+queries, are not hidden; nor is a query from somebody who knows all the others of its
+group, or who holds two summaries that differ by it.
 """
 
+import json
 import pathlib
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,8 +30,9 @@ import numpy as np
 from ..core.pool import Limits, Price
 from ..core.trace import Trace
 from ..errors import InputError
-from ..files import write_json
+from ..files import written
 from ..readers import read_json
+from .copula import Shared, correlated, draw_shared, rank_correlation, shared_of
 
 VARIABLES = ("input_tokens", "output_tokens", "latency_ms")
 #: Also of a trace that brought its own costs, which no price list gives back.
@@ -54,12 +59,16 @@ GRID = (
 #: Distinct accuracies that are kept as they are; more become `BINS`.
 MAX_LEVELS = 11
 BINS = 10
+#: A list of numbers in indented JSON.
+NUMBERS = re.compile(r"\[\s+[-\d.e+,\s]+\]")
 #: A context's statistics, as `TraceSummary` describes them.
 Statistics = dict[str, Any]
 #: Of sampled values: far more than was measured, and far fewer than those in which two
 #: processors differ.
 DECIMALS = {"input_tokens": 0, "output_tokens": 0, "latency_ms": 6, OWN_COST: 12}
-FORMAT = 1
+FORMAT = 2
+#: Older formats that are read: 1 knew nothing of what LLMs share on one query.
+READ_TOO = (1,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,12 +82,16 @@ class TraceSummary:
     limits : Limits
     prices : dict of str to Price
     contexts : dict
-        Context -> ``{"n_queries", "levels", "patterns", "cells", "rows"}``: accuracy
-        levels (values); patterns as ``[level of each LLM..., count]``; cells ``{model:
-        {level: {"n", "quantiles", "correlation"}}}``; and means and standard deviations
-        of the rows, kept to check a sample against.
+        Context -> ``{"n_queries", "levels", "patterns", "cells", "shared", "rows"}``:
+        accuracy levels (values); patterns as ``[level of each LLM..., count]``, left
+        out where they are not joint; cells ``{model: {level: {"n", "quantiles",
+        "correlation"}}}``; shared ``{"loadings": {model: one a variable}, "shifts":
+        {model: {level: one a variable}}}``; and means and standard deviations of the
+        rows, kept to check a sample against.
     provenance : dict
         Source, licence and whatever else its reader needs.
+    joint : bool
+        Whether it says which LLMs are right together.
     """
 
     name: str
@@ -87,6 +100,7 @@ class TraceSummary:
     prices: dict[str, Price]
     contexts: dict[str, Statistics]
     provenance: dict[str, Any]
+    joint: bool = True
 
     @classmethod
     def of(
@@ -95,6 +109,7 @@ class TraceSummary:
         min_cell: int = 5,
         provenance: dict[str, Any] | None = None,
         protect: bool = False,
+        joint: bool | None = None,
     ) -> "TraceSummary":
         """Return the summary of a trace.
 
@@ -109,6 +124,15 @@ class TraceSummary:
         protect : bool
             Let no number speak for fewer than `min_cell` queries (see above), for
             outcomes that are not public.
+        joint : bool, optional
+            False: each LLM on its own. By default as the trace knows them.
+
+        Examples
+        --------
+        >>> import pickllm as pk
+        >>> trace = pk.load_trace("bfcl-2024-08-11")
+        >>> pk.TraceSummary.of(trace, joint=False).sample(100).joint
+        False
         """
         if not (isinstance(min_cell, int) and min_cell >= 1 + protect):
             raise InputError(
@@ -123,9 +147,15 @@ class TraceSummary:
                     f" {part.n_queries}, whose quantiles would be its rows; leave it"
                     " out, or lower min_cell"
                 )
+        joint = trace.joint if joint is None else joint
+        if joint and not trace.joint:
+            raise InputError(
+                f"summary: joint=True needs joint accuracies, got {trace.name}, which"
+                " holds each LLM on its own; leave joint out"
+            )
         variables = VARIABLES if _priced(trace) else (*VARIABLES, OWN_COST)
         contexts = {
-            c: _context_summary(part, min_cell, variables, protect)
+            c: _context_summary(part, min_cell, variables, protect, joint)
             for c, part in parts.items()
         }
         note: dict[str, Any] = {"trace": trace.name}
@@ -136,21 +166,26 @@ class TraceSummary:
             note["protected"] = True
         note |= provenance or {}
         models, limits, prices = trace.models, trace.limits, trace.prices
-        return cls(trace.name, models, limits, prices, contexts, note)
+        return cls(trace.name, models, limits, prices, contexts, note, joint)
 
     def disclosed(self) -> tuple[str, ...]:
         """Return what whoever reads the summary learns, as sentences, one a context."""
         k = self.provenance.get("min_cell")
         lines = []
         for context, s in self.contexts.items():
-            counts = [pattern[-1] for pattern in s["patterns"]]
+            known = "each LLM on its own"
+            if self.joint:
+                counts = [pattern[-1] for pattern in s["patterns"]]
+                known = (
+                    f"{len(counts)} joint accuracy patterns, the rarest of"
+                    f" {min(counts)} queries"
+                )
             sizes = [
                 cell["n"] for levels in s["cells"].values() for cell in levels.values()
             ]
             cost = ", cost" if OWN_COST in _variables(s) else ""
             lines.append(
-                f"context '{context}': {s['n_queries']} queries; {len(counts)} joint"
-                f" accuracy patterns, the rarest of {min(counts)} queries; quantiles,"
+                f"context '{context}': {s['n_queries']} queries; {known}; quantiles,"
                 f" means and correlations of tokens{cost} and latency in {len(sizes)}"
                 f" cells, the smallest of {min(sizes)}"
             )
@@ -184,13 +219,14 @@ class TraceSummary:
     def save(self, path: str | pathlib.Path) -> None:
         """Write the summary as JSON."""
         fields = ("model", "vendor", "input_usd", "output_usd", "as_of", "source")
-        write_json(
+        _write(
             path,
             {
                 "format": FORMAT,
                 "name": self.name,
                 "provenance": self.provenance,
                 "models": list(self.models),
+                "joint": self.joint,
                 "limits": vars(self.limits),
                 "prices": [
                     {f: getattr(p, f) for f in fields} for p in self.prices.values()
@@ -212,7 +248,8 @@ class TraceSummary:
             path, "trace summary", "write one with `pickllm summarise FILE`"
         )
         try:
-            if content["format"] != FORMAT or tuple(content["grid"]) != GRID:
+            known = content["format"] in (FORMAT, *READ_TOO)
+            if not known or tuple(content["grid"]) != GRID:
                 raise InputError(
                     f"{path}: summary of format {content['format']}, this version reads"
                     f" {FORMAT}; write it again with `pickllm summarise`"
@@ -224,6 +261,7 @@ class TraceSummary:
                 {p["model"]: Price(**p) for p in content["prices"]},
                 {c: _expanded(s) for c, s in content["contexts"].items()},
                 content["provenance"],
+                content["joint"] if content["format"] == FORMAT else True,
             )
             summary.sample(1)  # whatever a sample needs is there
         except InputError:
@@ -238,8 +276,9 @@ class TraceSummary:
     def sample(self, n_queries: int = 5000, seed: int = 0) -> Trace:
         """Return a trace of the same law.
 
-        Patterns are drawn first, systematically, so that their counts are within one of
-        the expected ones; then tokens and latency by copula and quantile function.
+        Patterns are drawn first (of a summary that is not joint, each LLM's levels),
+        systematically, so that their counts are within one of the expected ones; then
+        tokens and latency by copula and quantile function.
 
         Parameters
         ----------
@@ -259,7 +298,7 @@ class TraceSummary:
                 " per context"
             )
         parts = [
-            _sample_context(s, self.models, n_queries, np.random.default_rng([seed, i]))
+            _sample_context(s, self.models, self.joint, n_queries, (seed, i))
             for i, s in enumerate(self.contexts.values())
         ]
         columns: dict[str, Any] = {
@@ -278,6 +317,7 @@ class TraceSummary:
             limits=self.limits,
             name=self.name,
             sample_of=self,
+            joint=self.joint,
             **columns,
         )
         return trace.reprice(self.prices) if own is None else trace
@@ -386,11 +426,17 @@ def _common_levels(
 
 
 def _protected_levels(
-    accuracy: np.ndarray, least: int
+    accuracy: np.ndarray, least: int, joint: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return levels and codes; each level and joint pattern has `least` queries."""
+    """Return levels and codes; each level and pattern has `least` queries.
+
+    Where patterns are not joint, each LLM's levels are patterns of their own.
+    """
     values, codes = _common_levels(*_levels(accuracy), least)
-    codes = _merged(codes, least)
+    if joint:
+        codes = _merged(codes, least)
+    else:
+        codes = np.hstack([_merged(column[:, None], least) for column in codes.T])
     used, codes = np.unique(codes, return_inverse=True)
     return values[used], codes.reshape(accuracy.shape)
 
@@ -406,52 +452,96 @@ def _microaggregated(data: np.ndarray, least: int) -> np.ndarray:
 
 
 def _context_summary(
-    trace: Trace, min_cell: int, variables: tuple[str, ...], protect: bool
+    trace: Trace, min_cell: int, variables: tuple[str, ...], protect: bool, joint: bool
 ) -> Statistics:
     """Return the statistics of a trace of one context."""
     if protect:
-        values, codes = _protected_levels(trace.accuracy, min_cell)
+        values, codes = _protected_levels(trace.accuracy, min_cell, joint)
         trace = replace(trace, accuracy=values[codes])
     else:
         values, codes = _levels(trace.accuracy)
     patterns, counts = np.unique(codes, axis=0, return_counts=True)
-    cells: dict[str, dict[int, Any]] = {}
-    rows: dict[str, dict[str, list[float]]] = {}
-    for j, model in enumerate(trace.models):
-        data = np.stack([getattr(trace, v)[:, j] for v in variables])
-        cells[model] = {}
-        for level in np.unique(codes[:, j]):
-            mine = codes[:, j] == level
-            enough = data[:, mine] if mine.sum() >= min_cell else data
-            cell = _cell(enough, min_cell if protect else 1)
-            cells[model][int(level)] = {"n": int(mine.sum())} | cell
-        rows[model] = {}
-        for v in ("accuracy", "cost_usd", *VARIABLES):
-            column = getattr(trace, v)[:, j]
-            rows[model][v] = [float(column.mean()), float(column.std())]
+    data = np.stack([getattr(trace, v) for v in variables])
+    shared = shared_of(data, codes if joint else None, min_cell)
+    known = {"patterns": np.column_stack([patterns, counts]).tolist()} if joint else {}
+    least = min_cell if protect else 1
     return {
         "n_queries": trace.n_queries,
         "levels": values.tolist(),
-        "patterns": np.column_stack([patterns, counts]).tolist(),
-        "cells": cells,
-        "rows": rows,
+        **known,
+        "cells": {
+            model: _cells(data[:, :, j], codes[:, j], min_cell, least)
+            for j, model in enumerate(trace.models)
+        },
+        "shared": _listed(shared, trace.models),
+        "rows": {
+            model: _moments(trace, j, least) for j, model in enumerate(trace.models)
+        },
     }
+
+
+def _cells(
+    data: np.ndarray, codes: np.ndarray, min_cell: int, least: int
+) -> dict[int, Statistics]:
+    """Return the statistics of one LLM's answers, (n_variables, n), by level."""
+    cells = {}
+    for level in np.unique(codes):
+        mine = codes == level
+        enough = data[:, mine] if mine.sum() >= min_cell else data
+        cells[int(level)] = {"n": int(mine.sum())} | _cell(enough, least)
+    return cells
+
+
+def _moments(trace: Trace, j: int, least: int) -> dict[str, list[float]]:
+    """Return mean and standard deviation of each outcome of an LLM.
+
+    A spread is that of means of `least` neighbours: one outlier's square would give it
+    away.
+    """
+    moments = {}
+    for v in ("accuracy", OWN_COST, *VARIABLES):
+        column = getattr(trace, v)[:, j]
+        spread = column if v == "accuracy" else _microaggregated(column[None], least)
+        moments[v] = [float(column.mean()), float(spread.std())]
+    return moments
+
+
+def _listed(shared: Shared, models: tuple[str, ...]) -> Statistics:
+    """Return what LLMs share as plain data, by LLM."""
+    listed: Statistics = {
+        "loadings": {m: shared.loadings[j].tolist() for j, m in enumerate(models)}
+    }
+    if shared.shifts:
+        listed["shifts"] = {m: {} for m in models}
+        for (j, level), shift in shared.shifts.items():
+            listed["shifts"][models[j]][level] = shift.tolist()
+    return listed
+
+
+def _shared(context: Statistics, models: tuple[str, ...]) -> Shared:
+    """Return what `_listed` listed; nothing is shared where it is not stated."""
+    width = len(_variables(context))
+    if "shared" not in context:
+        return Shared(np.zeros((len(models), width)), {})
+    stated = context["shared"]
+    return Shared(
+        np.array([stated["loadings"][m] for m in models]).reshape(len(models), width),
+        {
+            (j, level): np.array(shift)
+            for j, m in enumerate(models)
+            for level, shift in stated.get("shifts", {}).get(m, {}).items()
+        },
+    )
 
 
 def _cell(data: np.ndarray, least: int = 1) -> Statistics:
     """Return each variable's quantiles, and the variables' rank correlations."""
-    from scipy.stats import rankdata
-
-    ranks = np.stack([rankdata(row) for row in data])
-    ranks -= ranks.mean(axis=1, keepdims=True)
-    size = np.sqrt((ranks**2).sum(axis=1))
-    size[size == 0] = 1.0
-    rho = (ranks @ ranks.T) / np.outer(size, size)
+    rho = rank_correlation(data)
     if least > 1:
         data = _microaggregated(data, least)
     return {
         "quantiles": [np.quantile(row, GRID, method="hazen").tolist() for row in data],
-        "correlation": rho[np.triu_indices(len(data), 1)].tolist(),
+        "correlation": rho.tolist(),
     }
 
 
@@ -465,7 +555,23 @@ def _compact(context: Statistics) -> Statistics:
         m: {v: [float(f"{x:.8g}") for x in pair] for v, pair in r.items()}
         for m, r in context["rows"].items()
     }
-    return context | {"cells": cells, "rows": rows}
+    shared = _mapped(context["shared"], lambda numbers: [round(x, 6) for x in numbers])
+    return context | {"cells": cells, "shared": shared, "rows": rows}
+
+
+def _mapped(tree: Any, function: Any) -> Any:
+    """Return nested dicts with a function's values in place of their lists."""
+    if isinstance(tree, dict):
+        return {key: _mapped(part, function) for key, part in tree.items()}
+    return function(tree)
+
+
+def _write(path: str | pathlib.Path, content: Statistics) -> None:
+    """Write plain data as indented JSON, each list of numbers on one line."""
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    text = NUMBERS.sub(lambda found: re.sub(r"\s+", "", found[0]), text)
+    with written(path) as file:
+        file.write(text + "\n")
 
 
 def _rounded(cell: Statistics) -> Statistics:
@@ -482,24 +588,43 @@ def _expanded(context: Statistics) -> Statistics:
         m: {int(k): cell for k, cell in levels.items()}
         for m, levels in context["cells"].items()
     }
-    return context | {"cells": cells}
+    if "shifts" not in context.get("shared", {}):
+        return context | {"cells": cells}
+    shifts = {
+        m: {int(k): shift for k, shift in levels.items()}
+        for m, levels in context["shared"]["shifts"].items()
+    }
+    return context | {"cells": cells, "shared": context["shared"] | {"shifts": shifts}}
 
 
 def _sample_context(
-    context: Statistics, models: tuple[str, ...], n: int, rng: np.random.Generator
+    context: Statistics,
+    models: tuple[str, ...],
+    joint: bool,
+    n: int,
+    seed: tuple[int, int],
 ) -> dict[str, np.ndarray]:
     """Return the outcomes of n queries of a context, each (n, n_models)."""
     from scipy.special import ndtr
 
+    rng = np.random.default_rng(seed)
     variables = _variables(context)
-    codes = _drawn_patterns(np.array(context["patterns"]), n, rng)
+    patterns = np.array(context["patterns"] if joint else [])
+    if joint:
+        codes = _drawn_patterns(patterns, n, rng)
+    else:
+        codes = _drawn_alone(context["cells"], models, n, rng)
+    shared = _shared(context, models)
+    factors = draw_shared(shared, patterns, codes, np.random.default_rng((*seed, 1)))
     out = {v: np.empty((n, len(models))) for v in variables}
     for j, model in enumerate(models):
         # drawn for all queries, so that one cell's size moves no other's draws
         normal = rng.standard_normal((len(variables), n))
+        loading = shared.loadings[j][:, None]
+        normal = loading * factors[:, :, j] + np.sqrt(1 - loading**2) * normal
         for level, cell in context["cells"][model].items():
             mine = codes[:, j] == level
-            share = ndtr(_correlated(cell["correlation"], normal[:, mine]))
+            share = ndtr(correlated(cell["correlation"], normal[:, mine]))
             for v, quantiles, u in zip(
                 variables, cell["quantiles"], share, strict=True
             ):
@@ -510,6 +635,17 @@ def _sample_context(
     return out
 
 
+def _drawn_alone(
+    cells: Statistics, models: tuple[str, ...], n: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Return n queries' levels, (n, n_models), each LLM's drawn on its own."""
+    counts = [
+        np.array([(level, cell["n"]) for level, cell in cells[model].items()])
+        for model in models
+    ]
+    return np.hstack([_drawn_patterns(mine, n, rng) for mine in counts])
+
+
 def _drawn_patterns(
     patterns: np.ndarray, n: int, rng: np.random.Generator
 ) -> np.ndarray:
@@ -518,29 +654,3 @@ def _drawn_patterns(
     u = (np.arange(n) + rng.random()) / n
     drawn = np.searchsorted(share, u, side="right").clip(max=len(share) - 1)
     return patterns[rng.permutation(drawn), :-1]
-
-
-def _correlated(correlation: list[float], normal: np.ndarray) -> np.ndarray:
-    """Return independent normal scores, (n_variables, n), as correlated ones.
-
-    Summed one after the other: a processor's own matrix product rounds in its own way.
-    """
-    total = np.zeros_like(normal)
-    for column, row in zip(_factor(correlation).T, normal, strict=True):
-        total += column[:, None] * row
-    return total
-
-
-def _factor(correlation: list[float]) -> np.ndarray:
-    """Return the Cholesky factor of the normal scores' correlations.
-
-    They are 2 sin(pi rho / 6) of Spearman's rho, made positive definite.
-    """
-    size = int((1 + np.sqrt(1 + 8 * len(correlation))) / 2)
-    matrix = np.eye(size)
-    matrix[np.triu_indices(size, 1)] = 2.0 * np.sin(np.pi * np.array(correlation) / 6.0)
-    matrix += np.triu(matrix, 1).T
-    values, vectors = np.linalg.eigh(matrix)
-    matrix = vectors @ np.diag(values.clip(1e-9)) @ vectors.T
-    scale = np.sqrt(np.diag(matrix))
-    return np.linalg.cholesky(matrix / np.outer(scale, scale))
