@@ -87,14 +87,14 @@ class Tables:
         outside the bounds.
         """
         trace = self.trace
-        answers = trace.accuracy, trace.cost_usd, trace.latency_ms
+        low, high = self.reward.declared_bounds()
         columns = {
             "cost_usd": trace.cost_usd,
             "latency_ms": trace.latency_ms,
             "accuracy": trace.accuracy,
             "reward": self.raw,
             "regret": self.raw[:, [self.best]] - self.raw,
-            "clipped": self.reward.clipped(*answers),
+            "clipped": (self.raw < low) | (self.raw > high),
         }
         tables = [np.asarray(columns[name], np.float64) for name in OUTCOMES]
         return np.stack(tables, axis=-1)
