@@ -705,3 +705,172 @@ def test_summarise_protects_what_is_not_bundled(tmp_path, capsys):
     )
     assert "must have at least 61 queries" in capsys.readouterr().err
     assert not (tmp_path / "t.json").exists()
+
+
+# What LLMs share on one query
+
+
+def across(trace, variable):
+    """Rank correlations between LLMs, pair by pair."""
+    values = getattr(trace, variable)
+    rho = np.atleast_2d(stats.spearmanr(values).statistic)
+    return rho[np.triu_indices(len(rho), 1)] if len(rho) > 1 else rho.ravel()
+
+
+def headroom(trace):
+    """What choosing per query gains over the best LLM, in raw reward."""
+    raw = pk.Reward().raw(trace.accuracy, trace.cost_usd, trace.latency_ms)
+    return raw.max(axis=1).mean() - raw.mean(axis=0).max()
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_llms_share_on_a_query_of_the_sample_what_they_share_in_the_rows(rows, pool):
+    within = {"input_tokens": 0.05, "cost_usd": 0.15, "latency_ms": 0.25}
+    sample, gains = pk.load_trace(pool), []
+    for context in CONTEXTS:
+        measured, drawn = (t.select(context=context) for t in (rows[pool], sample))
+        for variable, gap in within.items():
+            a, b = across(measured, variable), across(drawn, variable)
+            assert b == pytest.approx(a, abs=gap), (context, variable)
+        gains.append((headroom(drawn), headroom(measured)))
+    of_sample, of_rows = np.sum(gains, axis=0)
+    assert of_sample == pytest.approx(of_rows, rel=0.03)
+
+
+def test_each_llm_s_own_law_does_not_depend_on_what_it_shares():
+    from dataclasses import replace
+
+    summary = bundled_summary(MAIN)
+    rest = summary.contexts["rest"]
+    alone = {key: part for key, part in rest.items() if key != "shared"}
+    samples = [
+        replace(summary, contexts={"rest": part}).sample(40_000, seed=seed)
+        for seed, part in enumerate((rest, alone))
+    ]
+    for j in range(4):
+        for level in (0.0, 1.0):
+            a, b = (
+                np.stack(
+                    [getattr(s, v)[s.accuracy[:, j] == level, j] for v in VARIABLES]
+                )
+                for s in samples
+            )
+            far = 4 * np.sqrt(2 / a.shape[1])
+            for v in range(3):
+                assert stats.ks_2samp(a[v], b[v], method="asymp").statistic < far / 2
+            rho = [stats.spearmanr(x.T).statistic for x in (a, b)]
+            assert rho[0] == pytest.approx(rho[1], abs=far)
+
+
+def test_factors_are_standard_normal_and_independent_within_each_level():
+    from pickllm.traces.copula import Shared, draw_shared
+
+    patterns = np.array([[0, 0, 30], [0, 1, 5], [1, 0, 15], [1, 1, 50]])
+    codes = np.repeat(patterns[:, :-1], 400 * patterns[:, -1], axis=0)
+    shifts = {(0, 0): np.array([0.6, -0.5]), (1, 1): np.array([-0.4, 0.7])}
+    shared = Shared(np.full((2, 2), 0.9), shifts)
+    scores = draw_shared(shared, patterns, codes, np.random.default_rng(1))
+    for j in range(2):
+        for level in (0, 1):
+            here = scores[:, codes[:, j] == level, j]
+            for values in here:
+                assert stats.kstest(values, "norm").pvalue > 1e-3
+            assert abs(np.corrcoef(here)[0, 1]) < 4 / np.sqrt(here.shape[1])
+
+
+def test_a_summary_of_the_first_format_samples_llms_apart(tmp_path):
+    content = json.loads((home("data") / f"{MAIN}.summary.json").read_text())
+    content["format"] = 1
+    del content["joint"]
+    for part in content["contexts"].values():
+        del part["shared"]
+    (tmp_path / "old.json").write_text(json.dumps(content))
+    sample = pk.TraceSummary.load(tmp_path / "old.json").sample(2000)
+    assert sample.joint
+    assert abs(across(sample.select(context="rest"), "input_tokens")).max() < 0.2
+
+
+def test_a_protected_spread_gives_no_outlier_away():
+    trace = synthetic(n=60, seed=3)
+    latency = trace.latency_ms.copy()
+    latency[7, 0] = 60_000.0
+    from dataclasses import replace
+
+    trace = replace(trace, latency_ms=latency)
+    model = trace.models[0]
+    mean, spread = pk.TraceSummary.of(trace, protect=True).contexts["law"]["rows"][
+        model
+    ]["latency_ms"]
+    exact = latency[:, 0].std()
+    assert mean == pytest.approx(latency[:, 0].mean())
+    # one outlier's distance is nearly all of n times the variance
+    assert mean + np.sqrt(60) * exact == pytest.approx(60_000, rel=0.05)
+    assert mean + np.sqrt(60) * spread < 0.6 * 60_000
+
+
+# Every LLM of the leaderboard, each on its own
+
+
+def test_the_summary_of_every_llm_is_that_of_its_measured_rows(all_rows, tmp_path):
+    pk.TraceSummary.of(all_rows, joint=False).save(tmp_path / "again.json")
+    shipped, again = (
+        json.loads(p.read_text("utf-8"))["contexts"]
+        for p in (home("data") / f"{EVERY}.summary.json", tmp_path / "again.json")
+    )
+    for context in CONTEXTS:
+        assert "patterns" not in shipped[context]
+        assert "shifts" not in shipped[context]["shared"]
+        for model, cells in shipped[context]["cells"].items():
+            j = all_rows.models.index(model)
+            right = all_rows.select(context=context).accuracy[:, j]
+            by_hand = {str(int(v)): n for v, n in Counter(right.tolist()).items()}
+            assert {k: c["n"] for k, c in cells.items()} == by_hand
+            for level, cell in cells.items():
+                other = again[context]["cells"][model][level]["quantiles"]
+                np.testing.assert_allclose(cell["quantiles"], other, rtol=1e-5)
+
+
+def test_a_pool_of_four_is_a_view_of_one_fixed_sample():
+    every = pk.load_trace(EVERY)
+    four = every.select(models=["mistral-tiny-2312", "gpt-4-0613", "claude-2.1"])
+    for name in four.models:
+        at, there = four.models.index(name), every.models.index(name)
+        for v in ("accuracy", "cost_usd", "latency_ms"):
+            assert (getattr(four, v)[:, at] == getattr(every, v)[:, there]).all()
+    assert not four.joint
+
+
+def test_each_of_all_llms_has_the_accuracy_and_tokens_of_its_rows(all_rows):
+    every = pk.load_trace(EVERY)
+    for context in CONTEXTS:
+        a, b = (t.select(context=context) for t in (all_rows, every))
+        assert b.accuracy.mean(axis=0) == pytest.approx(
+            a.accuracy.mean(axis=0), abs=1.01 / 5000
+        )
+        for v in ("cost_usd", "latency_ms"):
+            far = [
+                stats.ks_2samp(x, y, method="asymp").pvalue
+                for x, y in zip(getattr(a, v).T, getattr(b, v).T, strict=True)
+            ]
+            assert min(far) > 0.01 / (8 * 2 * 23)
+
+
+def test_the_oracle_is_not_known_where_accuracies_are_not_joint(tmp_path):
+    part = pk.load_trace(EVERY).select(
+        context="rest", models=["claude-2.1", "gpt-4-0613"]
+    )
+    part.save(tmp_path / "t.csv")
+    for trace in (part, pk.load_trace(tmp_path / "t.csv")):
+        assert not trace.joint
+        with pytest.raises(pk.InputError, match="the oracle is not known") as error:
+            pk.replay(trace, pk.Reward(), pk.Oracle(), sessions=2, queries=2)
+        assert "\n" not in str(error.value)
+        for control in (pk.BestSingle(), pk.UniformRandom()):
+            pk.replay(trace, pk.Reward(), control, sessions=2, queries=2)
+    with pytest.raises(pk.InputError, match="joint=True needs joint accuracies"):
+        pk.TraceSummary.of(part, joint=True)
+    assert not pk.TraceSummary.of(part).sample(10).joint
+    bad = part.to_frame()
+    bad["joint"] = ["perhaps"] + [False] * (len(bad) - 1)
+    with pytest.raises(pk.InputError, match="row 1, column 'joint'"):
+        pk.Trace.from_frame(bad)
