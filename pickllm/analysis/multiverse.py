@@ -13,7 +13,7 @@ Psychological Science* 11, 702-712).
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,7 @@ from ..beyond.readings import QReading, RunningAutomaton
 from ..core.compiled import reduce_compiled
 from ..core.learners import LinearRewardInaction, QLearning
 from ..core.locking import GreedyUnchanged, LockRule, MaxProbability
+from ..core.pool import Limits, Price, declare_limits, declared_pools, read_prices
 from ..core.prepared import Prepared, Tables, prepare, require_seed, require_whole
 from ..core.reward import CENTS_PER_USD, FORMS, Reward
 from ..core.trace import Trace
@@ -237,7 +238,8 @@ class Places:
             "pool": Choice("pool", tuple(self.pools), "the trace"),
             **CHOICES,
         }
-        found = {name: choices[name].at(u) for name, u in zip(self.names, cube.T)}
+        drawn = zip(self.names, cube.T, strict=True)
+        found = {name: choices[name].at(u) for name, u in drawn}
         table = pd.DataFrame(found).infer_objects()
         if learner:
             table["learner"] = learner
@@ -245,6 +247,21 @@ class Places:
             if choice.learner:
                 table[name] = table[name].where(table.learner == choice.learner)
         return table
+
+    def limits(self, models: Sequence[str]) -> Limits:
+        """Return the limits declared for a pool: token caps at its own dearest price.
+
+        A trace whose pool is not declared with the kit has one set of limits.
+        """
+        declared = declared_pools().get(self.trace.name)
+        if declared is None:
+            return self.trace.limits
+        return declare_limits(models, self.prices, declared)
+
+    @cached_property
+    def prices(self) -> dict[str, Price]:
+        """The kit's dated prices."""
+        return read_prices()
 
     def world(self, specification: Mapping[str, Any]) -> World:
         """Return a specification as `replay` takes it.
@@ -262,13 +279,13 @@ class Places:
                 f" {nearest(str(context), self.parts)}"
             )
         part = self.parts[context].select(models=names).fleeting()
-        reward = _reward(specification, part)
+        reward = _reward(specification, part, self.limits(names))
         learner, lock = _learner(specification)
         first = specification["ties"] == "first"
         return World(part, reward, learner, lock, "first" if first else "random")
 
 
-def _reward(choice: Mapping[str, Any], part: Trace) -> Reward:
+def _reward(choice: Mapping[str, Any], part: Trace, limits: Limits) -> Reward:
     """Return the reward of a specification, with its bounds as numbers."""
     reward = Reward(
         form=choice["form"],
@@ -278,7 +295,7 @@ def _reward(choice: Mapping[str, Any], part: Trace) -> Reward:
     )
     mapping = choice["mapping"]
     if mapping in ("declared", "twice as wide"):
-        low, high = reward.within(part.limits).declared_bounds()
+        low, high = reward.within(limits).declared_bounds()
         half = (high - low) / 2 if mapping == "twice as wide" else 0.0
         return replace(reward, bounds=(low - half, high + half))
     raw = reward.raw(part.accuracy, part.cost_usd, part.latency_ms)

@@ -1,0 +1,368 @@
+"""What a multiverse says: how often a claim holds, and what decides whether it does."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.statistics import share
+from ..core.trace import Trace
+from ..experiments import RATES
+from .multiverse import CHOICES, LOCK_FADED, LOCK_UNCHANGED, Places, measure, multiverse
+from .multiverse import specifications as drawn_specifications
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+#: Share of sessions that "converges" and "on the right LLM" ask for.
+BOUND = 0.95
+#: Points of accuracy, or of a stated change, that count as near.
+NEAR = 0.05
+#: Standard errors to either side of a 95 % interval.
+Z = 1.96
+
+
+class Rule(NamedTuple):
+    """When a claim holds in a world; written before any multiverse was run.
+
+    Attributes
+    ----------
+    label : str
+    holds : callable
+        Table of `multiverse` -> bool of each row.
+    """
+
+    label: str
+    holds: "Callable[[pd.DataFrame], Any]"
+
+
+def _at_least(measure: str) -> "Callable[[pd.DataFrame], Any]":
+    return lambda table: table[measure] >= BOUND
+
+
+def _below(effect: str, limit: float = 0.0) -> "Callable[[pd.DataFrame], Any]":
+    """Say that a change's whole interval lies below a limit."""
+    return lambda table: table[effect] + Z * table[f"{effect}_se"] < limit
+
+
+def _above(effect: str, limit: float = 0.0) -> "Callable[[pd.DataFrame], Any]":
+    return lambda table: table[effect] - Z * table[f"{effect}_se"] > limit
+
+
+def near(stated: Mapping[str, float]) -> "Callable[[pd.DataFrame], Any]":
+    """Say that all of some changes lie within `NEAR` of what was stated."""
+
+    def holds(table: "pd.DataFrame") -> Any:
+        inside = np.ones(len(table), bool)
+        for effect, value in stated.items():
+            inside &= (table[effect] - value).abs() <= NEAR
+        return inside
+
+    return holds
+
+
+#: Two summaries state numbers; the second names no baseline.
+STATED = {
+    "-60 % cost against the dearest": {"cost_vs_dearest": -0.60},
+    "-52 % latency against random choice": {"latency_vs_random": -0.52},
+    "both of these": {"cost_vs_dearest": -0.60, "latency_vs_random": -0.52},
+} | {
+    f"-20 %, -15 %, +10 points against {words}": {
+        f"cost_vs_{whom}": -0.20,
+        f"latency_vs_{whom}": -0.15,
+        f"accuracy_vs_{whom}": 0.10,
+    }
+    for whom, words in (
+        ("dearest", "the dearest"),
+        ("random", "random choice"),
+        ("best", "the best single LLM"),
+    )
+}
+
+RULES = {
+    "converges": Rule("95 % of sessions lock", _at_least("locked")),
+    "best": Rule("95 % lock on the best LLM", _at_least("locked_on_best")),
+    "within 1 %": Rule(
+        "95 % lock within 1 % of the best", _at_least("locked_within_1pct")
+    ),
+    "cheaper than dearest": Rule(
+        "cheaper than the dearest LLM", _below("cost_vs_dearest")
+    ),
+    "cheaper than random": Rule("cheaper than random choice", _below("cost_vs_random")),
+    "faster than dearest": Rule(
+        "faster than the dearest LLM", _below("latency_vs_dearest")
+    ),
+    "faster than random": Rule(
+        "faster than random choice", _below("latency_vs_random")
+    ),
+    "faster than best": Rule(
+        "faster than the best single LLM", _below("latency_vs_best")
+    ),
+    "accuracy kept": Rule(
+        "accuracy within 5 points of the dearest", _above("accuracy_vs_dearest", -NEAR)
+    ),
+    "more accurate than random": Rule(
+        "more accurate than random choice", _above("accuracy_vs_random")
+    ),
+    "gain": Rule(
+        "cheaper than random, no less accurate",
+        lambda table: (
+            _below("cost_vs_random")(table) & (table.accuracy_vs_random >= 0.0)
+        ),
+    ),
+    **{words: Rule(words, near(stated)) for words, stated in STATED.items()},
+}
+#: What indices are worked out for.
+DECIDED = ("locked", "locked_on_best", "cost_vs_random", "latency_vs_random")
+
+
+def shares(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the share of specifications in which each claim holds, by learner.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `multiverse`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``claim``, ``label``, ``learner``, ``specifications``, ``share``, ``low``,
+        ``high`` (Wilson's interval over specifications).
+    """
+    import pandas as pd
+
+    rows = []
+    for claim, rule in RULES.items():
+        for learner, part in table.groupby("learner", sort=True):
+            holds = np.asarray(rule.holds(part), bool)
+            value, low, high = share(int(holds.sum()), len(holds))
+            rows.append((claim, rule.label, learner, len(holds), value, low, high))
+    columns = ["claim", "label", "learner", "specifications", "share", "low", "high"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def by_choice(table: "pd.DataFrame", claims: Sequence[str]) -> "pd.DataFrame":
+    """Return the share in which each claim holds at each level of each choice.
+
+    Choices that are numbers from a spread are cut in four parts of equal size.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``claim``, ``learner``, ``choice``, ``level``, ``specifications``, ``share``,
+        ``low``, ``high``.
+    """
+    import pandas as pd
+
+    rows = []
+    for learner, part in table.groupby("learner", sort=True):
+        for claim in claims:
+            holds = pd.Series(np.asarray(RULES[claim].holds(part), bool), part.index)
+            for name in ("context", *CHOICES):
+                for level, index in _levels(part, name).items():
+                    some = holds.loc[index]
+                    found = share(int(some.sum()), len(some))
+                    rows.append((claim, learner, name, level, len(some), *found))
+    columns = [
+        "claim",
+        "learner",
+        "choice",
+        "level",
+        "specifications",
+        "share",
+        "low",
+        "high",
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _levels(part: "pd.DataFrame", name: str) -> dict[str, Any]:
+    """Return the rows at each level of a choice; none where a learner has no such."""
+    import pandas as pd
+
+    if name == "learner" or part[name].isna().all():
+        return {}
+    levels = part[name]
+    if name in CHOICES and CHOICES[name].spread:
+        levels = pd.qcut(levels, 4, duplicates="drop").astype(str)
+    groups = levels.groupby(levels, sort=True).groups
+    return {str(level): index for level, index in groups.items()}
+
+
+def indices(
+    trace: Trace, number: int = 256, sessions: int = 100, seed: int = 0
+) -> "pd.DataFrame":
+    """Return how much of what is measured each choice decides, alone and in all.
+
+    First-order and total indices of Sobol', by the design of Saltelli et al. (2010,
+    *Computer Physics Communications* 181, 259-270), for each learner. A session lock
+    that is impossible counts as one that never happens.
+
+    Parameters
+    ----------
+    trace : Trace
+    number : int
+        Of base points, a power of 2; as many times 2 more than the choices are
+        replayed.
+    sessions, seed
+        As in `multiverse`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``learner``, ``measure``, ``choice``, ``first``, ``total``, and the total's 95 %
+        interval over base points, ``low`` and ``high``.
+    """
+    import pandas as pd
+    from scipy import stats
+
+    places = Places(trace)
+    rows: list[tuple[Any, ...]] = []
+    for learner in CHOICES["learner"].candidates:
+
+        def world(x: Floats, learner: str = learner) -> Floats:
+            return _measured(places, x, learner, sessions, seed)
+
+        uniform = [stats.uniform()] * len(places.names)
+        found = stats.sobol_indices(
+            func=world, n=number, dists=uniform, rng=np.random.default_rng(seed)
+        )
+        spread = found.bootstrap(confidence_level=0.95, n_resamples=200).total_order
+        interval = spread.confidence_interval
+        for i, what in enumerate(DECIDED):
+            for j, name in enumerate(places.names):
+                if name == "learner" or CHOICES.get(name, _BOTH).learner not in (
+                    "",
+                    learner,
+                ):
+                    continue
+                rows.append(
+                    (
+                        learner,
+                        what,
+                        name,
+                        found.first_order[i, j],
+                        found.total_order[i, j],
+                        interval.low[i, j],
+                        interval.high[i, j],
+                    )
+                )
+    columns = ["learner", "measure", "choice", "first", "total", "low", "high"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+_BOTH = CHOICES["form"]
+
+
+def _measured(
+    places: Places, x: Floats, learner: str, sessions: int, seed: int
+) -> Floats:
+    """Return `DECIDED` at some places of the unit cube, (n_measures, n_places)."""
+    table = places.table(np.minimum(x.T, 1.0 - 1e-12), learner)
+    never = (table.q_lock == LOCK_FADED) & (table.exploration == "constant")
+    # the nearest lock that is possible
+    table["q_lock"] = table.q_lock.mask(never, next(reversed(LOCK_UNCHANGED)))
+    table["seed"] = seed
+    rows = table.to_dict("records")
+    found = [measure(places, row, sessions) for row in rows]
+    return np.array([[row[name] for row in found] for name in DECIDED])
+
+
+def rate_sets_speed(
+    trace: Trace,
+    number: int = 200,
+    sessions: int = 100,
+    seed: int = 0,
+    n_jobs: int = 1,
+) -> "pd.DataFrame":
+    """Return in which worlds a higher learning rate locks sooner, all else the same.
+
+    It holds where, from each rate to the next, the median time to lock does not become
+    longer by more than two standard errors, and is shorter at the last than at the
+    first. A median beyond the session is longer than any.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``id``, ``learner``, ``holds``; worlds in which no rate locks are left out.
+    """
+    import pandas as pd
+
+    base, _ = drawn_specifications(trace, number, seed)
+    base = base[base["values"] != "averages"]
+    every = pd.concat([base.assign(learning_rate=rate) for rate in RATES])
+    table = multiverse(trace, every.reset_index(drop=True), sessions, seed, n_jobs)
+    rows = []
+    for (number, learner), part in table.groupby(["id", "learner"], sort=True):
+        part = part.sort_values("learning_rate")
+        times = part.median_locked_at.fillna(np.inf).to_numpy()
+        errors = part.median_locked_at_se.fillna(0.0).to_numpy()
+        if np.isinf(times).all():
+            continue
+        rows.append((number, learner, falls(times, errors)))
+    return pd.DataFrame(rows, columns=["id", "learner", "holds"])
+
+
+def falls(times: Floats, errors: Floats) -> bool:
+    """Return whether times never grow by more than two errors, and fall in all.
+
+    Examples
+    --------
+    >>> falls(np.array([np.inf, 300.0, 120.0]), np.array([0.0, 9.0, 5.0]))
+    True
+    """
+    late = np.hypot(errors[1:], errors[:-1])
+    known = np.isfinite(times[:-1])
+    longer = times[1:][known] - times[:-1][known] > 2 * late[known]
+    return bool(not longer.any() and times[-1] < times[0])
+
+
+def stated_quantiles(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Return where each stated number lies among the worlds, by learner.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``effect``, ``stated``, ``learner``, ``quantile`` (share of worlds below), and
+        the 5th, 50th and 95th percentile of the worlds: ``p5``, ``p50``, ``p95``.
+    """
+    import pandas as pd
+
+    rows = []
+    stated = {
+        (effect, value)
+        for several in STATED.values()
+        for effect, value in several.items()
+    }
+    for effect, value in sorted(stated):
+        for learner, part in table.groupby("learner", sort=True):
+            effects = part[effect].to_numpy()
+            quantile = float((effects < value).mean())
+            levels = np.quantile(effects, [0.05, 0.5, 0.95]).tolist()
+            rows.append((effect, value, learner, quantile, *levels))
+    columns = ["effect", "stated", "learner", "quantile", "p5", "p50", "p95"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def nearest_worlds(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the specification that comes nearest to each stated set of numbers.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``stated``, ``distance`` (the largest difference, as a share), and the row of
+        the table.
+    """
+    import pandas as pd
+
+    rows = []
+    for words, several in STATED.items():
+        away = pd.concat(
+            [(table[effect] - value).abs() for effect, value in several.items()], axis=1
+        ).max(axis=1)
+        row = table.loc[away.idxmin()]
+        rows.append({"stated": words, "distance": float(away.min()), **row.to_dict()})
+    return pd.DataFrame(rows)
