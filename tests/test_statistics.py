@@ -741,7 +741,28 @@ def test_groups_are_those_of_each_context_with_means_and_intervals():
     )
 
 
-def test_a_groups_test_is_corrected_over_the_context():
+def test_alike_strategies_stay_together_in_all_contexts_of_95_studies_in_100():
+    """In each of eight contexts a test at 5 % alone would part them in a third."""
+    rng = np.random.default_rng(41)
+    contexts = tuple("abcdefgh")
+    parted = alone = 0
+    for _ in range(200):
+        each = {
+            name: {c: {"reward": rng.normal(size=25)} for c in contexts}
+            for name in ("one", "twin")
+        }
+        found = pairs.groups(sessions_table(each, contexts))
+        parted += found.group.max() > 1
+        p = [
+            stats.ttest_rel(*(each[name][c]["reward"] for name in each)).pvalue
+            for c in contexts
+        ]
+        alone += min(p) < 0.05
+    assert stats.binomtest(parted, 200, 0.05, alternative="greater").pvalue > 0.01
+    assert alone / 200 > 0.25
+
+
+def test_a_groups_test_is_corrected_over_all_contexts():
     x = np.random.default_rng(22).normal(size=60)
     rng = np.random.default_rng(23)
     y = x - 0.05 + rng.normal(0, 0.17, 60)
@@ -750,6 +771,14 @@ def test_a_groups_test_is_corrected_over_the_context():
         0.05 / 6 < p < 0.05
     )  # alone it would be told apart, among six tests it is not
     assert grouped({"x": x, "y": y}) == {"x": 1, "y": 2}
+    table = sessions_table(
+        {
+            "x": {"c": {"reward": x}} | {c: {"reward": x} for c in "defgh"},
+            "y": {"c": {"reward": y}} | {c: {"reward": x} for c in "defgh"},
+        },
+        tuple("cdefgh"),
+    )
+    assert set(pairs.groups(table).group) == {1}
     assert grouped({"x": x, "y": y, "x again": x, "y again": y}) == {
         "x": 1,
         "x again": 1,
