@@ -133,6 +133,21 @@ def test_merging_rewards_into_cells_changes_little():
     assert whole <= cells < 1.001 * whole  # never less, by Jensen's inequality
 
 
+def test_cells_change_the_bounds_of_the_bundled_trace_by_less_than_they_say(
+    monkeypatch,
+):
+    trace = pk.load_trace("bfcl-2024-08-11")
+    reward = pk.Reward().within(trace.limits)
+    for context in ("rest", "simple"):
+        part = trace.select(context=context)
+        unit = reward.unit(part.accuracy, part.cost_usd, part.latency_ms)[::5]
+        found = bounds.regret_rate(unit), bounds.identification_time(unit)[0]
+        with monkeypatch.context() as patch:
+            patch.setattr(bounds, "ATOMS", len(unit))
+            each = bounds.regret_rate(unit), bounds.identification_time(unit)[0]
+        assert found == pytest.approx(each, rel=1e-4)
+
+
 def test_ties_and_certainty_have_no_finite_time():
     assert bounds.identification_time(np.tile(coin(0.5)[:, None], 2))[0] == np.inf
     assert bounds.least_time(10.0, 0.0) == np.inf

@@ -67,6 +67,14 @@ def simulated(trace, sessions=12, queries=40):
 
 def locked(trace, sessions=10, queries=40):
     """What the convergence notebooks compute."""
+    table = locking_sessions(trace, sessions, queries)
+    by = ["learner", "context", "position", "learning_rate"]
+    found = statistics.locking(table, by, queries)
+    return found.assign(chance=1 / len(trace.models))
+
+
+def locking_sessions(trace, sessions=10, queries=40):
+    """The sessions behind it."""
     parts = [
         pk.replay(
             trace.select(context=c),
@@ -82,9 +90,7 @@ def locked(trace, sessions=10, queries=40):
         for name in experiments.ROUTERS
         for rate in (0.1, 0.3)
     ]
-    return statistics.locking(
-        pd.concat(parts), ["learner", "context", "position", "learning_rate"], queries
-    ).assign(chance=1 / len(trace.models))
+    return pd.concat(parts)
 
 
 # Names
@@ -146,7 +152,9 @@ def test_llms_called_like_strategies_change_none_of_them():
 
 
 def test_a_context_called_mean_is_told_apart_from_the_mean_of_contexts():
-    found = means.with_mean(locked(own()), ["learner", "learning_rate"], ["on_best"])
+    by = ["learner", "learning_rate"]
+    table = locking_sessions(own())
+    found = means.locks_with_mean(locked(own()), table, by, queries=40)
     assert set(found.context) == {"mean (a context)", "all", "a, b", "mean"}
     per = (
         found[found.context != "mean"]

@@ -11,7 +11,7 @@ from reference import trace_of
 from scipy import stats
 
 import pickllm as pk
-from pickllm.analysis import pairs
+from pickllm.analysis import locks, means, pairs
 from pickllm.core import statistics
 from pickllm.errors import InputError
 
@@ -242,43 +242,191 @@ def test_no_difference_at_all_has_p_1_and_a_constant_one_p_0(how):
 # When sessions lock
 
 
-def kaplan_meier(times, censored, at):
-    """The survival product and Greenwood's sum at one query number, by hand."""
-    survival, greenwood = 1.0, 0.0
-    for time in sorted(
-        {t for t, c in zip(times, censored, strict=True) if not c and t <= at}
-    ):
-        risk = sum(t >= time for t in times)
-        events = sum(t == time and not c for t, c in zip(times, censored, strict=True))
-        survival *= 1 - events / risk
-        greenwood += events / (risk * (risk - events)) if risk > events else math.inf
-    return survival, greenwood
-
-
 @pytest.mark.parametrize(
     "locked_at",
     [[3, 5, 5, 9, -1, -1, 20], [1, 2, 3], [20, 20, -1], [7, -1], [4] * 5 + [-1] * 15],
     ids=str,
 )
-def test_a_lock_curve_is_the_product_limit_estimate_with_greenwoods_log_log_interval(
+def test_a_lock_curve_is_the_estimate_of_kaplan_and_meier_with_wilsons_interval(
     locked_at,
 ):
     curve = statistics.lock_curve(locked_at, 20)
-    censored = [t < 0 for t in locked_at]
-    times = [20 if c else t for t, c in zip(locked_at, censored, strict=True)]
-    assert curve["query"].iloc[0] == 0
-    assert curve["query"].iloc[-1] == 20
-    for row in curve.itertuples():
-        survival, greenwood = kaplan_meier(times, censored, row.query)
-        assert row.locked == pytest.approx(1 - survival, abs=1e-12)
-        if 0 < survival < 1:
-            spread = Z * math.sqrt(greenwood) / math.log(survival)
-            assert (row.low, row.high) == pytest.approx(
-                (1 - survival ** math.exp(spread), 1 - survival ** math.exp(-spread)),
-                abs=1e-9,
-            )
-        else:
-            assert 0 <= row.low <= row.locked <= row.high <= 1
+    never = np.array(locked_at) < 0
+    times = np.where(never, 20, locked_at)
+    survival = stats.ecdf(stats.CensoredData.right_censored(times, never)).sf
+    np.testing.assert_allclose(curve.locked, 1 - survival.evaluate(curve["query"]))
+    assert (curve["query"].iloc[0], curve["query"].iloc[-1]) == (0, 20)
+    for row in curve[curve["query"] > 0].itertuples():
+        k = sum(0 <= t <= row.query for t in locked_at)
+        theirs = stats.binomtest(k, len(locked_at)).proportion_ci(0.95, "wilson")
+        assert (row.low, row.high) == pytest.approx(tuple(theirs), abs=1e-12)
+
+
+def test_where_every_session_has_locked_the_curve_is_still_not_certain():
+    curve = statistics.lock_curve([3] * 20, 50)
+    assert curve.low[curve["query"] >= 3].to_numpy() == pytest.approx(20 / (20 + Z**2))
+
+
+def test_the_lock_curve_holds_the_share_in_simulated_studies():
+    """Also where nearly all have locked, and nearly none."""
+    rng = np.random.default_rng(30)
+    at = [5, 50, 200, 450]
+    true = 1 - np.exp(-np.array(at) / 100)
+    held = np.zeros(len(at))
+    for _ in range(400):
+        times = np.ceil(rng.exponential(100, 40)).astype(int)
+        curve = statistics.lock_curve(np.where(times <= 500, times, -1), 500, 4000)
+        rows = curve.set_index("query").loc[at]
+        held += ((rows.low <= true) & (true <= rows.high)).to_numpy()
+    assert (held / 400 > 0.92).all(), held / 400
+
+
+def test_the_logrank_test_is_the_sum_of_observed_less_expected_locks():
+    """Mantel's, written out: over the times of locks, the first's less its share of
+    those at risk."""
+    rng = np.random.default_rng(31)
+    first, second = rng.integers(1, 60, 40), rng.integers(1, 80, 50)
+    first[first > 50] = -1
+    second[second > 50] = -1
+    score = variance = 0.0
+    for time in range(1, 51):
+        risk = [((one < 0) | (one >= time)).sum() for one in (first, second)]
+        locks = [(one == time).sum() for one in (first, second)]
+        n, d = sum(risk), sum(locks)
+        if d:
+            score += locks[0] - d * risk[0] / n
+            if n > 1:
+                variance += risk[0] * risk[1] * d * (n - d) / (n**2 * (n - 1))
+    statistic, p = statistics.logrank(first, second, 50)
+    assert abs(statistic) == pytest.approx(abs(score) / math.sqrt(variance))
+    assert p == pytest.approx(2 * stats.norm.sf(abs(statistic)))
+    assert (statistic > 0) == (score > 0)
+    assert statistics.logrank([-1, -1], [-1, -1, -1], 50) == (0.0, 1.0)
+
+
+def test_rates_whose_curves_differ_are_told_apart_and_the_same_one_is_not():
+    rng = np.random.default_rng(40)
+    rows = [
+        ("automaton", context, rate, session, min(at, 101) if at <= 100 else -1)
+        for context in "cd"
+        for rate, mean in ((0.1, 60), (0.2, 60), (0.5, 10))
+        for session, at in enumerate(np.ceil(rng.exponential(mean, 80)).astype(int))
+    ]
+    columns = ["learner", "context", "learning_rate", "session", "locked_at"]
+    apart = locks.rates_apart(pd.DataFrame(rows, columns=columns), 100)
+    assert apart.learning_rate.tolist() == [0.1, 0.2] * 2
+    assert apart.told_apart.tolist() == [False, True] * 2
+    assert (apart.statistic[apart.told_apart] > 0).all()
+    assert apart.p_holm.tolist() == pytest.approx(holm(apart.p.tolist()))
+
+
+# Means over contexts that share their draws
+
+
+def test_a_mean_over_contexts_is_that_of_the_sessions_averages():
+    values = np.random.default_rng(33).lognormal(size=(30, 5))
+    estimate, low, high = statistics.mean_of_contexts(values)
+    theirs = stats.ttest_1samp(values.mean(axis=1), 0).confidence_interval(0.95)
+    assert (estimate, low, high) == pytest.approx((values.mean(), *theirs))
+
+
+def test_a_share_over_contexts_has_wilsons_interval_of_what_they_are_worth():
+    """Contexts that always agree are worth one, independent ones each its own."""
+    one = np.random.default_rng(34).random((400, 1)) < 0.3
+    student = (Z / stats.t.ppf(0.975, 399)) ** 2
+    estimate, low, high = statistics.share_of_contexts(np.repeat(one, 6, axis=1))
+    m = 399 * student
+    theirs = statistics.share(estimate * m, m)
+    assert (estimate, low, high) == pytest.approx(theirs)
+    apart = np.random.default_rng(35).random((400, 6)) < 0.3
+    _, low, high = statistics.share_of_contexts(apart)
+    wide = stats.binomtest(int(apart.sum()), apart.size).proportion_ci(0.95, "wilson")
+    assert high - low == pytest.approx(wide.high - wide.low, rel=0.1)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_share_over_contexts_without_spread_is_known_to_so_many_sessions(value):
+    found = statistics.share_of_contexts(np.full((50, 8), value))
+    theirs = stats.binomtest(int(50 * value), 50).proportion_ci(0.95, "wilson")
+    assert found == pytest.approx((value, *theirs))
+
+
+def contexts_with_shared_draws(rng, sessions, contexts=8):
+    """Uniform draws of each session in each context, most of each one the session's."""
+    shared = rng.normal(size=(sessions, 1))
+    own = rng.normal(size=(sessions, contexts))
+    return stats.norm.cdf(0.8 * shared + 0.6 * own)
+
+
+@pytest.mark.parametrize(
+    ("how", "of", "true"),
+    [
+        (statistics.mean_of_contexts, lambda u: -100 * np.log(1 - u), 100.0),
+        (statistics.share_of_contexts, lambda u: u < 0.9, 0.9),
+        (
+            lambda at: statistics.median_of_contexts(at, 500),
+            lambda u: np.ceil(-100 * np.log(1 - u)),
+            70.0,
+        ),
+    ],
+    ids=["mean", "share", "median"],
+)
+def test_means_over_contexts_with_shared_draws_hold_the_truth_and_unclustered_do_not(
+    how, of, true
+):
+    rng = np.random.default_rng(36)
+    held = independent = 0
+    for _ in range(300):
+        values = of(contexts_with_shared_draws(rng, 60))
+        estimate, low, high = how(values)
+        held += low <= true <= high
+        each = np.array([how(values[:, [j]]) for j in range(8)])
+        half = np.sqrt(((each[:, 2] - each[:, 1]) ** 2).sum()) / 8 / 2
+        independent += abs(estimate - true) <= half
+    assert held / 300 > 0.9
+    assert independent / 300 < 0.85
+
+
+def test_a_mean_of_medians_is_of_one_context_its_own_and_beyond_the_session_none():
+    at = np.random.default_rng(37).integers(1, 100, (31, 1))
+    assert statistics.median_of_contexts(at, 100) == pytest.approx(
+        statistics.median_lock(at[:, 0])
+    )
+    never = np.full((31, 1), -1)
+    assert statistics.median_of_contexts(np.hstack([at, never]), 100)[0] == np.inf
+
+
+def test_a_mean_over_contexts_refuses_sessions_that_are_not_in_each():
+    table = paired(np.random.default_rng(38), n=6)
+    mine = table[table.learner == "router"]
+    found = means.mean_over_contexts(mine, ["learner"], "reward")
+    wide = pairs.wide(table, "reward", "router")
+    assert found[["value", "low", "high"]].iloc[0].tolist() == pytest.approx(
+        statistics.mean_of_contexts(wide)
+    )
+    with pytest.raises(InputError, match="each session once in each of 2 contexts"):
+        means.mean_over_contexts(mine.iloc[1:], ["learner"], "reward")
+
+
+def test_curves_over_contexts_are_the_mean_of_the_contexts_curves():
+    rng = np.random.default_rng(39)
+    rows = [
+        (rate, context, session, int(rng.integers(1, 30)))
+        for rate in (0.1, 0.5)
+        for context in "cde"
+        for session in range(20)
+    ]
+    names = ["rate", "context", "session", "locked_at"]
+    table = pd.DataFrame(rows, columns=names)
+    curves = locks.curves_over_contexts(table, ["rate"], 30)
+    for rate, part in table.groupby("rate"):
+        each = [
+            statistics.lock_curve(own.locked_at, 30).locked
+            for _, own in part.groupby("context")
+        ]
+        mine = curves[curves.rate == rate]
+        np.testing.assert_allclose(mine.locked, np.mean(each, axis=0))
+        assert ((mine.low <= mine.locked) & (mine.locked <= mine.high)).all()
 
 
 def test_a_curve_with_no_lock_is_0_up_to_wilsons_bound():
@@ -593,7 +741,28 @@ def test_groups_are_those_of_each_context_with_means_and_intervals():
     )
 
 
-def test_a_groups_test_is_corrected_over_the_context():
+def test_alike_strategies_stay_together_in_all_contexts_of_95_studies_in_100():
+    """In each of eight contexts a test at 5 % alone would part them in a third."""
+    rng = np.random.default_rng(41)
+    contexts = tuple("abcdefgh")
+    parted = alone = 0
+    for _ in range(200):
+        each = {
+            name: {c: {"reward": rng.normal(size=25)} for c in contexts}
+            for name in ("one", "twin")
+        }
+        found = pairs.groups(sessions_table(each, contexts))
+        parted += found.group.max() > 1
+        p = [
+            stats.ttest_rel(*(each[name][c]["reward"] for name in each)).pvalue
+            for c in contexts
+        ]
+        alone += min(p) < 0.05
+    assert stats.binomtest(parted, 200, 0.05, alternative="greater").pvalue > 0.01
+    assert alone / 200 > 0.25
+
+
+def test_a_groups_test_is_corrected_over_all_contexts():
     x = np.random.default_rng(22).normal(size=60)
     rng = np.random.default_rng(23)
     y = x - 0.05 + rng.normal(0, 0.17, 60)
@@ -602,6 +771,14 @@ def test_a_groups_test_is_corrected_over_the_context():
         0.05 / 6 < p < 0.05
     )  # alone it would be told apart, among six tests it is not
     assert grouped({"x": x, "y": y}) == {"x": 1, "y": 2}
+    table = sessions_table(
+        {
+            "x": {"c": {"reward": x}} | {c: {"reward": x} for c in "defgh"},
+            "y": {"c": {"reward": y}} | {c: {"reward": x} for c in "defgh"},
+        },
+        tuple("cdefgh"),
+    )
+    assert set(pairs.groups(table).group) == {1}
     assert grouped({"x": x, "y": y, "x again": x, "y again": y}) == {
         "x": 1,
         "x again": 1,

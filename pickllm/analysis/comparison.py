@@ -1,5 +1,6 @@
 """The paper's two learners beside what others would try: one table, and the bounds."""
 
+import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,7 +12,7 @@ from ..core import statistics
 from ..core.replay import replay
 from ..core.statistics import ALPHA
 from . import pairs
-from .means import MEAN, all_there, mean_over_contexts, rename_mean
+from .means import MEAN, mean_over_contexts, rename_mean
 
 if TYPE_CHECKING:
     from ..core.reward import Reward
@@ -142,21 +143,27 @@ def summarise(table: pd.DataFrame, queries: int) -> pd.DataFrame:
         it lies beyond the session, its mean is then left out, and an interval that
         reaches beyond ends there.
     """
-    by = ["learner", "family", "context"]
-    means = statistics.means(table, by, ["right", "regret", "cents", "seconds"])
-    means = means.drop(columns="sessions")
-    locks = statistics.locking(table, by, queries)
+    columns = ["right", "regret", "cents", "seconds"]
+    setting = ["learner", "family"]
+    means = statistics.means(table, [*setting, "context"], columns)
+    locks = statistics.locking(table, [*setting, "context"], queries)
     medians = locks.assign(
         measure="median",
         value=locks["median"],
         low=locks.median_low,
         high=locks.median_high.fillna(queries),
     )
+    means = means.drop(columns="sessions")
     each = pd.concat([means, medians.filter(items=means.columns)], ignore_index=True)
-    each = rename_mean(each)
-    complete = all_there(each, ["learner", "measure"], "value")
-    mean = mean_over_contexts(complete, ["learner", "family", "measure"])
-    frame = pd.concat([each, mean.assign(context=MEAN)], ignore_index=True)
+    median = functools.partial(statistics.median_of_contexts, queries=queries)
+    over = [
+        mean_over_contexts(table, setting, name).assign(measure=name)
+        for name in columns
+    ]
+    typical = mean_over_contexts(table, setting, "locked_at", median)
+    known = typical[np.isfinite(typical.value)].assign(measure="median")
+    mean = pd.concat([*over, known]).assign(context=MEAN)
+    frame = pd.concat([rename_mean(each), mean], ignore_index=True)
     shares = frame.measure == "right"
     ends = ["low", "high"]
     frame.loc[shares, ends] = frame.loc[shares, ends].clip(0, 1)

@@ -81,6 +81,46 @@ def _at_median(median: float) -> str:
     return f"at a typical median of {median:.0f} queries"
 
 
+def describe_rates(apart: pd.DataFrame) -> list[str]:
+    """Return whether a higher rate locks at another time, a sentence a learner.
+
+    Parameters
+    ----------
+    apart : pandas.DataFrame
+        As `locks.rates_apart` gives.
+    """
+    sentences = []
+    for learner, part in apart.groupby("learner", sort=False):
+        told = part[part.told_apart]
+        sooner = int((told.statistic > 0).sum())
+        sentences.append(
+            f"{learner}: log-rank tests (Holm) tell the lock curve of a rate from that"
+            f" of the next higher one in {len(told)} of {len(part)} cases; the higher"
+            f" rate locks sooner in {sooner} of them, later in {len(told) - sooner}."
+        )
+    return sentences
+
+
+def describe_best(best: pd.DataFrame) -> str:
+    """Return how certain it is which LLM is the best, as one sentence.
+
+    Parameters
+    ----------
+    best : pandas.DataFrame
+        As `queries.best_stays_best` gives.
+    """
+    ranked = best.sort_values("stays", kind="stable")
+    template = "{context} ({model} in {percent:.0f} %)"
+    unsure = ranked[ranked.stays < 0.95].assign(percent=100 * ranked.stays)
+    where = ", ".join(template.format(**row) for row in unsure.to_dict("records"))
+    known = len(best) - len(unsure)
+    return (
+        f"The LLM named best of a context is the best of at least 95 % of resamples of"
+        f" its measured queries in {known} of {len(best)} contexts"
+        + (f"; not in {where}." if where else ".")
+    )
+
+
 def describe_sessions(
     compared: pd.DataFrame, groups: pd.DataFrame, disguises: pd.DataFrame
 ) -> list[str]:

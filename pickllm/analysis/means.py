@@ -1,9 +1,15 @@
 """Rows in reading order, and the mean over contexts beside the contexts."""
 
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+
+from ..core import statistics
+from ..errors import InputError
 
 #: The context that stands for the mean of all others.
 MEAN = "mean"
@@ -29,91 +35,102 @@ def in_context_order(frame: pd.DataFrame, then: Sequence[str]) -> pd.DataFrame:
     return frame.sort_values(by, kind="stable").reset_index(drop=True)
 
 
-def mean_over_contexts(
-    frame: pd.DataFrame,
-    by: Sequence[str],
-    value: str = "value",
-    low: str = "low",
-    high: str = "high",
-) -> pd.DataFrame:
-    """Return the mean of an estimate over contexts, with its interval.
+def by_session(table: pd.DataFrame, column: str) -> NDArray[Any]:
+    """Return a column of one setting's sessions as (n_sessions, n_contexts).
 
-    The interval comes from the contexts' own half-widths, taken as independent.
+    Raises
+    ------
+    InputError
+        A session is missing in some context, or there twice.
+    """
+    sessions = pd.Index(table.session.unique())
+    contexts = pd.Index(table.context.unique())
+    row = sessions.get_indexer(table.session)
+    place = row * len(contexts) + contexts.get_indexer(table.context)
+    size = len(sessions) * len(contexts)
+    if (np.bincount(place, minlength=size) != 1).any():
+        raise InputError(
+            f"a mean over contexts needs each session once in each of {len(contexts)}"
+            f" contexts, got {len(table)} rows of {len(sessions)} sessions; give one"
+            " setting's sessions, all of them"
+        )
+    values = np.empty(size, dtype=table[column].to_numpy().dtype)
+    values[place] = table[column].to_numpy()
+    return values.reshape(len(sessions), len(contexts))
+
+
+def mean_over_contexts(
+    table: pd.DataFrame,
+    by: Sequence[str],
+    column: str,
+    how: Callable[[NDArray[Any]], tuple[Any, Any, Any]] = statistics.mean_of_contexts,
+) -> pd.DataFrame:
+    """Return an estimate's mean over contexts, its interval clustered by session.
 
     Parameters
     ----------
-    frame : pandas.DataFrame
-        A row per context and group.
+    table : pandas.DataFrame
+        A row per ``context``, ``session`` and group.
     by : sequence of str
         Columns that make a group.
-    value, low, high : str
-        Columns of the estimate and of its interval.
+    column : str
+    how : callable
+        Takes ``(n_sessions, n_contexts)``, returns ``(estimate, low, high)``: one of
+        `statistics.mean_of_contexts`, `share_of_contexts` and `median_of_contexts`.
 
     Returns
     -------
     pandas.DataFrame
-        `by`, then ``value``, ``low`` and ``high`` under their columns' names.
+        `by`, ``value``, ``low``, ``high``.
     """
-    squares = frame.assign(
-        below=(frame[value] - frame[low]) ** 2, above=(frame[high] - frame[value]) ** 2
-    )
-    found = squares.groupby(list(by), sort=False).agg(
-        mean=(value, "mean"),
-        size=(value, "size"),
-        below=("below", "sum"),
-        above=("above", "sum"),
-    )
-    table = pd.DataFrame(
-        {
-            value: found["mean"],
-            low: found["mean"] - np.sqrt(found["below"]) / found["size"],
-            high: found["mean"] + np.sqrt(found["above"]) / found["size"],
-        }
-    )
-    return table.reset_index()
+    rows = []
+    for key, group in table.groupby(list(by), sort=False):
+        assert isinstance(key, tuple)
+        rows.append((*key, *(float(x) for x in how(by_session(group, column)))))
+    return pd.DataFrame(rows, columns=[*by, "value", "low", "high"])
 
 
-def with_mean(
-    frame: pd.DataFrame, by: Sequence[str], estimates: Sequence[str]
+def locks_with_mean(
+    frame: pd.DataFrame, table: pd.DataFrame, by: Sequence[str], queries: int
 ) -> pd.DataFrame:
-    """Return the rows, and one more per group for the mean of the contexts' estimates.
-
-    A mean is left out where one of its contexts has no estimate.
+    """Return the rows, and one more per group for the mean over contexts.
 
     Parameters
     ----------
     frame : pandas.DataFrame
-        A row per ``context`` and group.
+        As `statistics.locking` gives, a row per ``context`` and group.
+    table : pandas.DataFrame
+        The sessions behind it, a row each: ``locked_at``, ``locked_on_best``.
     by : sequence of str
         Columns that make a group.
-    estimates : sequence of str
-        Columns, each with ``_low`` and ``_high``.
+    queries : int
+        Of a session.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The means have ``on_best`` and ``median``, each with ``_low`` and ``_high``; a
+        mean of medians is left out where one lies beyond the session.
     """
-    means = []
-    frame = rename_mean(frame)
-    for name in estimates:
-        low = f"{name}_low"
-        high = f"{name}_high"
-        complete = all_there(frame, by, name)
-        bounded = complete.assign(**{high: complete[high].fillna(complete[name])})
-        if len(bounded):
-            mean = mean_over_contexts(bounded, by, name, low, high)
-            means.append(mean.set_index(list(by)))
-    if not means:
-        return frame
-    table = pd.concat(means, axis=1).reset_index().assign(context=MEAN)
-    return pd.concat([frame, table], ignore_index=True)
+    on_best = table.locked_on_best.fillna(False).astype(bool)
+    table = table.assign(on_best=on_best)
+    median = functools.partial(statistics.median_of_contexts, queries=queries)
+    found = {
+        "on_best": mean_over_contexts(
+            table, by, "on_best", statistics.share_of_contexts
+        ),
+        "median": mean_over_contexts(table, by, "locked_at", median),
+    }
+    columns = []
+    for name, numbers in found.items():
+        ends = {"value": name, "low": f"{name}_low", "high": f"{name}_high"}
+        named = numbers.rename(columns=ends).set_index(list(by))
+        columns.append(named.replace(np.inf, np.nan))
+    means = pd.concat(columns, axis=1).reset_index().assign(context=MEAN)
+    return pd.concat([rename_mean(frame), means], ignore_index=True)
 
 
-def all_there(frame: pd.DataFrame, by: Sequence[str], column: str) -> pd.DataFrame:
-    """Return the rows of the groups that have a value in each of their rows."""
-    whole = frame.groupby(list(by), sort=False)[column].transform(
-        lambda values: values.notna().all()
-    )
-    return pd.DataFrame(frame[whole.astype(bool)])
-
-
-def exploration_with_mean(explored: pd.DataFrame) -> pd.DataFrame:
+def exploration_with_mean(explored: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """Return exploration in reading order, with its mean over contexts.
 
     Parameters
@@ -121,9 +138,16 @@ def exploration_with_mean(explored: pd.DataFrame) -> pd.DataFrame:
     explored : pandas.DataFrame
         ``learner``, ``context``, ``position``, ``learning_rate``, ``measure`` (cents,
         seconds), ``value``, ``low``, ``high``.
+    table : pandas.DataFrame
+        The sessions behind it, a row each: ``cents``, ``seconds``.
     """
     by = ["learner", "learning_rate", "measure"]
-    mean = mean_over_contexts(explored, by).assign(context=MEAN)
+    setting = ["learner", "learning_rate"]
+    parts = [
+        mean_over_contexts(table, setting, measure).assign(measure=measure)
+        for measure in explored.measure.unique()
+    ]
+    mean = pd.concat(parts).assign(context=MEAN)
     each = rename_mean(in_context_order(explored, by)).drop(columns="position")
     frame = pd.concat([each, mean], ignore_index=True)
     names = {"cents": "US cents per session", "seconds": "seconds per session"}

@@ -4,6 +4,7 @@ Intervals are 95 %: the paired delta method's for a ratio of means, Student's fo
 difference. Tests over many settings are corrected by Holm.
 """
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -180,8 +181,9 @@ def groups(
     """Return strategies in groups, not ranks: the sessions cannot tell a group apart.
 
     Within each context the strategies are ordered by their mean; each joins the group
-    of its leader unless a paired test against that leader rejects (Holm over the
-    context's tests), and leads the next group if it does.
+    of its leader unless a paired test against that leader rejects, and leads the next
+    group if it does. Holm's correction is over all pairs of all contexts: strategies
+    that are alike everywhere are parted anywhere in at most a share `alpha` of studies.
 
     Returns
     -------
@@ -189,16 +191,16 @@ def groups(
         ``context``, ``learner``, ``group`` (1 = best), ``value``, ``low``, ``high``.
     """
     everyone = {name: wide(table, column, name) for name in table.learner.unique()}
+    told_apart = _told_apart(everyone, alpha)
     rows = []
     for j, context in enumerate(dict.fromkeys(table.context)):
         values = {name: sessions[:, j] for name, sessions in everyone.items()}
         centre = {name: sessions.mean() for name, sessions in values.items()}
         ordered = sorted(centre, key=centre.__getitem__, reverse=larger_is_better)
-        rejected = _told_apart(values, ordered, alpha)
         leader = ordered[0]
         group = 1
         for name in ordered:
-            if (leader, name) in rejected:
+            if (j, frozenset((leader, name))) in told_apart:
                 leader = name
                 group += 1
             estimate = (float(number) for number in mean(values[name]))
@@ -208,15 +210,25 @@ def groups(
 
 
 def _told_apart(
-    values: Mapping[str, NDArray[np.float64]], ordered: Sequence[str], alpha: float
-) -> set[tuple[str, str]]:
-    """Return the pairs, the better one first, that a paired test tells apart."""
-    pairs = [(a, b) for i, a in enumerate(ordered) for b in ordered[i + 1 :]]
-    if not pairs:
+    everyone: Mapping[str, NDArray[np.float64]], alpha: float
+) -> set[tuple[int, frozenset[str]]]:
+    """Return the contexts and pairs in them that a paired test tells apart.
+
+    Parameters
+    ----------
+    everyone : dict of str to (n_sessions, n_contexts) array
+    alpha : float
+        Level of Holm's correction over all of them.
+    """
+    p = {
+        (j, frozenset((a, b))): difference(everyone[a][:, j], everyone[b][:, j])[3]
+        for a, b in itertools.combinations(everyone, 2)
+        for j in range(everyone[a].shape[1])
+    }
+    if not p:
         return set()
-    p = [difference(values[a], values[b])[3] for a, b in pairs]
-    rejected, _ = _holm(p, alpha)
-    return {pair for pair, apart in zip(pairs, rejected, strict=True) if apart}
+    rejected, _ = _holm(list(p.values()), alpha)
+    return {pair for pair, apart in zip(p, rejected, strict=True) if apart}
 
 
 def disguises(

@@ -1,10 +1,17 @@
 """What was measured for each claim, and a verdict by rule.
 
-Every rule below was written before the study was run, but for the last one:
+Every rule below was written before the study was run, but for the last one, and for
+that of stated values: their first one counted an interval that came within five points,
+under which more values were reproduced the fewer sessions were run. A rule is applied
+to the interval for queries like these, where there is one (`queries.spreads`), else to
+that for these queries.
 
-- a stated value (for example -60 %): *reproduced* when the interval comes within `NEAR`
-  percentage points of it; *partly* when the change has the stated sign with an interval
-  that excludes 0; else *not reproduced*.
+- a stated value (for example -60 %): *reproduced* when the whole interval lies within a
+  share `TOLERANCE` of it (-75 to -45 %); *not reproduced* when all of it lies outside;
+  else *inconclusive*: a rule of equivalence, under which fewer sessions or queries make
+  a value inconclusive, never reproduced. A quarter is the tolerance because a value
+  rounded to a multiple of 5 or 10 is known no better than to about that where it is
+  small (10 to 20), and as equivalence of two drugs is held to 80 to 125 % of a ratio.
 - a stated direction ("better"): *reproduced* when the mean over contexts lies on that
   side with an interval that excludes 0 and so does each of at least three quarters of
   the contexts; *partly* when only the mean or only at least half of the contexts do;
@@ -34,12 +41,14 @@ import numpy as np
 import pandas as pd
 
 from .. import experiments
-from ..core.statistics import mean, share
+from ..core.statistics import share, share_of_contexts
 from .claims import ARTICLES, CLAIMS, Claim
+from .means import MEAN
 from .pairs import difference, relative_change, wide
 
+#: How far from a stated value one may be, as a share of it.
+TOLERANCE = 0.25
 #: Percentage points, and a share in percent, that the rules name.
-NEAR = 5.0
 MARGIN = 5.0
 BOUND = 95.0
 REVERSED = "pool in reverse order"
@@ -51,6 +60,8 @@ COLUMNS = (
     "measured",
     "low",
     "high",
+    "low_queries",
+    "high_queries",
     "unit",
     "verdict",
     "reason",
@@ -110,6 +121,7 @@ def judge(
     locking: pd.DataFrame,
     checks: Mapping[str, pd.DataFrame] | None = None,
     claims: Sequence[Claim] = CLAIMS,
+    spreads: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Measure claims and give their verdicts.
 
@@ -123,11 +135,16 @@ def judge(
         Sessions of the main comparison with one thing changed, by what was changed;
         named in the reasons, and `REVERSED` may lower a verdict.
     claims : sequence of Claim
+    spreads : pandas.DataFrame, optional
+        As `queries.spreads` gives. A verdict then goes by the wider interval, for
+        queries like these; without it, or for a measure that is not in it, by that for
+        these queries.
 
     Returns
     -------
     pandas.DataFrame
-        `COLUMNS`.
+        `COLUMNS`: ``low`` and ``high`` for these queries, ``low_queries`` and
+        ``high_queries`` for queries like these.
     """
     strategies = {*experiments.ROUTERS, *experiments.CONTROLS}
     known = pd.DataFrame(sessions[sessions.learner.isin(strategies)])
@@ -136,32 +153,50 @@ def judge(
     main = settings.pop(experiments.MAIN_WEIGHTS)
     evidence = Evidence(main, settings, locking)
     rows = []
+    by_claim = _by_claim(spreads)
     for claim in claims:
-        estimate, verdict, reason = _judged(claim, evidence, checks or {})
+        spread = by_claim.get(claim.id)
+        found = _judged(claim, evidence, checks or {}, spread)
+        estimate, wider, verdict, reason = found
         stated = np.nan if claim.value is None else claim.value
         said = (claim.id, claim.statement, claim.source, stated)
-        rows.append((*said, *estimate, claim.unit, verdict, reason))
+        ends = (*estimate, wider.low, wider.high)
+        rows.append((*said, *ends, claim.unit, verdict, reason))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
+def _by_claim(spreads: pd.DataFrame | None) -> dict[str, pd.DataFrame]:
+    if spreads is None or spreads.empty:
+        return {}
+    return {str(name): part for name, part in spreads.groupby("id")}
+
+
 def _judged(
-    claim: Claim, evidence: Evidence, checks: Mapping[str, pd.DataFrame]
-) -> tuple[Estimate, str, str]:
-    """Return what was measured for one claim, the verdict, and the reason."""
+    claim: Claim,
+    evidence: Evidence,
+    checks: Mapping[str, pd.DataFrame],
+    spreads: pd.DataFrame | None,
+) -> tuple[Estimate, Estimate, str, str]:
+    """Return what was measured for one claim, for these queries and for such ones.
+
+    Then the verdict, and the reason.
+    """
     if claim.untestable:
-        return NOTHING, "not testable", claim.untestable
+        return NOTHING, NOTHING, "not testable", claim.untestable
     measured = MEASURES[claim.measure](claim, evidence)
     if np.isnan(measured.estimate.value):
         reason = (
             f"a change relative to {ARTICLES[claim.baseline]}, whose cost is 0 in a"
             " context, says nothing"
         )
-        return NOTHING, "not testable", reason
-    verdict, clause = RULES[claim.rule](claim, measured)
+        return NOTHING, NOTHING, "not testable", reason
+    wider = _for_such_queries(claim, measured, spreads)
+    verdict, clause = RULES[claim.rule](claim, wider)
     clauses = [clause, measured.note]
     if claim.column and verdict == "reproduced" and REVERSED in checks:
         reversed_pool = replace(evidence, main=checks[REVERSED])
         again = MEASURES[claim.measure](claim, reversed_pool)
+        again = _for_such_queries(claim, again, spreads)
         if RULES[claim.rule](claim, again)[0] != verdict:
             verdict = "partly"
             clauses.insert(0, f"not with the {REVERSED}")
@@ -169,7 +204,69 @@ def _judged(
         for name, table in checks.items():
             value, low, high = _compared(claim, table)
             clauses.append(f"{name} {value:+.1f} ({low:+.1f} to {high:+.1f})")
-    return measured.estimate, verdict, "; ".join(filter(None, clauses))
+    reason = "; ".join(filter(None, clauses))
+    known = wider.estimate if spreads is not None else NOTHING
+    return measured.estimate, known, verdict, reason
+
+
+def widened(estimate: Estimate, spread: float, resamples: int) -> Estimate:
+    """Return an estimate with its interval for queries like these.
+
+    The distance of each end from the value, and that of Student's interval of the
+    queries' spread, add up as squares.
+
+    Parameters
+    ----------
+    estimate : Estimate
+        With its interval for these queries.
+    spread : float
+        Standard deviation over queries; missing where it is not known.
+    resamples : int
+        That it rests on.
+
+    Examples
+    --------
+    >>> widened(Estimate(10.0, 7.0, 13.0), spread=2.0, resamples=100).low.round(2)
+    4.98
+    """
+    from scipy.stats import t
+
+    if np.isnan(spread) or np.isnan(estimate.low):
+        return estimate
+    value, low, high = estimate
+    half = t.ppf(0.975, resamples - 1) * spread
+    return Estimate(
+        value, value - np.hypot(value - low, half), value + np.hypot(high - value, half)
+    )
+
+
+def _for_such_queries(
+    claim: Claim, measured: Measured, spreads: pd.DataFrame | None
+) -> Measured:
+    """Return what was measured, with its intervals for queries like these."""
+    if spreads is None:
+        return measured
+    resamples = int(spreads.resamples.iloc[0])
+    everywhere = (spreads.context == MEAN).to_numpy()
+    by_context = spreads.spread.to_numpy(float)
+    (over_all,) = by_context[everywhere]
+    estimates = [
+        _within_reach(claim, widened(estimate, spread, resamples))
+        for estimate, spread in zip(
+            (measured.estimate, *measured.contexts),
+            (over_all, *by_context[~everywhere]),
+            strict=True,
+        )
+    ]
+    return measured._replace(estimate=estimates[0], contexts=estimates[1:])
+
+
+def _within_reach(claim: Claim, estimate: Estimate) -> Estimate:
+    """Return an estimate whose interval ends where the measure does."""
+    least, most = {"% of sessions": (0.0, 100.0), "%": (-100.0, np.inf)}.get(
+        claim.unit, (-np.inf, np.inf)
+    )
+    return Estimate(estimate.value, max(estimate.low, least), min(estimate.high, most))
 
 
 # Measures: a claim and the evidence -> what was measured
@@ -234,10 +331,7 @@ def _locked_on_best(claim: Claim, evidence: Evidence) -> Measured:
 def _share_of_sessions(claim: Claim, mine: pd.DataFrame) -> Measured:
     """Measure the share of ``yes``, as the mean over contexts of paired sessions."""
     values = wide(mine.assign(yes=mine.yes.astype(float)), "yes", claim.learner)
-    value, low, high = (float(100 * v) for v in mean(values.mean(axis=1)))
-    if value in (0.0, 100.0):  # no spread between sessions, and yet no certainty
-        _, low, high = (float(100 * v) for v in share(int(values.sum()), values.size))
-    estimate = Estimate(value, max(low, 0.0), min(high, 100.0))
+    estimate = Estimate(*(float(100 * v) for v in share_of_contexts(values)))
     each = 100 * mine.groupby("context", sort=False).yes.mean()
     contexts = [Estimate(v, np.nan, np.nan) for v in each]
     return Measured(estimate, contexts, f"learning rate {experiments.RATE:g}")
@@ -300,10 +394,14 @@ def _stated(claim: Claim, measured: Measured) -> tuple[str, str]:
     value, low, high = measured.estimate
     stated = claim.value
     assert stated is not None
-    near = low - NEAR <= stated <= high + NEAR
-    same_side = low > 0 if stated > 0 else high < 0
-    clause = f"{abs(value - stated):.1f} points from the stated value"
-    return _verdict(near, same_side), f"{clause}; {_span(measured)}"
+    reach = TOLERANCE * abs(stated)
+    inside = stated - reach <= low and high <= stated + reach
+    outside = high < stated - reach or low > stated + reach
+    verdict = "not reproduced" if outside else "inconclusive"
+    clause = (
+        f"{abs(value - stated):.1f} points from the stated value, tolerance {reach:g}"
+    )
+    return "reproduced" if inside else verdict, f"{clause}; {_span(measured)}"
 
 
 def _lower(claim: Claim, measured: Measured) -> tuple[str, str]:

@@ -111,7 +111,10 @@ FIGURES = {
     ),
     "claims": (
         "The claims",
-        "Every claim with a number, the value stated for the paper and ours.",
+        (
+            "Every claim with a number, the value stated for the paper and ours, with"
+            " its 95 % interval for these queries and, thin, for queries like these."
+        ),
     ),
     "variants": (
         "What others would try",

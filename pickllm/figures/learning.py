@@ -142,7 +142,7 @@ def locking(curves: "pd.DataFrame", outcomes: "pd.DataFrame") -> "Figure":
     ----------
     curves : pandas.DataFrame
         ``learner``, ``learning_rate``, ``query``, ``locked``, ``low``, ``high``: means
-        over contexts of the estimate of Kaplan and Meier.
+        over contexts of the share locked.
     outcomes : pandas.DataFrame
         ``learner``, ``context``, ``learning_rate``, ``on_best``, ``on_best_low``,
         ``on_best_high``; context "mean" is bold.

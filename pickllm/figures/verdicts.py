@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .panels import interval, legend, panels, where
-from .style import BLACK, GREEN, INK, ORANGE, VERMILION, Look, styled
+from .style import BLACK, GREEN, GREY, INK, ORANGE, VERMILION, Look, styled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,6 +16,7 @@ CHANGES = ("%", "points")
 VERDICTS = {
     "reproduced": Look("measured: reproduced", GREEN, "o"),
     "partly": Look("measured: partly", ORANGE, "s"),
+    "inconclusive": Look("measured: inconclusive", GREY, "D"),
     "not reproduced": Look("measured: not reproduced", VERMILION, "X"),
 }
 
@@ -27,7 +28,8 @@ def claims(frame: "pd.DataFrame") -> "Figure":
     Parameters
     ----------
     frame : pandas.DataFrame
-        As ``claims.csv``; rows measured in percent or points are drawn.
+        As ``claims.csv``; rows measured in percent or points are drawn. The interval
+        for queries like these is the thin line.
     """
     changes = frame[frame.measured.notna() & frame.unit.isin(CHANGES)]
     part = changes.iloc[::-1].reset_index(drop=True)
@@ -35,6 +37,8 @@ def claims(frame: "pd.DataFrame") -> "Figure":
     for verdict, look in VERDICTS.items():
         mine = where(part, verdict=verdict)
         if len(mine):
+            ends = mine.low_queries, mine.high_queries
+            axis.hlines(mine.index, *ends, color=look.colour, lw=0.7)
             interval(
                 axis,
                 mine.measured,

@@ -20,12 +20,12 @@ from .pages import template
 from .receipts import unresolved
 from .stamps import as_study, stamps
 from .why import describe
+from .wording import VERDICTS
 
 #: More values than this are given by number.
 LONG = 8
 #: Parameters that list values of another.
 LISTS = {"learning_rates": "learning_rate", "contexts": "context"}
-VERDICTS = ("reproduced", "partly", "not reproduced", "not testable")
 STATES = {
     True: "clean",
     False: "with changes since",

@@ -9,7 +9,7 @@ import pandas as pd
 
 from .. import experiments
 from ..study import provenance
-from .wording import claim_rows
+from .wording import VERDICTS, claim_rows
 
 SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -107,7 +107,7 @@ def macros(claims: pd.DataFrame, manifest: dict[str, Any], commit: str | None) -
         for name, value, column in _of_claim(claim):
             source = f"{table}, row {row}, {column}, run {run}"
             lines.append(_command(name, value, source))
-    for verdict in ("reproduced", "partly", "not reproduced", "not testable"):
+    for verdict in VERDICTS:
         count = int((claims.verdict == verdict).sum())
         source = f"{table}, rows with verdict '{verdict}', run {run}"
         lines.append(_command(macro_name(f"count {verdict}"), count, source))
@@ -131,10 +131,13 @@ def _of_claim(claim: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Yield name, value and source of each command of a claim."""
     name = macro_name(claim["id"])
     low, _, high = claim["interval"].partition(" to ")
+    low_queries, _, high_queries = claim["interval_queries"].partition(" to ")
     texts = {
         "": (claim["value"], "measured"),
         "Low": (low, "low"),
         "High": (high, "high"),
+        "LowQueries": (low_queries, "low_queries"),
+        "HighQueries": (high_queries, "high_queries"),
         "Stated": (claim["stated"], "paper_value"),
     }
     for ending, (text, column) in texts.items():

@@ -44,7 +44,8 @@ def _claims(frame: pd.DataFrame) -> pd.DataFrame:
         "source": "source",
         "stated": "stated",
         "value": "ours",
-        "interval": "95 % interval",
+        "interval": "95 % interval, these queries",
+        "interval_queries": "queries like these",
         "verdict": "verdict",
     }
     rows = [

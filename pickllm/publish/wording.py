@@ -5,6 +5,11 @@ from typing import Any
 
 import pandas as pd
 
+#: Verdicts, in the order in which they are counted.
+VERDICTS = ("reproduced", "partly", "inconclusive", "not reproduced", "not testable")
+#: Ends of the interval for queries like these.
+WIDER = ("low_queries", "high_queries")
+
 
 def percent(value: float) -> str:
     """Return a share in percent.
@@ -68,7 +73,9 @@ def claim_rows(claims: pd.DataFrame) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        Each row's cells, and as text ``stated``, ``value`` and ``interval``.
+        Each row's cells, and as text ``stated``, ``value``, ``interval`` (for these
+        queries) and ``interval_queries`` (for queries like these; empty where it is not
+        known).
     """
     rows = []
     for claim in claims.to_dict("records"):
@@ -78,10 +85,17 @@ def claim_rows(claims: pd.DataFrame) -> list[dict[str, Any]]:
             stated = f"{claim['paper_value']:+g}{_ending(unit)}"
         if not pd.isna(claim["measured"]):
             value = f"{_number(claim['measured'], unit)}{_ending(unit)}"
-            low = _number(claim["low"], unit)
-            interval = f"{low} to {_number(claim['high'], unit)}"
-        rows.append(claim | {"stated": stated, "value": value, "interval": interval})
+            interval = _range(claim["low"], claim["high"], unit)
+        low, high = (claim.get(name, float("nan")) for name in WIDER)
+        texts = {"stated": stated, "value": value, "interval": interval}
+        rows.append(claim | texts | {"interval_queries": _range(low, high, unit)})
     return rows
+
+
+def _range(low: float, high: float, unit: str) -> str:
+    if pd.isna(low) or pd.isna(high):
+        return ""
+    return f"{_number(low, unit)} to {_number(high, unit)}"
 
 
 def _number(value: float, unit: str) -> str:

@@ -50,15 +50,22 @@ PAGES = ("start", "explore")
 ASIDE = ("variant", "live", "own-learner")
 
 #: Sizes of a study: sessions and queries per setting, how many contexts (None = all),
-#: and the rates.
+#: the rates, and how often queries are drawn again.
 SIZES: dict[str, dict[str, Any]] = {
     "full": {
         "sessions": 1000,
         "queries": 1000,
         "contexts": None,
         "rates": experiments.RATES,
+        "resamples": 30,
     },
-    "smoke": {"sessions": 60, "queries": 250, "contexts": 2, "rates": (0.05, 0.1, 0.3)},
+    "smoke": {
+        "sessions": 60,
+        "queries": 250,
+        "contexts": 2,
+        "rates": (0.05, 0.1, 0.3),
+        "resamples": 4,
+    },
 }
 
 #: Names in the folder of all studies that no trace's study may have.
@@ -92,7 +99,14 @@ def study_runs(
     convergence = _convergence_runs(chosen, size)
     sessions = _session_runs(trace, contexts, size, second_trace)
     readings = Run("readings", "readings", _counts(size) | contexts)
-    simulated = [*convergence, *sessions, readings]
+    resampled = Run(
+        "queries",
+        "queries",
+        contexts
+        | {"queries": SIZES[size]["queries"], "resamples": SIZES[size]["resamples"]}
+        | {"weights": experiments.MAIN_WEIGHTS, "learning_rate": experiments.RATE},
+    )
+    simulated = [*convergence, *sessions, readings, resampled]
     promoted_runs = [
         Run(f"variant-{name}", "variant", parameters | {"name": name})
         for name, parameters in (promoted() if second_trace else {}).items()
