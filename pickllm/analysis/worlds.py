@@ -1,5 +1,6 @@
 """What a multiverse says: how often a claim holds, and what decides whether it does."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -8,8 +9,8 @@ from numpy.typing import NDArray
 
 from ..core.statistics import share
 from ..core.trace import Trace
-from ..experiments import RATES
-from .multiverse import CHOICES, LOCK_FADED, LOCK_UNCHANGED, Places, measure, multiverse
+from ..experiments import RATES, ROUTERS
+from .multiverse import CHOICES, LOCK_FADED, Places, measure, multiverse
 from .multiverse import specifications as drawn_specifications
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ Floats = NDArray[np.float64]
 BOUND = 0.95
 #: Points of accuracy, or of a stated change, that count as near.
 NEAR = 0.05
+#: The last place in the unit cube.
+BELOW_ONE = np.nextafter(1.0, 0.0)
 #: Standard errors to either side of a 95 % interval.
 Z = 1.96
 
@@ -198,8 +201,8 @@ def indices(
     """Return how much of what is measured each choice decides, alone and in all.
 
     First-order and total indices of Sobol', by the design of Saltelli et al. (2010,
-    *Computer Physics Communications* 181, 259-270), for each learner. A session lock
-    that is impossible counts as one that never happens.
+    *Computer Physics Communications* 181, 259-270), for each learner. Where a lock
+    waits for exploration that never falls, exploration falls.
 
     Parameters
     ----------
@@ -217,57 +220,56 @@ def indices(
         interval over base points, ``low`` and ``high``.
     """
     import pandas as pd
-    from scipy import stats
 
     places = Places(trace)
-    rows: list[tuple[Any, ...]] = []
-    for learner in CHOICES["learner"].candidates:
-
-        def world(x: Floats, learner: str = learner) -> Floats:
-            return _measured(places, x, learner, sessions, seed)
-
-        uniform = [stats.uniform()] * len(places.names)
-        found = stats.sobol_indices(
-            func=world, n=number, dists=uniform, rng=np.random.default_rng(seed)
-        )
-        spread = found.bootstrap(confidence_level=0.95, n_resamples=200).total_order
-        interval = spread.confidence_interval
-        for i, what in enumerate(DECIDED):
-            for j, name in enumerate(places.names):
-                if name == "learner" or CHOICES.get(name, _BOTH).learner not in (
-                    "",
-                    learner,
-                ):
-                    continue
-                rows.append(
-                    (
-                        learner,
-                        what,
-                        name,
-                        found.first_order[i, j],
-                        found.total_order[i, j],
-                        interval.low[i, j],
-                        interval.high[i, j],
-                    )
-                )
-    columns = ["learner", "measure", "choice", "first", "total", "low", "high"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.concat(
+        [_indices(places, name, number, sessions, seed) for name in ROUTERS],
+        ignore_index=True,
+    )
 
 
-_BOTH = CHOICES["form"]
+def _indices(
+    places: Places, learner: str, number: int, sessions: int, seed: int
+) -> "pd.DataFrame":
+    """Return the indices of one learner's choices."""
+    import pandas as pd
+    from scipy import stats
+
+    def worlds(x: Floats) -> Floats:
+        return _measured(places, x, learner, sessions, seed)
+
+    uniform = [stats.uniform()] * len(places.names)
+    rng = np.random.default_rng(seed)
+    found = stats.sobol_indices(func=worlds, n=number, dists=uniform, rng=rng)
+    with warnings.catch_warnings():  # where nothing varies, there is no interval
+        warnings.simplefilter("ignore")
+        spread = found.bootstrap(confidence_level=0.95, n_resamples=200)
+    interval = spread.total_order.confidence_interval
+    columns = found.first_order, found.total_order, interval.low, interval.high
+    rows = [
+        (learner, what, name, *(column[i, j] for column in columns))
+        for i, what in enumerate(DECIDED)
+        for j, name in enumerate(places.names)
+        if name != "learner" and chosen_by(name) in ("", learner)
+    ]
+    names = ["learner", "measure", "choice", "first", "total", "low", "high"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def chosen_by(name: str) -> str:
+    """Return the only learner that has a choice; empty: both have it."""
+    return CHOICES[name].learner if name in CHOICES else ""
 
 
 def _measured(
     places: Places, x: Floats, learner: str, sessions: int, seed: int
 ) -> Floats:
     """Return `DECIDED` at some places of the unit cube, (n_measures, n_places)."""
-    table = places.table(np.minimum(x.T, 1.0 - 1e-12), learner)
+    table = places.table(np.minimum(x.T, BELOW_ONE), learner)
     never = (table.q_lock == LOCK_FADED) & (table.exploration == "constant")
-    # the nearest lock that is possible
-    table["q_lock"] = table.q_lock.mask(never, next(reversed(LOCK_UNCHANGED)))
+    table["exploration"] = table.exploration.mask(never, "falling")
     table["seed"] = seed
-    rows = table.to_dict("records")
-    found = [measure(places, row, sessions) for row in rows]
+    found = [measure(places, row, sessions) for row in table.to_dict("records")]
     return np.array([[row[name] for row in found] for name in DECIDED])
 
 
@@ -366,3 +368,139 @@ def nearest_worlds(table: "pd.DataFrame") -> "pd.DataFrame":
         row = table.loc[away.idxmin()]
         rows.append({"stated": words, "distance": float(away.min()), **row.to_dict()})
     return pd.DataFrame(rows)
+
+
+def curve(table: "pd.DataFrame", effect: str, bins: int = 40) -> "pd.DataFrame":
+    """Return the specification curve of an effect: worlds in order, and their choices.
+
+    Worlds are sorted by the effect and cut in bins of equal size (Simonsohn, Simmons
+    and Nelson 2020, *Nature Human Behaviour* 4, 1208-1214).
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `multiverse`.
+    effect : str
+    bins : int
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``effect``, ``bin``, ``choice``, ``level``, ``value``: for choice ``""`` the
+        median effect of the bin, with ``low`` and ``high``, the median ends of its
+        worlds' 95 % intervals over sessions; else how much more often than in all
+        worlds the level stands in this bin (1: as often).
+    """
+    import pandas as pd
+
+    ordered = table.sort_values([effect, "id"]).reset_index(drop=True)
+    place = np.arange(len(ordered)) * bins // len(ordered)
+    half = Z * ordered[f"{effect}_se"]
+    ends = {"value": ordered[effect], "low": ordered[effect] - half}
+    ends["high"] = ordered[effect] + half
+    parts = [pd.DataFrame(ends).groupby(place).median().assign(choice="", level="")]
+    for name in CURVE_CHOICES:
+        for level in CHOICES[name].candidates:
+            here = (ordered[name] == level).groupby(place).mean()
+            often = here / max((ordered[name] == level).mean(), 1e-12)
+            part = pd.DataFrame({"value": often, "choice": name, "level": str(level)})
+            parts.append(part)
+    long = pd.concat(parts).rename_axis("bin").reset_index()
+    long.insert(0, "effect", effect)
+    return long[["effect", "bin", "choice", "level", "value", "low", "high"]]
+
+
+def describe(
+    trace: Trace,
+    table: "pd.DataFrame",
+    refused: "pd.DataFrame",
+    rates: "pd.DataFrame",
+    decided: "pd.DataFrame",
+) -> list[str]:
+    """Say what a multiverse found, in sentences that a reader can quote."""
+    found = shares(table).set_index(["claim", "learner"]).share
+    sessions = f"{len(table):,} specifications ({len(refused):,} more are impossible)"
+    where = f"{len(trace.models)} LLMs and {len(trace.contexts)} contexts"
+    opening = f"Over {sessions} of {trace.name}, {where}, in pools of four: "
+    sentences = [opening + "; ".join(_held(found, claim) for claim in SPOKEN) + "."]
+    for learner, part in rates.groupby("learner", sort=True):
+        sentences.append(
+            f"A higher learning rate locks {NAMES[learner]} sooner, all else the same,"
+            f" in {100 * part.holds.mean():.0f} % of {len(part):,} worlds."
+        )
+    quantiles = stated_quantiles(table)
+    for effect, stated in (("cost_vs_dearest", -0.60), ("latency_vs_random", -0.52)):
+        mine = quantiles[(quantiles.effect == effect) & (quantiles.stated == stated)]
+        ranges = "; ".join(
+            f"{NAMES[row.learner]} {100 * row.p5:+.0f} to {100 * row.p95:+.0f} %,"
+            f" median {100 * row.p50:+.0f} %,"
+            f" {100 * row.quantile:.0f} % of worlds below"
+            for row in mine.itertuples()
+        )
+        sentences.append(
+            f"The stated {100 * stated:+.0f} % ({EFFECT_WORDS[effect]}) among the"
+            f" worlds (5 to 95 %): {ranges}."
+        )
+    sentences += [_decides(decided, learner) for learner in ROUTERS if len(decided)]
+    return sentences
+
+
+def _held(found: Any, claim: str) -> str:
+    """Say in which share of its worlds each learner meets a claim."""
+    numbers = ", ".join(
+        f"{NAMES[name]} {100 * found[claim, name]:.1f} %"
+        for name in ROUTERS
+        if (claim, name) in found.index
+    )
+    return f"{RULES[claim].label} in {numbers}"
+
+
+def _decides(decided: "pd.DataFrame", learner: str) -> str:
+    """Say which choice has the largest total index on each measure."""
+    parts = []
+    for what in DECIDED:
+        mine = decided[(decided.learner == learner) & (decided.measure == what)]
+        top = mine.sort_values("total", ascending=False).head(2)
+        names = " and ".join(
+            f"{WORDS.get(row.choice, row.choice.replace('_', ' '))} ({row.total:.2f})"
+            for row in top.itertuples()
+        )
+        parts.append(f"{MEASURE_WORDS[what]} by {names}")
+    return f"What decides for {NAMES[learner]} (total indices): {'; '.join(parts)}."
+
+
+NAMES = {"automaton": "L_R-I", "qlearning": "Q-learning"}
+#: The claims that the first sentence speaks of.
+SPOKEN = (
+    "converges",
+    "best",
+    "within 1 %",
+    "cheaper than dearest",
+    "cheaper than random",
+    "gain",
+)
+#: The choices under a specification curve.
+CURVE_CHOICES = ("learner", "form", "cost_unit", "mapping", "queries")
+WORDS = {
+    "p_lock": "the threshold to lock",
+    "q_lock": "the lock rule",
+    "w_cost": "the weight of cost",
+    "w_latency": "the weight of latency",
+    "t_scaling": "the scale of latency",
+    "form": "the form of the reward",
+    "mapping": "the mapping to [0, 1]",
+    "queries": "the session's length",
+    "values": "how values are kept",
+    "pool": "the pool",
+    "context": "the context",
+}
+MEASURE_WORDS = {
+    "locked": "whether sessions lock",
+    "locked_on_best": "whether on the best LLM",
+    "cost_vs_random": "cost against random choice",
+    "latency_vs_random": "latency against random choice",
+}
+EFFECT_WORDS = {
+    "cost_vs_dearest": "cost against the dearest LLM",
+    "latency_vs_random": "latency against random choice",
+}
