@@ -53,6 +53,7 @@ HOMES = {
     "Hindered": "beyond.scenarios",
     "schedule": "beyond.scenarios",
     "sweep": "sweeps.run",
+    "multiverse": "analysis.multiverse",
     "Router": "live.router",
     "LiveSession": "live.session",
     "InputError": "errors",

@@ -51,6 +51,8 @@ from .core.reward import Reward
 from .core.trace import Trace
 from .errors import InputError, nearest
 
+#: LLMs of a pool (the paper's abstract).
+POOL = 4
 #: Learning rates of both learners, and the one at which sessions are compared
 #: (READINGS.md, "learning rates").
 RATES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7)

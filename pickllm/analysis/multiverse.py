@@ -31,7 +31,7 @@ from ..core.prepared import Prepared, Tables, prepare, require_seed, require_who
 from ..core.reward import CENTS_PER_USD, FORMS, Reward
 from ..core.trace import Trace
 from ..errors import InputError, nearest
-from ..experiments import RATES, ROUTERS
+from ..experiments import POOL, RATES, ROUTERS
 from ..files import written
 from ..readers import read_text
 
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 #: What a file of specifications says that it is.
 FORMAT = "pickllm specifications 1"
-#: LLMs of a pool (the paper's abstract).
-POOL = 4
 #: A locked LLM is as good as the best if its mean raw reward is this near, relatively.
 AS_GOOD = 0.01
 #: Exploration that falls: epsilon / (1 + DECAY t), and where a session then locks.

@@ -9,6 +9,7 @@ figure is a drawing function in a module of this room, named below, and its word
 from .beyond import gains, lock_times, mixed, scenarios, variants
 from .learning import convergence, exploration, locking, speed_accuracy
 from .loop import overview
+from .multiverse import multiverse_claims, multiverse_curve, multiverse_decides
 from .pool import latency_tail, pool_outcomes, rows_and_summary
 from .rewards import readings, reward_shape, weights
 from .saving import glance, save, shown
@@ -29,6 +30,9 @@ __all__ = [
     "lock_times",
     "locking",
     "mixed",
+    "multiverse_claims",
+    "multiverse_curve",
+    "multiverse_decides",
     "overview",
     "pool_outcomes",
     "readings",

@@ -116,6 +116,32 @@ FIGURES = {
             " its 95 % interval for these queries and, thin, for queries like these."
         ),
     ),
+    "multiverse-claims": (
+        "Every reading, every pool: where claims hold",
+        (
+            "In which share of all specifications each claim holds: one candidate of"
+            " every point that the paper leaves open, and every pool of four. Rules"
+            " stand in analysis/worlds.py. Each specification has sessions of its own;"
+            " 95 % intervals over specifications."
+        ),
+    ),
+    "multiverse-curve": (
+        "Specification curves of the two stated savings",
+        (
+            "Worlds in order of an effect, with the interval over sessions that is"
+            " typical there, and a stated number; below, how much more often each"
+            " choice stands there than in all worlds. Pools of the Berkeley"
+            " leaderboard's 23 LLMs."
+        ),
+    ),
+    "multiverse-decides": (
+        "What decides",
+        (
+            "Total Sobol' indices: the share of an outcome's variance over all"
+            " specifications that would go if all other choices were known. 0 is a"
+            " choice that never matters."
+        ),
+    ),
     "variants": (
         "What others would try",
         (

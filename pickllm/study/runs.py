@@ -50,7 +50,7 @@ PAGES = ("start", "explore")
 ASIDE = ("variant", "live", "own-learner")
 
 #: Sizes of a study: sessions and queries per setting, how many contexts (None = all),
-#: the rates, and how often queries are drawn again.
+#: the rates, how often queries are drawn again, and how large its multiverse is.
 SIZES: dict[str, dict[str, Any]] = {
     "full": {
         "sessions": 1000,
@@ -58,15 +58,20 @@ SIZES: dict[str, dict[str, Any]] = {
         "contexts": None,
         "rates": experiments.RATES,
         "resamples": 30,
+        "worlds": {"specifications": 10_000, "points": 128, "worlds_by_rate": 200},
     },
     "smoke": {
         "sessions": 60,
         "queries": 250,
         "contexts": 2,
         "rates": (0.05, 0.1, 0.3),
+        "worlds": {"specifications": 60, "points": 4, "worlds_by_rate": 8},
         "resamples": 4,
     },
 }
+
+#: The traces of the record's multiverse: every LLM that could be had, whoever is best.
+EVERYWHERE = ("bfcl-2024-08-11-all", "coderouterbench")
 
 #: Names in the folder of all studies that no trace's study may have.
 TAKEN = {*SIZES, "verify", "explore", "results", "notebooks", "figures", "report"}
@@ -118,6 +123,7 @@ def study_runs(
         _after("figures-convergence", "convergence-figures", convergence),
         _after("figures-sessions", "session-figures", sessions),
         _after("claims", "claims", simulated),
+        *_multiverse_runs(trace, size, EVERYWHERE if second_trace else ()),
         *_runs_beyond_the_paper(chosen, size),
         *promoted_runs,
     ]
@@ -175,6 +181,25 @@ def _runs_beyond_the_paper(contexts: list[str], size: str) -> list[Run]:
         Run("variants", "variants", everywhere, long=True),
         Run("scenarios", "scenarios", start, long=True),
     ]
+
+
+def _multiverse_runs(trace: "Trace", size: str, traces: tuple[str, ...]) -> list[Run]:
+    """Return a run for each trace whose pools are all tried, and one of their figures.
+
+    A trace of one's own has a multiverse of its own, if it has a pool's LLMs.
+    """
+    worlds = SIZES[size]["worlds"]
+    named: dict[str, dict[str, Any]] = {}
+    if traces:
+        named = {name: {"trace": name, "prices": ""} for name in traces}
+    elif len(trace.models) >= experiments.POOL:
+        named = {trace.name: {}}
+    runs = [
+        Run(f"multiverse-{_file_name(name)}", "multiverse", worlds | own, long=True)
+        for name, own in named.items()
+    ]
+    figures = _after("figures-multiverse", "multiverse-figures", runs)
+    return [*runs, figures] if runs else []
 
 
 def _after(name: str, notebook: str, runs: list[Run]) -> Run:
