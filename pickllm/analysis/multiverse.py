@@ -598,9 +598,9 @@ def _effects(prepared: Prepared, sums: Floats) -> dict[str, float]:
 
 def save(specifications: "pd.DataFrame", path: str | Path) -> None:
     """Write specifications as a file: CSV, whose first line says its format."""
-    with written(path) as part:
-        text = specifications.to_csv(index=False, columns=list(COLUMNS))
-        Path(part).write_text(f"# {FORMAT}\n{text}", "utf-8")
+    with written(path) as file:
+        file.write(f"# {FORMAT}\n")
+        specifications.to_csv(file, index=False, columns=list(COLUMNS))
 
 
 def read(path: str | Path) -> "pd.DataFrame":
