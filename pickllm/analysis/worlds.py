@@ -117,6 +117,7 @@ RULES = {
     ),
     **{words: Rule(words, near(stated)) for words, stated in STATED.items()},
 }
+RATE = "a higher learning rate locks sooner"
 #: What indices are worked out for.
 DECIDED = ("locked", "locked_on_best", "cost_vs_random", "latency_vs_random")
 
@@ -306,6 +307,18 @@ def rate_sets_speed(
             continue
         rows.append((number, learner, falls(times, errors)))
     return pd.DataFrame(rows, columns=["id", "learner", "holds"])
+
+
+def rate_shares(rates: "pd.DataFrame") -> "pd.DataFrame":
+    """Return what `rate_sets_speed` found as rows of `shares`."""
+    import pandas as pd
+
+    rows = []
+    for learner, part in rates.groupby("learner", sort=True):
+        found = share(int(part.holds.sum()), len(part))
+        rows.append(("rate", RATE, learner, len(part), *found))
+    columns = ["claim", "label", "learner", "specifications", "share", "low", "high"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def falls(times: Floats, errors: Floats) -> bool:

@@ -303,8 +303,6 @@ def _require_checkout(verb: str, study: Study) -> None:
 
 def _renew_record(study: Study) -> None:
     """Bring the figures, and the table of claims, to where they are committed."""
-    import pandas as pd
-
     from . import receipts, report
 
     manifest = study.figures / receipts.MANIFEST
@@ -314,7 +312,7 @@ def _renew_record(study: Study) -> None:
             _copy(path, study.record / path.name)
     if not receipts.same(manifest, study.record / manifest.name):
         _copy(manifest, study.record / manifest.name)
-    report.update_readme(pd.read_csv(study.record / "claims.csv"))
+    report.update_readme(report.readme_claims(study.record))
 
 
 def _copy(path: Path, target: Path) -> None:

@@ -92,6 +92,38 @@ def claim_rows(claims: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
+def headline_rows(headlines: pd.DataFrame) -> list[list[str]]:
+    """Return the headline claims as a reader sees them: a row of cells each.
+
+    Parameters
+    ----------
+    headlines : pandas.DataFrame
+        Of `analysis.headlines.headlines`.
+
+    Returns
+    -------
+    list of list of str
+        The claim; for each learner the verdict and the share of worlds; and what
+        decides, learner by learner where they differ.
+    """
+    rows = []
+    for _, part in headlines.groupby("id", sort=False):
+        cells = [str(part.words.iloc[0])]
+        for one in part.itertuples():
+            cells += [str(one.verdict), _worlds(one.least, one.most)]
+        decided = dict.fromkeys(filter(None, part.decided_by))
+        rows.append([*cells, "; ".join(decided)])
+    return rows
+
+
+def _worlds(least: Any, most: Any) -> str:
+    """Return a share of worlds, or its range over traces."""
+    if pd.isna(least):
+        return ""
+    ends = dict.fromkeys(f"{100 * end:.0f}" for end in (least, most))
+    return f"{' to '.join(ends)} %"
+
+
 def _range(low: float, high: float, unit: str) -> str:
     if pd.isna(low) or pd.isna(high):
         return ""
