@@ -809,7 +809,7 @@ def test_the_readmes_table_is_the_record():
     begin, end = report.MARKERS
     assert text.count(begin) == text.count(end) == 1
     table = text.split(begin)[1].split(end)[0].strip()
-    assert table == report.claims_markdown(record()), (
+    assert table == report.readme_claims(root() / "figures"), (
         "README's table of claims is stale: run `make reproduce`"
     )
 
@@ -819,12 +819,12 @@ def test_the_readmes_table_is_replaced_between_its_markers_alone(tmp_path):
     path.write_text(
         f"before\n{report.MARKERS[0]}\nold\n{report.MARKERS[1]}\nafter\n", "utf-8"
     )
-    report.update_readme(record().head(3), path)
+    report.update_readme(report.claims_markdown(record().head(3)), path)
     first = path.read_text("utf-8")
     assert first.startswith(f"before\n{report.MARKERS[0]}\n| claim |")
     assert first.endswith(f"{report.MARKERS[1]}\nafter\n")
     assert "old" not in first
-    report.update_readme(record().head(3), path)
+    report.update_readme(report.claims_markdown(record().head(3)), path)
     assert path.read_text("utf-8") == first
 
 
@@ -832,5 +832,5 @@ def test_a_readme_without_markers_is_refused_and_left_alone(tmp_path):
     path = tmp_path / "README.md"
     path.write_text("nothing", "utf-8")
     with pytest.raises(ValueError, match="markers"):
-        report.update_readme(record(), path)
+        report.update_readme(report.claims_markdown(record()), path)
     assert path.read_text("utf-8") == "nothing"

@@ -8,6 +8,7 @@ import numpy as np
 from ..experiments import POOL, ROUTERS
 from ..experiments import learner as learner_of
 from .claims import NAMES
+from .worlds import said
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -173,8 +174,8 @@ def gain(shares: "pd.DataFrame") -> str:
         f"{_range(*held['gain', name])} % ({NAMES[name]})" for name in ROUTERS
     )
     return (
-        f"A session costs less than with the dearest LLM in {cheap:.0f} % of worlds or"
-        " more, but so it does when LLMs are chosen at random: such a saving is no"
+        f"A session costs less than with the dearest LLM in at least {cheap:.0f} % of"
+        " worlds, but so it does when LLMs are chosen at random: such a saving is no"
         " evidence for a learner. A learner gains something where a session costs less"
         f" than random choice at no less accuracy, which it does in {gains} of worlds."
     )
@@ -192,4 +193,4 @@ def _top(indices: "pd.DataFrame", learner: str, measure: str) -> Sequence[str]:
         return []
     mine = indices[(indices.learner == learner) & (indices.measure == measure)]
     names = mine.sort_values("total", ascending=False).choice.head(2)
-    return [name.replace("_", " ") for name in names]
+    return [said(name) for name in names]

@@ -468,6 +468,17 @@ def _held(found: Any, claim: str) -> str:
     return f"{RULES[claim].label} in {numbers}"
 
 
+def said(choice: str) -> str:
+    """Return how a sentence names a choice.
+
+    Examples
+    --------
+    >>> said("q_lock"), said("learning_rate")
+    ('the lock rule', 'learning rate')
+    """
+    return WORDS.get(choice, choice.replace("_", " "))
+
+
 def _decides(decided: "pd.DataFrame", learner: str) -> str:
     """Say which choice has the largest total index on each measure."""
     parts = []
@@ -475,8 +486,7 @@ def _decides(decided: "pd.DataFrame", learner: str) -> str:
         mine = decided[(decided.learner == learner) & (decided.measure == what)]
         top = mine.sort_values("total", ascending=False).head(2)
         names = " and ".join(
-            f"{WORDS.get(row.choice, row.choice.replace('_', ' '))} ({row.total:.2f})"
-            for row in top.itertuples()
+            f"{said(row.choice)} ({row.total:.2f})" for row in top.itertuples()
         )
         parts.append(f"{MEASURE_WORDS[what]} by {names}")
     return f"What decides for {NAMES[learner]} (total indices): {'; '.join(parts)}."

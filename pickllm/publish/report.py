@@ -200,7 +200,8 @@ def _document(study: Study, name: str) -> str:
 def headlines_markdown(headlines: pd.DataFrame) -> str:
     """Return the headline claims as a table for the README."""
     lines = [
-        "| claim | L_R-I: here | in worlds | Q-learning: here | in worlds | decided by |",
+        "| claim | L_R-I: here | in worlds | Q-learning: here | in worlds |"
+        " decided by |",
         "|---|---|---:|---|---:|---|",
     ]
     lines += [f"| {' | '.join(row)} |" for row in headline_rows(headlines)]
