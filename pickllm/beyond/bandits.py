@@ -115,7 +115,7 @@ class DecayingEpsilon:
         return Values(q, np.zeros(n_models), np.zeros(1))
 
     def probabilities(self, state: Values) -> Floats:
-        """Return epsilon_t-greedy on Q, (n_models,); ties to the first."""
+        """Return epsilon_t-greedy on Q, (n_models,); ties to the first shown."""
         n = len(state.q)
         epsilon = self.epsilon / (1.0 + self.decay * state.t[0])
         for j in range(n):
@@ -306,7 +306,7 @@ class UCB1:
         return state.mean[arm] + self.width * math.sqrt(log_t / state.count[arm])
 
     def choose(self, state: Means) -> int:
-        """Return the LLM of the highest index, ties to the first."""
+        """Return the LLM of the highest index, ties to the first shown."""
         t = 0.0
         for j in range(len(state.count)):
             if state.count[j] == 0.0:
@@ -373,7 +373,7 @@ class KLUCB:
         return Coins(*nothing_known(n_models), np.zeros(n_models))
 
     def choose(self, state: Coins) -> int:
-        """Return the LLM of the highest index, ties to the first."""
+        """Return the LLM of the highest index, ties to the first shown."""
         t = 0.0
         for j in range(len(state.count)):
             if state.count[j] == 0.0:
