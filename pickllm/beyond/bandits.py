@@ -475,7 +475,9 @@ class ThompsonGaussian:
     Parameters
     ----------
     noise : float
-        sigma, in (0, 1]; the spread of rewards in [0, 1] is at most 0.5.
+        sigma, in (0, 1]. The largest standard deviation of anything in [0, 1] by
+        default: r^2 <= r there, so that with mean m the variance is at most m - m^2,
+        and that at most 1/4.
     prior_mean : float
         mu_0, in [0, 1].
     prior_spread : float
@@ -492,7 +494,7 @@ class ThompsonGaussian:
     array([1., 0.])
     """
 
-    noise: float = 0.25
+    noise: float = 0.5
     prior_mean: float = 0.5
     prior_spread: float = 0.5
     lock_rule: ClassVar = GreedyUnchanged(100)
