@@ -31,7 +31,7 @@ HEAVY = (
     "Thompson (normal)",
     "Thompson (Beta)",
     "Track-and-Stop",
-    "Track-and-Stop, 0.25",
+    "Track-and-Stop, noise 0.25",
     "LinUCB",
 )
 OWN = "own (UCB-tuned)"

@@ -3,7 +3,7 @@
 The notebooks, the study and the tests read them from here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -26,6 +26,7 @@ from .beyond.bandits import (
 )
 from .beyond.contextual import LinUCB, PerContext
 from .beyond.identification import LUCB, SuccessiveElimination, TrackAndStop
+from .beyond.readings import QReading
 from .beyond.scenarios import (
     Schedule,
     absent,
@@ -46,6 +47,7 @@ from .core.learners import (
     UniformRandom,
 )
 from .core.locking import GreedyUnchanged, LockRule, MaxProbability
+from .core.one_session import OneSession
 from .core.protocols import Learner
 from .core.reward import Reward
 from .core.trace import Trace
@@ -58,6 +60,8 @@ POOL = 4
 RATES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7)
 RATE = 0.1
 EPSILON = 0.1
+#: Exploration below which a session is locked, where it falls.
+FADED = 0.05
 #: Weight settings: name -> weight of cost; the other two weights are 1 (READINGS.md,
 #: "weights").
 WEIGHTS = {"accuracy first": 0.0, "balanced": 0.1, "cost first": 0.5}
@@ -92,7 +96,9 @@ VARIANTS = {
     "elimination": SuccessiveElimination(DELTA),
     "LUCB": LUCB(DELTA),
     "Track-and-Stop": TrackAndStop(DELTA),
-    "Track-and-Stop, 0.25": TrackAndStop(DELTA, noise=0.25),
+    # half of what holds for all rewards: on the main pool they spread by up to 0.38,
+    # so that more than a share delta of sessions may be wrong
+    "Track-and-Stop, noise 0.25": TrackAndStop(DELTA, noise=0.25),
 }
 #: For sessions that mix contexts: the paper's automaton and the best LLM overall, blind
 #: to the context, and learners that see it.
@@ -118,9 +124,11 @@ class Reading(NamedTuple):
 
     trace: Trace
     reward: Reward
-    learners: dict[str, Learner]
+    learners: Mapping[str, Learner | OneSession]
     #: By learner; True is the learner's own rule.
     lock: dict[str, bool | LockRule]
+    #: As in `replay`.
+    ties: str = "random"
 
 
 class World(NamedTuple):
@@ -196,8 +204,6 @@ def readings(trace: Trace) -> dict[str, Reading]:
     wider = low - half, high + half
     quick = {"automaton": MaxProbability(0.95), "qlearning": GreedyUnchanged(50)}
     slow = {"automaton": MaxProbability(0.999), "qlearning": GreedyUnchanged(200)}
-    optimistic = QLearning(RATE, EPSILON, initial_value=1.0)
-    backwards = trace.select(models=trace.models[::-1])
     return {
         "ratio, declared bounds (the study)": study,
         "product": study._replace(reward=reward(form="product")),
@@ -210,11 +216,45 @@ def readings(trace: Trace) -> dict[str, Reading]:
         ),
         "lock: p 0.95, greedy 50": study._replace(lock=quick),
         "lock: p 0.999, greedy 200": study._replace(lock=slow),
-        "Q starts at 1 (optimistic)": study._replace(
-            learners={"qlearning": optimistic}
+        "ties to the first LLM (the first study)": study._replace(
+            learners={"qlearning": study.learners["qlearning"]}, ties="first"
         ),
-        "epsilon 0.3": study._replace(learners={"qlearning": QLearning(RATE, 0.3)}),
-        "pool in reverse order": study._replace(trace=backwards),
+    } | {
+        name: study._replace(learners={"qlearning": learner}, lock={"qlearning": lock})
+        for name, (learner, lock) in _readings_of_q(len(trace.models)).items()
+    }
+
+
+def _readings_of_q(
+    n_models: int,
+) -> dict[str, tuple[Learner | OneSession, bool | LockRule]]:
+    """Return Q-learning with one open point changed, and how its sessions lock.
+
+    Exploration falls from 1: from `EPSILON` it would be below `FADED` after 20 queries.
+    """
+    faded = MaxProbability(1 - FADED + FADED / n_models)
+    settled = MaxProbability(1.0)
+    return {
+        "Q starts at 0.5": (QLearning(RATE, EPSILON, initial_value=0.5), True),
+        "Q starts at 1 (optimistic)": (
+            QLearning(RATE, EPSILON, initial_value=1.0),
+            True,
+        ),
+        "Q starts at the first reward": (
+            QReading(RATE, EPSILON, first_reward=True),
+            True,
+        ),
+        "sample averages": (QReading(RATE, EPSILON, averages=True), True),
+        "epsilon 0.3": (QLearning(RATE, 0.3), True),
+        "epsilon falls": (QReading(RATE, 1.0, decay=0.05), faded),
+        "values settled for 100": (
+            QReading(RATE, EPSILON, tolerance=0.01, patience=100),
+            settled,
+        ),
+        "gap of 0.05 for 50": (
+            QReading(RATE, EPSILON, gap=0.05, patience=50),
+            settled,
+        ),
     }
 
 

@@ -52,6 +52,13 @@ def both(*baselines):
             both(""),
         ),
         (
+            ["the LLM that it converges to is the best one"],
+            "secondary: tomesphere, emergentmind",
+            ("locked on best", "share"),
+            None,
+            both(""),
+        ),
+        (
             ["learning rate", "speed of convergence"],
             "abstract",
             ("speed", "contexts"),
@@ -658,35 +665,6 @@ def test_statements_that_outcomes_cannot_decide_are_not_testable_and_have_no_num
     assert (untested.reason.str.len() > 20).all()
 
 
-def test_what_the_pools_order_decides_is_at_most_partly_reproduced():
-    fall, rise = sessions(cost_usd=changed(-60)), sessions(cost_usd=changed(-20))
-    main = {
-        name: t[t.weights == experiments.MAIN_WEIGHTS]
-        for name, t in (("fall", fall), ("rise", rise))
-    }
-    names = [
-        "cost-better-lri-random",
-        "cost-60-lri-most-expensive",
-        "cost-20-lri-random",
-    ]
-    alone, steady, turned = (
-        judged(*names, table=fall, checks=c)
-        for c in (
-            None,
-            {verdicts.REVERSED: main["fall"]},
-            {verdicts.REVERSED: main["rise"]},
-        )
-    )
-    assert (
-        alone.verdict.tolist()
-        == steady.verdict.tolist()
-        == ["reproduced", "reproduced", "not reproduced"]
-    )
-    assert turned.verdict.tolist() == ["reproduced", "partly", "not reproduced"]
-    assert turned.reason.iloc[1].startswith("not with the pool in reverse order")
-    assert "pool in reverse order -20.0" in turned.reason.iloc[0]
-
-
 def test_another_check_is_named_in_the_reason_and_moves_no_verdict():
     other = sessions(cost_usd=changed(30))
     checks = {"second pool": other[other.weights == experiments.MAIN_WEIGHTS]}
@@ -738,9 +716,7 @@ def test_every_claim_gets_one_row_with_a_verdict_and_a_reason():
 def recomputed(row):
     """The verdict that a row's own numbers give, found from the rules' text."""
     rule = {c.id: c for c in claims.CLAIMS}[row.id].rule
-    lower = re.match(
-        r"(?:not with the [^;]*; )?lower in (\d+) of (\d+) contexts", row.reason
-    )
+    lower = re.match(r"lower in (\d+) of (\d+) contexts", row.reason)
     low, high = row.low, row.high
     if not np.isnan(row.low_queries):
         low, high = row.low_queries, row.high_queries
@@ -774,27 +750,7 @@ def recomputed(row):
 def test_each_verdict_on_record_follows_from_its_own_numbers(claim):
     (row,) = (r for r in record().itertuples() if r.id == claim)
     verdict = recomputed(row)
-    reverse = re.search(
-        r"pool in reverse order ([+-][\d.]+) \(([+-][\d.]+) to ([+-][\d.]+)\)",
-        row.reason,
-    )
-    lowered = row.reason.startswith("not with the pool in reverse order")
-    if lowered:
-        assert verdict == "reproduced"
-        assert row.verdict == "partly"
-    else:
-        assert row.verdict == verdict
-    if (
-        row.verdict == "reproduced" and reverse
-    ):  # then the reverse order's numbers must allow it too
-        low, high = float(reverse[2]), float(reverse[3])
-        rule = {c.id: c for c in claims.CLAIMS}[row.id].rule
-        if rule == "stated":
-            assert abs(low + high - 2 * row.paper_value) <= abs(row.paper_value) / 2
-        elif rule == "lower":
-            assert high < 0
-        else:
-            assert low > -5
+    assert row.verdict == verdict
 
 
 def test_measured_values_on_record_lie_within_their_intervals():

@@ -13,7 +13,9 @@ from scipy import optimize, stats
 from scipy.integrate import simpson
 
 import pickllm as pk
+from pickllm import experiments
 from pickllm.beyond import automata, bandits, identification
+from pickllm.core.prepared import Tables
 from pickllm.core.state import map_state
 
 LEARNERS = {
@@ -445,6 +447,18 @@ def test_the_posterior_of_normal_rewards_is_bayes_by_hand():
     mean, spread = learner.posterior(state)
     assert mean == pytest.approx([(0.2 + 2.4) / 4, 0.2])
     assert spread == pytest.approx([0.25, 0.5])
+
+
+def test_the_noise_by_default_is_the_largest_spread_that_a_unit_reward_may_have():
+    coin = np.array([0.0, 1.0])
+    trace = pk.load_trace("bfcl-2024-08-11")
+    spreads = [
+        Tables.of(trace.select(context=c), experiments.reward()).unit.std(axis=0).max()
+        for c in trace.contexts
+    ]
+    for learner in (pk.ThompsonGaussian(), pk.TrackAndStop(), pk.LUCB()):
+        assert learner.noise == coin.std()
+    assert 0.25 < max(spreads) < coin.std()
 
 
 def test_exp3_is_unbiased_and_mixes():

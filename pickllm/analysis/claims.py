@@ -10,6 +10,7 @@ from .. import experiments
 ABSTRACT = "abstract"
 ROHAN = "secondary: rohan-paul.com"
 SUMMARY = "secondary: summary page"
+OPTIMAL = "secondary: tomesphere, emergentmind"
 NAMES = {"automaton": "L_R-I", "qlearning": "Q-learning"}
 #: Whom a statement may have meant: the LLM or control, and how a sentence names it.
 ARTICLES = {
@@ -123,9 +124,8 @@ CLAIMS = (
     *_both(
         Claim(
             "converges-right",
-            "the LLM that it converges to is the best one of the context ({learner};"
-            " implied, not stated)",
-            "ours",
+            "the LLM that it converges to is the best one of the context ({learner})",
+            OPTIMAL,
             "locked on best",
             "share",
         )

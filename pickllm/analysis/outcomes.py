@@ -18,7 +18,6 @@ from ..core.reward import FORMS, Reward
 from ..files import home
 from ..traces.sources import load_trace
 from ..traces.summary import TraceSummary
-from .verdicts import REVERSED
 
 if TYPE_CHECKING:
     from ..core.trace import Trace
@@ -40,7 +39,7 @@ COMPARED = {
 KEYS = ["context", "model", "measure"]
 #: Runs that repeat the main comparison with one thing changed, and how a reason names
 #: them.
-CHECKS = {"check-reversed": REVERSED, "check-second": "second pool"}
+CHECKS = {"check-second": "second pool"}
 
 
 def checks(sessions: pd.DataFrame) -> dict[str, pd.DataFrame]:

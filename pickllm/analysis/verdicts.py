@@ -1,10 +1,10 @@
 """What was measured for each claim, and a verdict by rule.
 
-Every rule below was written before the study was run, but for the last one, and for
-that of stated values: their first one counted an interval that came within five points,
-under which more values were reproduced the fewer sessions were run. A rule is applied
-to the interval for queries like these, where there is one (`queries.spreads`), else to
-that for these queries.
+Every rule below was written before the study was run, but for that of stated values:
+their first one counted an interval that came within five points, under which more
+values were reproduced the fewer sessions were run. A rule is applied to the interval
+for queries like these, where there is one (`queries.spreads`), else to that for these
+queries.
 
 - a stated value (for example -60 %): *reproduced* when the whole interval lies within a
   share `TOLERANCE` of it (-75 to -45 %); *not reproduced* when all of it lies outside;
@@ -24,17 +24,13 @@ that for these queries.
   half; else *not reproduced*.
 - a statement that outcomes cannot decide is *not testable*.
 
-One rule was added when a first run showed how much Q-learning depends on which LLM the
-pool names first: a verdict of *reproduced* that the same measure does not reach with
-the pool in reverse order becomes *partly*.
-
 All measures use the main weight setting and learning rate of `experiments`; a relative
 change is the mean over contexts of the change in means, paired by session.
 """
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -51,7 +47,6 @@ TOLERANCE = 0.25
 #: Percentage points, and a share in percent, that the rules name.
 MARGIN = 5.0
 BOUND = 95.0
-REVERSED = "pool in reverse order"
 COLUMNS = (
     "id",
     "statement",
@@ -133,7 +128,7 @@ def judge(
         `statistics.locking` by learner, context and learning_rate, main weights.
     checks : dict of str to pandas.DataFrame, optional
         Sessions of the main comparison with one thing changed, by what was changed;
-        named in the reasons, and `REVERSED` may lower a verdict.
+        named in the reasons, where they move no verdict.
     claims : sequence of Claim
     spreads : pandas.DataFrame, optional
         As `queries.spreads` gives. A verdict then goes by the wider interval, for
@@ -193,13 +188,6 @@ def _judged(
     wider = _for_such_queries(claim, measured, spreads)
     verdict, clause = RULES[claim.rule](claim, wider)
     clauses = [clause, measured.note]
-    if claim.column and verdict == "reproduced" and REVERSED in checks:
-        reversed_pool = replace(evidence, main=checks[REVERSED])
-        again = MEASURES[claim.measure](claim, reversed_pool)
-        again = _for_such_queries(claim, again, spreads)
-        if RULES[claim.rule](claim, again)[0] != verdict:
-            verdict = "partly"
-            clauses.insert(0, f"not with the {REVERSED}")
     if claim.measure in ("change", "difference"):
         for name, table in checks.items():
             value, low, high = _compared(claim, table)

@@ -186,7 +186,7 @@ class Pursuit:
         p <- p + lambda (e_m - p)
 
     (Thathachar and Sastry 1985, *IEEE Trans. Systems, Man, Cybernetics* 15, 168-175:
-    CP_R-P). Ties go to the first LLM of the pool. As there, p waits until every LLM has
+    CP_R-P). Ties go to the first LLM shown. As there, p waits until every LLM has
     been tried.
 
     Parameters

@@ -115,7 +115,7 @@ class DecayingEpsilon:
         return Values(q, np.zeros(n_models), np.zeros(1))
 
     def probabilities(self, state: Values) -> Floats:
-        """Return epsilon_t-greedy on Q, (n_models,); ties to the first."""
+        """Return epsilon_t-greedy on Q, (n_models,); ties to the first shown."""
         n = len(state.q)
         epsilon = self.epsilon / (1.0 + self.decay * state.t[0])
         for j in range(n):
@@ -306,7 +306,7 @@ class UCB1:
         return state.mean[arm] + self.width * math.sqrt(log_t / state.count[arm])
 
     def choose(self, state: Means) -> int:
-        """Return the LLM of the highest index, ties to the first."""
+        """Return the LLM of the highest index, ties to the first shown."""
         t = 0.0
         for j in range(len(state.count)):
             if state.count[j] == 0.0:
@@ -373,7 +373,7 @@ class KLUCB:
         return Coins(*nothing_known(n_models), np.zeros(n_models))
 
     def choose(self, state: Coins) -> int:
-        """Return the LLM of the highest index, ties to the first."""
+        """Return the LLM of the highest index, ties to the first shown."""
         t = 0.0
         for j in range(len(state.count)):
             if state.count[j] == 0.0:
@@ -475,7 +475,9 @@ class ThompsonGaussian:
     Parameters
     ----------
     noise : float
-        sigma, in (0, 1]; the spread of rewards in [0, 1] is at most 0.5.
+        sigma, in (0, 1]. The largest standard deviation of anything in [0, 1] by
+        default: r^2 <= r there, so that with mean m the variance is at most m - m^2,
+        and that at most 1/4.
     prior_mean : float
         mu_0, in [0, 1].
     prior_spread : float
@@ -492,7 +494,7 @@ class ThompsonGaussian:
     array([1., 0.])
     """
 
-    noise: float = 0.25
+    noise: float = 0.5
     prior_mean: float = 0.5
     prior_spread: float = 0.5
     lock_rule: ClassVar = GreedyUnchanged(100)

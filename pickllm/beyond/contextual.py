@@ -333,7 +333,7 @@ class LinUCB:
         x^T A_j^-1 b_j + alpha sqrt(x^T A_j^-1 x)
 
     (Li, Chu, Langford and Schapire 2010, *WWW*, algorithm 1). Ties go to the first LLM
-    of the pool; no session locks.
+    shown; no session locks.
 
     Parameters
     ----------

@@ -81,7 +81,8 @@ class QLearning:
 
     the LLM of the largest Q is chosen with probability 1 - epsilon + epsilon / n, each
     other one with epsilon / n (abstract of the paper; Sutton and Barto 2018,
-    *Reinforcement Learning*, 2.5). Ties go to the first LLM of the pool.
+    *Reinforcement Learning*, 2.5). Ties go to the first LLM shown: `replay` shows each
+    session the pool in an order of its own, drawn, unless asked for ``ties="first"``.
 
     Parameters
     ----------

@@ -54,9 +54,8 @@ FIGURES = {
     "convergence-qlearning": (
         "Convergence of stateless Q-learning",
         (
-            "The same for Q-learning. Slow rates stay on the first LLM tried long"
-            " enough to be declared converged, whichever it is; where that LLM is the"
-            " best, they look good."
+            "The same for Q-learning. Slow rates stay on the LLM tried first, which is"
+            " chance, long enough to be declared converged."
         ),
     ),
     "locking": (

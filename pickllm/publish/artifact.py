@@ -176,11 +176,6 @@ def _obstacles(study: Study, claims: pd.DataFrame, untestable: int) -> Iterator[
         f"{untestable} statements cannot be decided by outcomes; {unnamed} rows of"
         " claims name no baseline, so that each is tried."
     )
-    lowered = int(claims.reason.str.startswith("not with the").sum())
-    yield (
-        f"{lowered} verdicts were lowered to 'partly' because they do not hold with the"
-        " pool in reverse order."
-    )
     locking = study.results / "figures-convergence.locking.parquet"
     if locking.exists():
         on_best = pd.read_parquet(locking).on_best

@@ -164,8 +164,6 @@ def _session_runs(
         )
         for weights in experiments.WEIGHTS
     ]
-    in_reverse = {"models": joined(trace.models[::-1])}
-    runs.append(Run("check-reversed", "sessions", main | contexts | in_reverse))
     if second_trace:
         second = {"trace": second_trace, "prices": "", "contexts": "all"}
         runs.append(Run("check-second", "sessions", main | second))
