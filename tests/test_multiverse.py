@@ -34,7 +34,7 @@ def alone(row, unit, rng):
     for t in range(n):
         epsilon = 0.0 if automaton else row.epsilon
         if row.exploration == "falling":
-            epsilon /= 1 + 0.05 * t
+            epsilon = 1 / (1 + 0.05 * t)
         best = max(order, key=lambda j: value[j])
         if automaton:
             arm = int(rng.choice(m, p=np.array(value) / sum(value)))
@@ -69,7 +69,7 @@ def alone(row, unit, rng):
         calm = calm + 1 if settled.get(row.q_lock.split()[0]) else 0
         longest = int(row.q_lock.split()[-1]) if "for" in row.q_lock else 0
         faded = row.q_lock.startswith("epsilon")
-        later = row.epsilon / (1 + 0.05 * (t + 1)) if faded else 1.0
+        later = 1 / (1 + 0.05 * (t + 1)) if faded else 1.0
         locks = later <= 0.05 if faded else max(calm, 0) >= longest
         if row.q_lock.startswith("greedy"):
             locks = run >= longest

@@ -32,7 +32,7 @@ from ..core.prepared import Prepared, Tables, prepare, require_seed, require_who
 from ..core.reward import CENTS_PER_USD, FORMS, Reward
 from ..core.trace import Trace
 from ..errors import InputError, nearest
-from ..experiments import POOL, RATES, ROUTERS
+from ..experiments import FADED, POOL, RATES, ROUTERS
 from ..files import written
 from ..readers import read_text
 
@@ -44,9 +44,8 @@ Floats = NDArray[np.float64]
 FORMAT = "pickllm specifications 1"
 #: A locked LLM is as good as the best if its mean raw reward is this near, relatively.
 AS_GOOD = 0.01
-#: Exploration that falls: epsilon / (1 + DECAY t), and where a session then locks.
+#: Exploration that falls: epsilon = 1 / (1 + DECAY t), and where a session then locks.
 DECAY = 0.05
-FADED = 0.05
 #: How near values must stay to be settled, and how far apart the two largest be.
 TOLERANCE = 0.01
 GAP = 0.05
@@ -245,6 +244,7 @@ class Places:
         for name, choice in CHOICES.items():
             if choice.learner:
                 table[name] = table[name].where(table.learner == choice.learner)
+        table["epsilon"] = table.epsilon.where(table.exploration == "constant")
         return table
 
     def limits(self, models: Sequence[str]) -> Limits:
@@ -334,7 +334,7 @@ def _learner(choice: Mapping[str, Any]) -> tuple[Any, LockRule]:
     falling = choice["exploration"] == "falling"
     reading = QReading(
         learning_rate=rate,
-        epsilon=choice["epsilon"],
+        epsilon=1.0 if falling else choice["epsilon"],
         decay=DECAY if falling else 0.0,
         initial_value=0.0 if first else float(choice["initial_value"]),
         first_reward=first,
