@@ -267,10 +267,12 @@ def _fetch_rows(trace: str) -> None:
     """Download the measured rows, if they are meant and not here."""
     from ..core.pool import declared_pools
     from ..traces import leaderboard
+    from ..traces.sources import ROWS
 
-    rows = {f"{name}-rows" for name in declared_pools()}
-    if trace in rows and not leaderboard.fetched():
-        leaderboard.fetch()
+    pool = trace.removesuffix(ROWS)
+    are_rows = pool != trace and pool in declared_pools()
+    if are_rows and not leaderboard.fetched(pool):
+        leaderboard.fetch(pool=leaderboard.fetched_as(pool))
 
 
 def _pinned(trace: str) -> str:
