@@ -92,7 +92,14 @@ HEADLINES = (
     Headline("light", "the router is lightweight: memory of a session", "", "", ""),
 )
 #: Verdicts from the best to the worst.
-ORDER = ("reproduced", "partly", "inconclusive", "not reproduced", "not testable")
+ORDER = (
+    "reproduced",
+    "partly",
+    "inconclusive",
+    "not informative",
+    "not reproduced",
+    "not testable",
+)
 IN_IDS = {"automaton": "lri", "qlearning": "qlearning"}
 
 

@@ -212,13 +212,15 @@ def claims_markdown(claims: pd.DataFrame) -> str:
     """Return the table of claims for the README, from `figures/claims.csv`."""
     lines = [
         "| claim | source | stated | ours | 95 % interval, these queries |"
-        " queries like these | verdict |",
-        "|---|---|---:|---:|---:|---:|---|",
+        " queries like these | random choice | attainable | verdict |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---|",
     ]
     for claim in claim_rows(claims):
         intervals = ("interval", "interval_queries")
-        shown = ("statement", "source", "stated", "value", *intervals, "verdict")
-        lines.append(f"| {' | '.join(claim[name] for name in shown)} |")
+        limits = ("random", "attainable")
+        shown = ("statement", "source", "stated", "value", *intervals, *limits)
+        cells = [*(claim[name] for name in shown), claim["verdict"]]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines).replace("L_R-I", "L<sub>R-I</sub>")
 
 

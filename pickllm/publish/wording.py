@@ -1,12 +1,20 @@
 """How numbers read in the report, in tables for a paper, and in sentences."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 
 #: Verdicts, in the order in which they are counted.
-VERDICTS = ("reproduced", "partly", "inconclusive", "not reproduced", "not testable")
+VERDICTS = (
+    "reproduced",
+    "partly",
+    "inconclusive",
+    "not informative",
+    "not reproduced",
+    "not testable",
+)
 #: Ends of the interval for queries like these.
 WIDER = ("low_queries", "high_queries")
 
@@ -74,8 +82,9 @@ def claim_rows(claims: pd.DataFrame) -> list[dict[str, Any]]:
     -------
     list of dict
         Each row's cells, and as text ``stated``, ``value``, ``interval`` (for these
-        queries) and ``interval_queries`` (for queries like these; empty where it is not
-        known).
+        queries), ``interval_queries`` (for queries like these), ``random`` (what random
+        choice has) and ``attainable`` (what a router can reach that does not see the
+        query); each empty where it is not known.
     """
     rows = []
     for claim in claims.to_dict("records"):
@@ -88,6 +97,10 @@ def claim_rows(claims: pd.DataFrame) -> list[dict[str, Any]]:
             interval = _range(claim["low"], claim["high"], unit)
         low, high = (claim.get(name, float("nan")) for name in WIDER)
         texts = {"stated": stated, "value": value, "interval": interval}
+        texts["random"] = _known(claim.get("random"), unit)
+        texts["attainable"] = _range(
+            claim.get("least", math.nan), claim.get("most", math.nan), unit
+        )
         rows.append(claim | texts | {"interval_queries": _range(low, high, unit)})
     return rows
 
@@ -128,6 +141,10 @@ def _range(low: float, high: float, unit: str) -> str:
     if pd.isna(low) or pd.isna(high):
         return ""
     return f"{_number(low, unit)} to {_number(high, unit)}"
+
+
+def _known(value: Any, unit: str) -> str:
+    return "" if value is None or pd.isna(value) else _number(value, unit)
 
 
 def _number(value: float, unit: str) -> str:
