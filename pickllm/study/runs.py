@@ -47,7 +47,7 @@ class Run:
 #: Notebooks that are pages for a reader, without parameters or a result; and those that
 #: a study does not run unasked.
 PAGES = ("start", "explore")
-ASIDE = ("variant", "live", "own-learner")
+ASIDE = ("variant", "live", "own-learner", "coverage")
 
 #: Sizes of a study: sessions and queries per setting, how many contexts (None = all),
 #: the rates, how often queries are drawn again, and how large its multiverse is.
