@@ -46,8 +46,8 @@ def calls():
         for n in range(size)
         for m in LLMS
     }
-    rows["maths", 0, "small"] |= FAILURE | {"response": "ERROR: timed out"}
-    rows["maths", 1, "large"] |= {"response": "API Error: 500"}
+    rows["maths", 0, "small"] |= FAILURE | {"response": None}
+    rows["maths", 1, "large"] |= {"response": "API Error: 500"}  # whatever else it says
     rows["maths", 2, "large"] |= {"response_time": 0}
     rows["maths", 3, "small"] |= {"performance": None}
     rows["law", 0, "large"] |= {"performance": 0.25}

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 CELL = 0.002
 #: Values of y tried between two, and how often they are drawn closer around the least.
 GRID, ROUNDS = 33, 4
-#: A mean reward is below 1 at least by this.
-BELOW_ONE = 1e-9
+#: A mean reward is off 0 and 1 at least by this.
+EDGE = 1e-9
 
 
 class Law(NamedTuple):
@@ -139,7 +139,7 @@ def _row(
     best, second = int(order[0]), int(order[min(1, len(order) - 1)])
     exact = Margin(0.0, margin.low, margin.high)
     t_star = tell_apart(laws, best, exact)
-    will_do = np.flatnonzero(mean >= margin.worst(mean[best]))
+    will_do = np.flatnonzero(mean >= margin.worst(mean[best]) - EDGE)
     t_within = min(tell_apart(laws, int(i), margin) for i in will_do)
     raw = margin.low + (margin.high - margin.low) * mean
     gap = raw[best] - raw[second]
@@ -177,24 +177,30 @@ def tell_apart(laws: list[Law], answer: int, margin: Margin) -> float:
     Returns
     -------
     float
-        0 for a single LLM, inf where the answer is wrong, or just right.
+        0 where no pool makes the answer wrong, as of a single LLM; inf where the answer
+        is wrong, or just right.
     """
-    mean = [law.mean for law in laws]
-    top = min(margin.least_better(mean[answer]), 1.0 - BELOW_ONE)
-    rivals = [j for j in range(len(laws)) if j != answer]
-    if not rivals:
-        return 0.0
-    if max(mean[j] for j in rivals) >= top:
+    better = margin.least_better(laws[answer].mean)
+    means = {j: law.mean for j, law in enumerate(laws) if j != answer}
+    if any(mean >= better for mean in means.values()):
         return np.inf
-    between = {j: (mean[j], top) for j in rivals}
+    # an answer whose mean is 0 cannot fall: beside a lower y it always does
+    least_y = margin.least_better(EDGE)
+    between = {
+        j: (max(mean, least_y), min(better, 1.0 - EDGE))
+        for j, mean in means.items()
+        if least_y < 1.0 - EDGE
+    }
+    if not between:
+        return 0.0
     evidence: list[Floats] = []
     least = 0.0
     for _ in range(ROUNDS):
-        tried = {j: np.linspace(*between[j], GRID) for j in rivals}
-        rows = {j: _evidence(laws, answer, j, tried[j], margin) for j in rivals}
+        tried = {j: np.linspace(*between[j], GRID) for j in between}
+        rows = {j: _evidence(laws, answer, j, tried[j], margin) for j in between}
         evidence += rows.values()
         shares, least = _best_shares(np.vstack(evidence))
-        for j in rivals:
+        for j in between:
             here = int((rows[j] @ shares).argmin())
             y = tried[j]
             between[j] = y[max(here - 1, 0)], y[min(here + 1, GRID - 1)]
@@ -209,14 +215,13 @@ def _evidence(
     Returns
     -------
     ndarray, (n, n_models)
-        Rows for the y at which the answer's mean can be low enough.
+        A row for each y.
     """
     x = margin.worst(y)
-    can_be = x > BELOW_ONE
-    found = np.zeros((int(can_be.sum()), len(laws)))
+    found = np.zeros((len(y), len(laws)))
     own, other = laws[answer], laws[rival]
-    found[:, answer] = divergence(1.0 - own.values, 1.0 - x[can_be], own.shares)
-    found[:, rival] = divergence(other.values, y[can_be], other.shares)
+    found[:, answer] = divergence(1.0 - own.values, 1.0 - x, own.shares)
+    found[:, rival] = divergence(other.values, y, other.shares)
     return found
 
 
