@@ -790,3 +790,39 @@ def test_a_readme_without_markers_is_refused_and_left_alone(tmp_path):
     with pytest.raises(ValueError, match="markers"):
         report.update_readme(report.claims_markdown(record()), path)
     assert path.read_text("utf-8") == "nothing"
+
+
+# In the light of what chance has, and none can reach
+
+REACH = pd.DataFrame(
+    [
+        ("cost", "most expensive", -90.0, 0.0, -60.0),
+        ("cost", "random", -75.0, 150.0, 0.0),
+        ("latency", "random", -33.8, 40.0, 0.0),
+    ],
+    columns=["measure", "baseline", "low", "high", "random"],
+)
+
+
+def test_a_direction_that_random_choice_has_too_is_not_informative():
+    names = ["cost-better-lri-most-expensive", "cost-better-lri-random"]
+    chosen = [claim for claim in claims.CLAIMS if claim.id in names]
+    plain = verdicts.judge(sessions(), locking(), claims=chosen).set_index("id")
+    seen = verdicts.judge(sessions(), locking(), claims=chosen, reach=REACH)
+    seen = seen.set_index("id")
+    for name in names:
+        holds = plain.verdict[name] in ("reproduced", "partly")
+        dull = holds and name.endswith("most-expensive")
+        expected = "not informative" if dull else plain.verdict[name]
+        assert seen.verdict[name] == expected
+    row = seen.loc["cost-better-lri-most-expensive"]
+    assert (row["random"], row.least, row.most) == (-60.0, -90.0, 0.0)
+    assert seen.measured.equals(plain.measured)
+
+
+def test_a_stated_number_that_no_blind_router_reaches_says_so():
+    chosen = [claim for claim in claims.CLAIMS if claim.id == "latency-52-lri-random"]
+    row = verdicts.judge(sessions(), locking(), claims=chosen, reach=REACH).iloc[0]
+    assert row.reason.startswith(
+        "no router that does not see the query is beyond -33.8"
+    )
