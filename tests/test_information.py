@@ -9,6 +9,7 @@ import pytest
 from scipy import interpolate, optimize
 
 import pickllm as pk
+from pickllm.analysis import findings
 from pickllm.beyond import bounds
 from pickllm.beyond.information import (
     Margin,
@@ -252,3 +253,17 @@ def test_what_is_out_of_range_is_refused_in_one_line(given, said):
     with pytest.raises(pk.InputError, match=said) as caught:
         least_queries(pk.load_trace(MAIN), pk.Reward(), **given)
     assert "\n" not in str(caught.value)
+
+
+def test_contexts_that_no_session_is_long_enough_for_are_named():
+    needed = pd.DataFrame(
+        {
+            "context": ["a", "b", "c"],
+            "queries": [400.0, 2000.0, 900.0],
+            "queries_within": [100.0, 700.0, 300.0],
+        }
+    )
+    said = findings.describe_needed(needed, queries=1000)
+    assert "in 1 of 3 contexts: b (2,000, or 700 for one within 1 %)" in said
+    assert "in the others 400 to 900" in said
+    assert "in 0 of 3 contexts;" in findings.describe_needed(needed, queries=5000)

@@ -121,6 +121,36 @@ def describe_best(best: pd.DataFrame) -> str:
     )
 
 
+def describe_needed(needed: pd.DataFrame, queries: int) -> str:
+    """Say in which contexts no learner can know the best LLM within a session.
+
+    Parameters
+    ----------
+    needed : pandas.DataFrame
+        As `beyond.information.least_queries` gives.
+    queries : int
+        Of a session.
+    """
+    ranked = needed.sort_values("queries")
+    within = ranked[ranked.queries <= queries]
+    template = "{context} ({queries:,.0f}, or {queries_within:,.0f} for one within 1 %)"
+    beyond = [
+        template.format(**row)
+        for row in ranked[ranked.queries > queries].to_dict("records")
+    ]
+    sentence = (
+        "Whoever learns, however: to name the best LLM with 5 % error at most takes"
+        f" more than a session's {queries:,} queries in {len(beyond)} of"
+        f" {len(needed)} contexts"
+    )
+    if beyond:
+        sentence += f": {', '.join(beyond)}"
+    if len(within):
+        least, most = within.queries.iloc[[0, -1]]
+        sentence += f"; in the others {least:,.0f} to {most:,.0f} on average at least"
+    return f"{sentence} (bound of Garivier and Kaufmann)."
+
+
 def describe_sessions(
     compared: pd.DataFrame, groups: pd.DataFrame, disguises: pd.DataFrame
 ) -> list[str]:
