@@ -5,6 +5,7 @@ and against a search by scipy that shares no line with the module.
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import interpolate, optimize
 
