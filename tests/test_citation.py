@@ -122,8 +122,8 @@ def test_a_claims_sentence_has_value_interval_n_verdict_and_run(recorded, capsys
     assert capsys.readouterr().out == (
         'Claim "session cost -60 %, against the most expensive LLM (L_R-I)" (secondary:'
         " a page, stated -60 %): measured -63.2 % (95 % interval -64.8 to -61.7,"
-        " for queries like these -70.3 to -56.1; n = 1,000 sessions of 500 queries in each"
-        " of 2 contexts), verdict: reproduced"
+        " for queries like these -70.3 to -56.1; n = 1,000 sessions of 500 queries in"
+        " each of 2 contexts), verdict: reproduced"
         f" [pickllm 0.1.0, commit {commit}, run {'2' * 12}, claim"
         " cost-60-lri-most-expensive].\n"
     )
