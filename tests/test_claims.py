@@ -765,7 +765,7 @@ def test_the_readmes_table_is_the_record():
     begin, end = report.MARKERS
     assert text.count(begin) == text.count(end) == 1
     table = text.split(begin)[1].split(end)[0].strip()
-    assert table == report.claims_markdown(record()), (
+    assert table == report.readme_claims(root() / "figures"), (
         "README's table of claims is stale: run `make reproduce`"
     )
 
@@ -775,12 +775,12 @@ def test_the_readmes_table_is_replaced_between_its_markers_alone(tmp_path):
     path.write_text(
         f"before\n{report.MARKERS[0]}\nold\n{report.MARKERS[1]}\nafter\n", "utf-8"
     )
-    report.update_readme(record().head(3), path)
+    report.update_readme(report.claims_markdown(record().head(3)), path)
     first = path.read_text("utf-8")
     assert first.startswith(f"before\n{report.MARKERS[0]}\n| claim |")
     assert first.endswith(f"{report.MARKERS[1]}\nafter\n")
     assert "old" not in first
-    report.update_readme(record().head(3), path)
+    report.update_readme(report.claims_markdown(record().head(3)), path)
     assert path.read_text("utf-8") == first
 
 
@@ -788,5 +788,41 @@ def test_a_readme_without_markers_is_refused_and_left_alone(tmp_path):
     path = tmp_path / "README.md"
     path.write_text("nothing", "utf-8")
     with pytest.raises(ValueError, match="markers"):
-        report.update_readme(record(), path)
+        report.update_readme(report.claims_markdown(record()), path)
     assert path.read_text("utf-8") == "nothing"
+
+
+# In the light of what chance has, and none can reach
+
+REACH = pd.DataFrame(
+    [
+        ("cost", "most expensive", -90.0, 0.0, -60.0),
+        ("cost", "random", -75.0, 150.0, 0.0),
+        ("latency", "random", -33.8, 40.0, 0.0),
+    ],
+    columns=["measure", "baseline", "low", "high", "random"],
+)
+
+
+def test_a_direction_that_random_choice_has_too_is_not_informative():
+    names = ["cost-better-lri-most-expensive", "cost-better-lri-random"]
+    chosen = [claim for claim in claims.CLAIMS if claim.id in names]
+    plain = verdicts.judge(sessions(), locking(), claims=chosen).set_index("id")
+    seen = verdicts.judge(sessions(), locking(), claims=chosen, reach=REACH)
+    seen = seen.set_index("id")
+    for name in names:
+        holds = plain.verdict[name] in ("reproduced", "partly")
+        dull = holds and name.endswith("most-expensive")
+        expected = "not informative" if dull else plain.verdict[name]
+        assert seen.verdict[name] == expected
+    row = seen.loc["cost-better-lri-most-expensive"]
+    assert (row["random"], row.least, row.most) == (-60.0, -90.0, 0.0)
+    assert seen.measured.equals(plain.measured)
+
+
+def test_a_stated_number_that_no_blind_router_reaches_says_so():
+    chosen = [claim for claim in claims.CLAIMS if claim.id == "latency-52-lri-random"]
+    row = verdicts.judge(sessions(), locking(), claims=chosen, reach=REACH).iloc[0]
+    assert row.reason.startswith(
+        "no router that does not see the query is beyond -33.8"
+    )

@@ -15,6 +15,7 @@ import pytest
 
 import pickllm as pk
 from pickllm.core.pool import declared_pools
+from pickllm.publish import reproduce
 from pickllm.traces import leaderboard
 
 #: The downloader leaves an answer that it refused to the garbage collector, which
@@ -133,6 +134,30 @@ def test_fetching_uses_the_mirror_and_the_cache_of_the_environment(
     assert files(folder) == leaderboard.checksums()
     assert leaderboard.fetched()
     assert pk.load_trace("bfcl-2024-08-11-rows").n_queries == 1700
+
+
+@pytest.mark.parametrize("pool", ["bfcl-2024-08-11", "bfcl-2024-08-11-second", EVERY])
+def test_a_study_on_rows_fetches_what_that_pool_needs_and_no_sample_does(
+    rows_folder, tmp_path, monkeypatch, pool
+):
+    monkeypatch.setenv("PICKLLM_MIRROR", str(rows_folder))
+    monkeypatch.setenv("PICKLLM_CACHE", str(tmp_path))
+    reproduce._fetch_rows(pool)
+    assert not files(tmp_path)
+    reproduce._fetch_rows(f"{pool}-rows")
+    assert files(tmp_path / leaderboard.NAME) == leaderboard.checksums(pool)
+    monkeypatch.setattr(leaderboard, "fetch", lambda **_: pytest.fail("fetched again"))
+    reproduce._fetch_rows(f"{pool}-rows")
+
+
+def test_every_row_is_fetched_though_those_of_four_are_here(
+    rows_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("PICKLLM_MIRROR", str(rows_folder))
+    monkeypatch.setenv("PICKLLM_CACHE", str(tmp_path))
+    leaderboard.fetch(progress=False)
+    reproduce._fetch_rows(f"{EVERY}-rows")
+    assert leaderboard.fetched(EVERY)
 
 
 @pytest.mark.parametrize("failure", ["missing", "cut off", "no answer"])

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 import pickllm as pk
-from pickllm.analysis import multiverse, worlds
+from pickllm.analysis import blocks, multiverse, worlds
 from pickllm.analysis.multiverse import CHOICES, Choice
 
 TRACE = pk.load_trace("bfcl-2024-08-11-all")
@@ -34,7 +34,7 @@ def alone(row, unit, rng):
     for t in range(n):
         epsilon = 0.0 if automaton else row.epsilon
         if row.exploration == "falling":
-            epsilon /= 1 + 0.05 * t
+            epsilon = 1 / (1 + 0.05 * t)
         best = max(order, key=lambda j: value[j])
         if automaton:
             arm = int(rng.choice(m, p=np.array(value) / sum(value)))
@@ -69,7 +69,7 @@ def alone(row, unit, rng):
         calm = calm + 1 if settled.get(row.q_lock.split()[0]) else 0
         longest = int(row.q_lock.split()[-1]) if "for" in row.q_lock else 0
         faded = row.q_lock.startswith("epsilon")
-        later = row.epsilon / (1 + 0.05 * (t + 1)) if faded else 1.0
+        later = 1 / (1 + 0.05 * (t + 1)) if faded else 1.0
         locks = later <= 0.05 if faded else max(calm, 0) >= longest
         if row.q_lock.startswith("greedy"):
             locks = run >= longest
@@ -297,3 +297,51 @@ def test_bad_input_is_one_line(call, said, tmp_path):
 def test_a_choice_is_data():
     assert {f.name for f in dataclasses.fields(Choice)} >= {"candidates", "source"}
     assert all(choice.source for choice in CHOICES.values())
+
+
+# In blocks
+
+
+def test_blocks_are_the_same_worlds_and_go_on_where_they_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr(blocks, "BLOCK", 7)
+    plain = pk.multiverse(TRACE, 20, sessions=5, seed=3)
+    first = pk.multiverse(TRACE, 20, sessions=5, seed=3, folder=tmp_path)
+    pd.testing.assert_frame_equal(first, plain, check_dtype=False)
+    files = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    assert len(files) == 3
+    gone = sorted(files)[1]
+    gone.unlink()
+    measured = []
+    monkeypatch.setattr(
+        blocks, "measured", lambda *a: measured.append(a) or multiverse.measured(*a)
+    )
+    again = pk.multiverse(TRACE, 20, sessions=5, seed=3, folder=tmp_path)
+    pd.testing.assert_frame_equal(again, first)
+    assert len(measured) == 1
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_cluster_gives_the_same_files(tmp_path, monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(blocks, "BLOCK", 7)
+    with (
+        distributed.LocalCluster(
+            n_workers=2, processes=False, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        pk.multiverse(
+            TRACE, 20, sessions=5, seed=3, folder=tmp_path / "there", scheduler=client
+        )
+    pk.multiverse(TRACE, 20, sessions=5, seed=3, folder=tmp_path / "here")
+    here, there = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
+        for name in ("here", "there")
+    )
+    assert here == there
+
+
+def test_a_scheduler_without_a_folder_is_refused():
+    with pytest.raises(pk.InputError, match="a scheduler needs a folder"):
+        pk.multiverse(TRACE, 4, scheduler="tcp://127.0.0.1:1")

@@ -13,7 +13,7 @@ import pytest
 from pickllm import experiments
 from pickllm.files import home
 from pickllm.study.planning import declared_parameters
-from pickllm.study.runs import ASIDE, PAGES, SIZES, study_runs
+from pickllm.study.runs import ASIDE, EVERYWHERE, PAGES, SIZES, study_runs
 from pickllm.study.study import TRACE
 from pickllm.traces.sources import load_trace
 
@@ -240,7 +240,7 @@ def test_the_full_study_covers_every_learner_context_rate_and_weight_setting():
 
 #: What `experiments` names: a notebook's parameter -> the values that it may have.
 NAMED = {
-    "trace": [TRACE],
+    "trace": [TRACE, *EVERYWHERE],
     "learning_rate": [experiments.RATE],
     "learning_rates": [", ".join(f"{rate:g}" for rate in experiments.RATES)],
     "epsilon": [experiments.EPSILON],

@@ -209,13 +209,17 @@ def test_public_names_are_there_and_documented():
         getattr(pk, "nonsense")  # noqa: B009, a bare attribute would be no statement
 
 
+#: Endings of files that hold no text, or a figure's.
+BINARY = (".png", ".pdf", ".svg", ".parquet")
+
+
 def tracked():
     """Text files under version control."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=root(), capture_output=True)
     if listed.returncode:
         pytest.skip("not a git checkout")
     for name in filter(None, listed.stdout.decode().split("\0")):
-        if not name.endswith((".png", ".pdf", ".svg")) and (root() / name).exists():
+        if not name.endswith(BINARY) and (root() / name).exists():
             yield name, (root() / name).read_text("utf-8")
 
 

@@ -32,6 +32,7 @@ from pickllm.study import provenance
 from pickllm.study.planning import is_done
 from pickllm.study.runs import Run
 from pickllm.study.study import Study
+from pickllm.traces import leaderboard
 
 
 @pytest.fixture
@@ -162,6 +163,51 @@ def test_the_manifest_says_what_git_hashlib_and_the_notebook_say(recorded):
     assert trace["origin"]["sha256"] == sha(
         root() / "data" / "bfcl-2024-08-11.summary.json"
     )
+
+
+DATA = root() / "data"
+
+
+def origin(name):
+    """What the manifest says of where a trace was read from, and `why` in words."""
+    found = manifest._origin(Study.here(), name)
+    trace = {"queries": 1, "contexts": [], "models": [], "sha256": "", "prices": None}
+    lines = why._trace_lines(name, trace | {"origin": found})
+    return found, [text for _, text in lines]
+
+
+def test_a_shipped_table_is_traced_to_its_public_file_by_its_import_s_receipt():
+    found, lines = origin("coderouterbench")
+    held = json.loads((DATA / "coderouterbench.receipt.json").read_text())
+    assert found == {
+        "file": "data/coderouterbench.parquet",
+        "sha256": sha(DATA / "coderouterbench.parquet"),
+        "source": held["source"],
+        "commit": held["commit"],
+        "imported_from": {"file": held["file"], "sha256": held["sha256"]},
+    }
+    assert f"imported from {held['file']}, SHA-256 {held['sha256']}" in lines
+    assert f"rows of {held['source']}, commit {held['commit']}" in lines
+
+
+@pytest.mark.parametrize(
+    ("pool", "lists"),
+    [
+        ("bfcl-2024-08-11", ["bfcl-2024-08-11"]),
+        ("bfcl-2024-08-11-second", ["bfcl-2024-08-11"]),
+        ("bfcl-2024-08-11-all", ["bfcl-2024-08-11", "bfcl-2024-08-11-all"]),
+    ],
+)
+def test_rows_are_traced_to_every_list_that_their_files_stand_in(pool, lists):
+    found, lines = origin(f"{pool}-rows")
+    files = [found, *found.get("further", [])]
+    assert [(f["file"], f["sha256"]) for f in files] == [
+        (f"data/{name}.sha256", sha(DATA / f"{name}.sha256")) for name in lists
+    ]
+    listed = "".join((root() / file["file"]).read_text() for file in files)
+    assert all(path in listed for path in leaderboard.checksums(pool))
+    assert found["commit"] == leaderboard.COMMIT
+    assert sum(line.startswith("from data/") for line in lines) == len(lists)
 
 
 ELSEWHERE = {

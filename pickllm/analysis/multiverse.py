@@ -13,6 +13,7 @@ Psychological Science* 11, 702-712).
 
 import itertools
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -31,7 +32,7 @@ from ..core.prepared import Prepared, Tables, prepare, require_seed, require_who
 from ..core.reward import CENTS_PER_USD, FORMS, Reward
 from ..core.trace import Trace
 from ..errors import InputError, nearest
-from ..experiments import POOL, RATES, ROUTERS
+from ..experiments import FADED, POOL, RATES, ROUTERS
 from ..files import written
 from ..readers import read_text
 
@@ -43,9 +44,8 @@ Floats = NDArray[np.float64]
 FORMAT = "pickllm specifications 1"
 #: A locked LLM is as good as the best if its mean raw reward is this near, relatively.
 AS_GOOD = 0.01
-#: Exploration that falls: epsilon / (1 + DECAY t), and where a session then locks.
+#: Exploration that falls: epsilon = 1 / (1 + DECAY t), and where a session then locks.
 DECAY = 0.05
-FADED = 0.05
 #: How near values must stay to be settled, and how far apart the two largest be.
 TOLERANCE = 0.01
 GAP = 0.05
@@ -244,6 +244,7 @@ class Places:
         for name, choice in CHOICES.items():
             if choice.learner:
                 table[name] = table[name].where(table.learner == choice.learner)
+        table["epsilon"] = table.epsilon.where(table.exploration == "constant")
         return table
 
     def limits(self, models: Sequence[str]) -> Limits:
@@ -333,7 +334,7 @@ def _learner(choice: Mapping[str, Any]) -> tuple[Any, LockRule]:
     falling = choice["exploration"] == "falling"
     reading = QReading(
         learning_rate=rate,
-        epsilon=choice["epsilon"],
+        epsilon=1.0 if falling else choice["epsilon"],
         decay=DECAY if falling else 0.0,
         initial_value=0.0 if first else float(choice["initial_value"]),
         first_reward=first,
@@ -386,28 +387,41 @@ def specifications(
     >>> possible.columns[:4].tolist()
     ['id', 'context', 'pool', 'learner']
     """
-    from scipy.stats import qmc
-
     require_whole("specifications", number)
     require_seed(seed)
-    places = Places(trace)
-    power = math.ceil(math.log2(number))
-    cube = qmc.Sobol(len(places.names), seed=seed).random_base2(power)[:number]
+    return drawn(Places(trace), range(number), seed, learner)
+
+
+def drawn(
+    places: Places, ids: range, seed: int, learner: str = ""
+) -> "tuple[pd.DataFrame, pd.DataFrame]":
+    """Return the specifications of some ids, possible and refused."""
+    from scipy.stats import qmc
+
+    sequence = qmc.Sobol(len(places.names), seed=seed)
+    if ids.start:
+        sequence.fast_forward(ids.start)
+    with warnings.catch_warnings():  # any number is wanted, not powers of 2 alone
+        warnings.simplefilter("ignore", UserWarning)
+        cube = sequence.random(len(ids))
     table = places.table(cube, learner)
-    table.insert(0, "id", np.arange(number))
+    table.insert(0, "id", np.arange(ids.start, ids.stop))
     table["seed"] = seed + table.id
     never = (table.q_lock == LOCK_FADED) & (table.exploration == "constant")
     refused = table.loc[never, ["id"]].assign(reason=NEVER_FADES)
     return table[~never].reset_index(drop=True), refused.reset_index(drop=True)
 
 
-def multiverse(
+def multiverse(  # noqa: PLR0913 - the names are fixed
     trace: Trace,
     specifications: "int | pd.DataFrame | str | Path" = 20_000,
     sessions: int = 100,
     seed: int = 0,
     n_jobs: int = 1,
+    *,
     progress: bool = False,
+    folder: str | Path | None = None,
+    scheduler: Any = None,
 ) -> "pd.DataFrame":
     """Replay many readings of the paper, on many pools.
 
@@ -424,6 +438,12 @@ def multiverse(
         Threads, as in joblib; the result is the same for any.
     progress : bool
         Whether to show how many are done, and the time left.
+    folder : path, optional
+        Where blocks of specifications are kept as Parquet; those already there, with
+        the same inputs, are reused.
+    scheduler : None, str or distributed.Client
+        Where to run: this process, or a Dask cluster as in `sweep`; needs a folder. The
+        bytes are the same.
 
     Returns
     -------
@@ -446,19 +466,35 @@ def multiverse(
     >>> bool((table.cost_vs_dearest < 0.01).all())
     True
     """
+    require_whole("sessions", sessions)
+    if folder is not None or scheduler is not None:
+        from .blocks import in_blocks
+
+        return in_blocks(
+            trace, specifications, sessions, seed, folder, scheduler, n_jobs, progress
+        )
+    table = _given(trace, specifications, seed)
+    return measured(Places(trace), table, sessions, n_jobs, progress)
+
+
+def measured(
+    places: Places,
+    table: "pd.DataFrame",
+    sessions: int,
+    n_jobs: int = 1,
+    progress: bool = False,
+) -> "pd.DataFrame":
+    """Return specifications with what is measured of each."""
     import pandas as pd
 
-    require_whole("sessions", sessions)
-    places = Places(trace)
-    table = _given(trace, specifications, seed)
     rows = table.to_dict("records")
     pieces = [rows[i : i + PIECE] for i in range(0, len(rows), PIECE)]
-    measured = list(
+    found = list(
         itertools.chain.from_iterable(
             _spread(places, pieces, sessions, n_jobs, progress)
         )
     )
-    return pd.concat([table, pd.DataFrame(measured, index=table.index)], axis=1)
+    return pd.concat([table, pd.DataFrame(found, index=table.index)], axis=1)
 
 
 def _given(trace: Trace, given: Any, seed: int) -> "pd.DataFrame":

@@ -22,6 +22,8 @@ queries.
   when the estimate is at least half of it; else *not reproduced*.
 - a share of contexts: *reproduced* when it is all of them; *partly* when it is at least
   half; else *not reproduced*.
+- a direction that random choice has too, against the same baseline, is *not
+  informative*: a learner need not learn anything for it.
 - a statement that outcomes cannot decide is *not testable*.
 
 All measures use the main weight setting and learning rate of `experiments`; a relative
@@ -60,7 +62,17 @@ COLUMNS = (
     "unit",
     "verdict",
     "reason",
+    "random",
+    "least",
+    "most",
 )
+#: What `beyond.attainable` calls a claim's measure, by its column and unit.
+REACH = {
+    ("cost_usd", "%"): "cost",
+    ("latency_ms", "%"): "latency",
+    ("accuracy", "points"): "accuracy",
+    ("accuracy", "%"): "relative accuracy",
+}
 
 
 class Estimate(NamedTuple):
@@ -117,6 +129,7 @@ def judge(
     checks: Mapping[str, pd.DataFrame] | None = None,
     claims: Sequence[Claim] = CLAIMS,
     spreads: pd.DataFrame | None = None,
+    reach: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Measure claims and give their verdicts.
 
@@ -134,12 +147,15 @@ def judge(
         As `queries.spreads` gives. A verdict then goes by the wider interval, for
         queries like these; without it, or for a measure that is not in it, by that for
         these queries.
+    reach : pandas.DataFrame, optional
+        As `beyond.attainable.attainable` gives.
 
     Returns
     -------
     pandas.DataFrame
         `COLUMNS`: ``low`` and ``high`` for these queries, ``low_queries`` and
-        ``high_queries`` for queries like these.
+        ``high_queries`` for queries like these; ``random``, what random choice reaches,
+        and ``least`` and ``most`` that any router can which does not see the query.
     """
     strategies = {*experiments.ROUTERS, *experiments.CONTROLS}
     known = pd.DataFrame(sessions[sessions.learner.isin(strategies)])
@@ -153,11 +169,54 @@ def judge(
         spread = by_claim.get(claim.id)
         found = _judged(claim, evidence, checks or {}, spread)
         estimate, wider, verdict, reason = found
+        limits = _limits(claim, reach)
+        verdict, reason = _in_their_light(claim, limits, verdict, reason)
         stated = np.nan if claim.value is None else claim.value
         said = (claim.id, claim.statement, claim.source, stated)
         ends = (*estimate, wider.low, wider.high)
-        rows.append((*said, *ends, claim.unit, verdict, reason))
+        rows.append((*said, *ends, claim.unit, verdict, reason, *limits))
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+class Limits(NamedTuple):
+    """What random choice reaches, and the least and the most that can be reached."""
+
+    random: float
+    least: float
+    most: float
+
+
+UNKNOWN = Limits(np.nan, np.nan, np.nan)
+
+
+def _limits(claim: Claim, reach: pd.DataFrame | None) -> Limits:
+    """Return the limits of a claim's measure, where they are known."""
+    name = REACH.get((claim.column, claim.unit))
+    if reach is None or name is None:
+        return UNKNOWN
+    row = reach[(reach.measure == name) & (reach.baseline == claim.baseline)]
+    if row.empty:
+        return UNKNOWN
+    (found,) = row[["random", "low", "high"]].to_numpy(float).tolist()
+    return Limits(*found)
+
+
+def _in_their_light(
+    claim: Claim, limits: Limits, verdict: str, reason: str
+) -> tuple[str, str]:
+    """Return a verdict and its reason, in the light of what chance has and none can."""
+    holds = verdict in ("reproduced", "partly")
+    if claim.rule == "lower" and holds and limits.random < 0:
+        clause = f"random choice has {limits.random:+.1f}"
+        return "not informative", f"{clause}; {reason}"
+    stated = claim.value
+    if stated is not None and (stated < limits.least or stated > limits.most):
+        ends = f"{limits.least:+.1f} to {limits.most:+.1f}"
+        return (
+            verdict,
+            f"no router that does not see the query is beyond {ends}; {reason}",
+        )
+    return verdict, reason
 
 
 def _by_claim(spreads: pd.DataFrame | None) -> dict[str, pd.DataFrame]:

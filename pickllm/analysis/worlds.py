@@ -117,6 +117,7 @@ RULES = {
     ),
     **{words: Rule(words, near(stated)) for words, stated in STATED.items()},
 }
+RATE = "a higher learning rate locks sooner"
 #: What indices are worked out for.
 DECIDED = ("locked", "locked_on_best", "cost_vs_random", "latency_vs_random")
 
@@ -308,6 +309,18 @@ def rate_sets_speed(
     return pd.DataFrame(rows, columns=["id", "learner", "holds"])
 
 
+def rate_shares(rates: "pd.DataFrame") -> "pd.DataFrame":
+    """Return what `rate_sets_speed` found as rows of `shares`."""
+    import pandas as pd
+
+    rows = []
+    for learner, part in rates.groupby("learner", sort=True):
+        found = share(int(part.holds.sum()), len(part))
+        rows.append(("rate", RATE, learner, len(part), *found))
+    columns = ["claim", "label", "learner", "specifications", "share", "low", "high"]
+    return pd.DataFrame(rows, columns=columns)
+
+
 def falls(times: Floats, errors: Floats) -> bool:
     """Return whether times never grow by more than two errors, and fall in all.
 
@@ -455,6 +468,17 @@ def _held(found: Any, claim: str) -> str:
     return f"{RULES[claim].label} in {numbers}"
 
 
+def said(choice: str) -> str:
+    """Return how a sentence names a choice.
+
+    Examples
+    --------
+    >>> said("q_lock"), said("learning_rate")
+    ('the lock rule', 'learning rate')
+    """
+    return WORDS.get(choice, choice.replace("_", " "))
+
+
 def _decides(decided: "pd.DataFrame", learner: str) -> str:
     """Say which choice has the largest total index on each measure."""
     parts = []
@@ -462,8 +486,7 @@ def _decides(decided: "pd.DataFrame", learner: str) -> str:
         mine = decided[(decided.learner == learner) & (decided.measure == what)]
         top = mine.sort_values("total", ascending=False).head(2)
         names = " and ".join(
-            f"{WORDS.get(row.choice, row.choice.replace('_', ' '))} ({row.total:.2f})"
-            for row in top.itertuples()
+            f"{said(row.choice)} ({row.total:.2f})" for row in top.itertuples()
         )
         parts.append(f"{MEASURE_WORDS[what]} by {names}")
     return f"What decides for {NAMES[learner]} (total indices): {'; '.join(parts)}."

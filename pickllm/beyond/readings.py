@@ -24,7 +24,7 @@ class Known(NamedTuple):
 
     q: Floats
     p: Floats
-    count: Floats
+    answers: Floats
     past: Floats
 
 
@@ -117,11 +117,11 @@ class QReading:
         past = state.past
         if self.running:
             reward = rescaled(past, reward)
-        state.count[arm] += 1.0
+        state.answers[arm] += 1.0
         rate = self.learning_rate
         if self.averages:
-            rate = 1.0 / state.count[arm]
-        elif self.first_reward and state.count[arm] == 1.0:
+            rate = 1.0 / state.answers[arm]
+        elif self.first_reward and state.answers[arm] == 1.0:
             rate = 1.0
         step = rate * (reward - state.q[arm])
         state.q[arm] += step

@@ -12,12 +12,16 @@ from .command import Command, no_arguments
 
 if TYPE_CHECKING:
     from ..core.trace import Trace
+    from ..traces.receipts import Imported
 
 TABLE = "coderouterbench"
 #: What `pickllm fetch` takes: the pools of four, every LLM of the leaderboard, a table.
 FETCHED = [TRACE, f"{TRACE}-all", TABLE]
+XROUTE, INSPECT = "xroutebench", "inspect"
 #: Importers of tables with measured latency, which give a receipt.
-MEASURED = (TABLE,)
+MEASURED = (TABLE, XROUTE, INSPECT)
+#: Options of `pickllm import` that only some of these formats take.
+TAKEN_BY = {"prices": (XROUTE, INSPECT), "score": (INSPECT,), "context": (INSPECT,)}
 
 
 def _traces(arguments: Namespace) -> int | None:
@@ -254,6 +258,12 @@ def _import_arguments(sub: ArgumentParser) -> None:
         help="likewise, of an answer; for routellm alone",
     )
     sub.add_argument(
+        "--prices",
+        help="price list for its LLMs (CSV); for xroutebench, also its own price table",
+    )
+    sub.add_argument("--score", default="", help="column of scores; for inspect")
+    sub.add_argument("--context", default="", help="column of contexts; for inspect")
+    sub.add_argument(
         "--output",
         required=True,
         help="the trace (.csv or .parquet); a receipt, if any, is written beside it",
@@ -267,6 +277,12 @@ def _import(arguments: Namespace) -> int | None:
         if arguments.format != TABLE:
             raise InputError(f"{arguments.format}: no file given; name its table")
         arguments.files = [coderouterbench.fetch()]
+    for option, formats in TAKEN_BY.items():
+        if getattr(arguments, option) and arguments.format not in formats:
+            raise InputError(
+                f"--{option}: {arguments.format} takes none, got"
+                f" {getattr(arguments, option)!r}; leave it out"
+            )
     if arguments.format in MEASURED:
         _import_measured(arguments)
         return
@@ -292,8 +308,6 @@ def _import(arguments: Namespace) -> int | None:
 
 def _import_measured(arguments: Namespace) -> None:
     """Write a trace whose latencies are measured, and its receipt beside it."""
-    from ..traces.coderouterbench import coderouterbench
-
     for option in ("latency_ms", "cost_usd"):
         if getattr(arguments, option):
             raise InputError(
@@ -305,7 +319,7 @@ def _import_measured(arguments: Namespace) -> None:
             f"{arguments.format} is one table, got {len(arguments.files)} files; import"
             " them one by one"
         )
-    trace, receipt = coderouterbench(arguments.files[0])
+    trace, receipt = _measured(arguments)
     trace.save(arguments.output)
     receipt.save(pathlib.Path(arguments.output).with_suffix(".receipt.json"))
     print(*receipt.sentences(), sep="\n")
@@ -313,6 +327,20 @@ def _import_measured(arguments: Namespace) -> None:
         f"{arguments.output}: {trace.n_queries} queries, {len(trace.contexts)}"
         f" contexts, {len(trace.models)} LLMs; latencies as measured"
     )
+
+
+def _measured(arguments: Namespace) -> "Imported":
+    """Return what the importer of a table with measured latency makes of it."""
+    from ..traces.coderouterbench import coderouterbench
+    from ..traces.inspect_samples import inspect_samples
+    from ..traces.xroutebench import xroutebench
+
+    file, prices = arguments.files[0], arguments.prices
+    if arguments.format == XROUTE:
+        return xroutebench(file, prices)
+    if arguments.format == INSPECT:
+        return inspect_samples(file, prices, arguments.score, arguments.context)
+    return coderouterbench(file)
 
 
 def _by_llm(option: str, given: list[str]) -> float | dict[str, float] | None:

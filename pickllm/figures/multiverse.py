@@ -84,7 +84,6 @@ def multiverse_curve(curves: "pd.DataFrame", stated: dict[str, float]) -> "Figur
     axes = figure.subplots(
         2, len(effects), sharex=True, squeeze=False, height_ratios=ratios
     )
-    image = None
     for column, effect in enumerate(effects):
         mine = curves[curves.effect == effect]
         _effects(axes[0, column], mine[mine.choice == ""], stated[effect])
@@ -93,9 +92,7 @@ def multiverse_curve(curves: "pd.DataFrame", stated: dict[str, float]) -> "Figur
             index=["choice", "level"], columns="bin", values="value", sort=False
         )
         axis = axes[1, column]
-        image = axis.imshow(
-            often.to_numpy(), cmap="Greys", vmin=0, vmax=3, aspect="auto"
-        )
+        axis.imshow(often.to_numpy(), cmap="Greys", vmin=0, vmax=3, aspect="auto")
         shown = names if not column else []
         axis.set_yticks(range(len(names)), shown or [""] * len(names))
         axis.grid(visible=False)
@@ -103,7 +100,7 @@ def multiverse_curve(curves: "pd.DataFrame", stated: dict[str, float]) -> "Figur
             xticks=[0, len(often.columns) - 1], xlabel="worlds in order of the effect"
         )
         axis.set_xticklabels(["least", "largest"])
-    bar = figure.colorbar(image, ax=axes[1, :], shrink=0.8)
+    bar = figure.colorbar(axes[1, 0].images[0], ax=axes[1, :], shrink=0.8)
     bar.set_label("share of worlds,\n1 = as in all")
     return figure
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .panels import interval, legend, panels, where
-from .style import BLACK, GREEN, GREY, INK, ORANGE, VERMILION, Look, styled
+from .style import BLACK, GREEN, GREY, INK, ORANGE, PINK, VERMILION, Look, styled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,6 +17,7 @@ VERDICTS = {
     "reproduced": Look("measured: reproduced", GREEN, "o"),
     "partly": Look("measured: partly", ORANGE, "s"),
     "inconclusive": Look("measured: inconclusive", GREY, "D"),
+    "not informative": Look("measured: random choice has it too", PINK, "P"),
     "not reproduced": Look("measured: not reproduced", VERMILION, "X"),
 }
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 PICTURES = ("svg", "pdf", "png")
+#: What is told of an origin's source, where it is known.
+SOURCE = "source", "commit", "folder"
 
 
 # Collecting
@@ -195,26 +197,48 @@ def _traces(study: Study, runs: dict[str, dict[str, Any]]) -> dict[str, dict[str
 
 def _origin(study: Study, name: str) -> dict[str, Any]:
     """Return the file that a trace was read or sampled from, and that file's source."""
-    from ..core.pool import declared_pools
-    from ..traces import leaderboard
-    from ..traces.sources import bundled_summary
+    from ..core.pool import declared_pools, declared_tables
+    from ..traces.sources import ROWS
 
     if name in declared_pools():
-        stated = bundled_summary(name).provenance
-        file = home("data") / f"{name}.summary.json"
-    elif name.removesuffix("-rows") in declared_pools():
-        stated = leaderboard.PROVENANCE
-        file = home("data") / f"{leaderboard.NAME}.sha256"
-    elif Path(name).exists():
+        return _origin_of_sample(study, name)
+    if name.removesuffix(ROWS) in declared_pools():
+        return _origin_of_rows(study, name.removesuffix(ROWS))
+    if name in declared_tables():
+        return _origin_of_table(study, name)
+    if Path(name).exists():
         return _file(study, Path(name))
-    else:
-        return {"file": name}
-    origin = _file(study, file)
-    for key in ("source", "commit", "folder"):
-        if key in stated:
-            origin[key] = stated[key]
-    if name in declared_pools() and "trace_sha256" in stated:
+    return {"file": name}
+
+
+def _origin_of_sample(study: Study, name: str) -> dict[str, Any]:
+    """Return the summary that a bundled trace is a sample of, and its source."""
+    from ..traces.sources import bundled_summary
+
+    stated = bundled_summary(name).provenance
+    origin = _file(study, home("data") / f"{name}.summary.json")
+    origin |= {key: stated[key] for key in SOURCE if key in stated}
+    if "trace_sha256" in stated:
         origin["rows_sha256"] = stated["trace_sha256"]
+    return origin
+
+
+def _origin_of_rows(study: Study, pool: str) -> dict[str, Any]:
+    """Return the checksums of the files that a pool's rows were read from."""
+    from ..traces import leaderboard
+
+    lists = dict.fromkeys([leaderboard.NAME, leaderboard.fetched_as(pool)])
+    first, *further = [_file(study, home("data") / f"{n}.sha256") for n in lists]
+    origin = first | {key: leaderboard.PROVENANCE[key] for key in SOURCE}
+    return origin | ({"further": further} if further else {})
+
+
+def _origin_of_table(study: Study, name: str) -> dict[str, Any]:
+    """Return a shipped table of rows, and what its receipt says of its source."""
+    receipt = read_json(home("data") / f"{name}.receipt.json", "receipt", "restore it")
+    origin = _file(study, home("data") / f"{name}.parquet")
+    origin |= {key: receipt[key] for key in SOURCE if key in receipt}
+    origin["imported_from"] = {key: receipt[key] for key in ("file", "sha256")}
     return origin
 
 

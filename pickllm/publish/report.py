@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from .. import experiments
+from ..analysis.headlines import gain, headlines
 from ..errors import InputError
 from ..files import PACKAGE, home, root, written
 from ..study.provenance import PACKAGES
@@ -26,7 +27,7 @@ from . import artifact, latex, tables
 from .manifest import write as write_manifest
 from .pages import html, template
 from .stamps import as_study, stamps
-from .wording import claim_rows
+from .wording import claim_rows, headline_rows
 
 if TYPE_CHECKING:
     from ..core.trace import Trace
@@ -66,6 +67,7 @@ def write(
     code = stamps(study)[manifest["figures"]["claims"]["made_by"]]["code"]
     page = template("report.html.j2").render(
         **_opening(trace, size),
+        **_headlines(study, claims),
         **_claims(claims, manifest),
         **_pictures(study, manifest),
         **_runs(study, names),
@@ -102,6 +104,25 @@ def _opening(trace: "Trace", size: str) -> dict[str, Any]:
         "queries": f"{SIZES[size]['queries']:,}",
         "pool_note": note,
     }
+
+
+def _headlines(study: Study, claims: pd.DataFrame) -> dict[str, Any]:
+    """Return the headline claims, where the study has a multiverse."""
+    tables_of = multiverse_tables(study.figures)
+    if tables_of is None:
+        return {"headlines": [], "gain": ""}
+    shares, indices = tables_of
+    rows = headline_rows(headlines(claims, shares, indices))
+    return {"headlines": rows, "gain": gain(shares)}
+
+
+def multiverse_tables(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """Return the multiverse's claims and indices from a folder of figures, if there."""
+    paths = [folder / f"multiverse-{name}.csv" for name in ("claims", "decides")]
+    if not all(path.exists() for path in paths):
+        return None
+    shares, indices = (pd.read_csv(path) for path in paths)
+    return shares, indices
 
 
 def _claims(claims: pd.DataFrame, manifest: dict[str, Any]) -> dict[str, Any]:
@@ -176,26 +197,63 @@ def _document(study: Study, name: str) -> str:
     return ""
 
 
+def headlines_markdown(headlines: pd.DataFrame) -> str:
+    """Return the headline claims as a table for the README."""
+    lines = [
+        "| claim | L_R-I: here | in worlds | Q-learning: here | in worlds |"
+        " decided by |",
+        "|---|---|---:|---|---:|---|",
+    ]
+    lines += [f"| {' | '.join(row)} |" for row in headline_rows(headlines)]
+    return "\n".join(lines).replace("L_R-I", "L<sub>R-I</sub>")
+
+
 def claims_markdown(claims: pd.DataFrame) -> str:
     """Return the table of claims for the README, from `figures/claims.csv`."""
     lines = [
         "| claim | source | stated | ours | 95 % interval, these queries |"
-        " queries like these | verdict |",
-        "|---|---|---:|---:|---:|---:|---|",
+        " queries like these | random choice | attainable | verdict |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---|",
     ]
     for claim in claim_rows(claims):
         intervals = ("interval", "interval_queries")
-        shown = ("statement", "source", "stated", "value", *intervals, "verdict")
-        lines.append(f"| {' | '.join(claim[name] for name in shown)} |")
+        limits = ("random", "attainable")
+        shown = ("statement", "source", "stated", "value", *intervals, *limits)
+        cells = [*(claim[name] for name in shown), claim["verdict"]]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines).replace("L_R-I", "L<sub>R-I</sub>")
 
 
-def update_readme(claims: pd.DataFrame, path: Path | None = None) -> None:
-    """Write the table of claims between the README's markers.
+def readme_claims(folder: Path) -> str:
+    """Return what the README says of the claims: headlines, and their evidence.
 
     Parameters
     ----------
-    claims : pandas.DataFrame
+    folder : pathlib.Path
+        With ``claims.csv``, ``multiverse-claims.csv`` and ``multiverse-decides.csv``.
+    """
+    claims = pd.read_csv(folder / "claims.csv")
+    known = multiverse_tables(folder)
+    if known is None:
+        return claims_markdown(claims)
+    shares, indices = known
+    parts = [
+        headlines_markdown(headlines(claims, shares, indices)),
+        gain(shares),
+        f"<details><summary>The {len(claims)} claims behind them</summary>",
+        claims_markdown(claims),
+        "</details>",
+    ]
+    return "\n\n".join(parts)
+
+
+def update_readme(text_of_claims: str, path: Path | None = None) -> None:
+    """Write what is said of the claims between the README's markers.
+
+    Parameters
+    ----------
+    text_of_claims : str
+        Of `readme_claims`.
     path : pathlib.Path, optional
         By default the checkout's README.
 
@@ -215,4 +273,4 @@ def update_readme(claims: pd.DataFrame, path: Path | None = None) -> None:
     before, _, rest = text.partition(begin)
     after = rest.partition(end)[2]
     with written(path) as file:
-        file.write(f"{before}{begin}\n{claims_markdown(claims)}\n{end}{after}")
+        file.write(f"{before}{begin}\n{text_of_claims}\n{end}{after}")

@@ -267,10 +267,12 @@ def _fetch_rows(trace: str) -> None:
     """Download the measured rows, if they are meant and not here."""
     from ..core.pool import declared_pools
     from ..traces import leaderboard
+    from ..traces.sources import ROWS
 
-    rows = {f"{name}-rows" for name in declared_pools()}
-    if trace in rows and not leaderboard.fetched():
-        leaderboard.fetch()
+    pool = trace.removesuffix(ROWS)
+    are_rows = pool != trace and pool in declared_pools()
+    if are_rows and not leaderboard.fetched(pool):
+        leaderboard.fetch(pool=leaderboard.fetched_as(pool))
 
 
 def _pinned(trace: str) -> str:
@@ -303,8 +305,6 @@ def _require_checkout(verb: str, study: Study) -> None:
 
 def _renew_record(study: Study) -> None:
     """Bring the figures, and the table of claims, to where they are committed."""
-    import pandas as pd
-
     from . import receipts, report
 
     manifest = study.figures / receipts.MANIFEST
@@ -314,7 +314,7 @@ def _renew_record(study: Study) -> None:
             _copy(path, study.record / path.name)
     if not receipts.same(manifest, study.record / manifest.name):
         _copy(manifest, study.record / manifest.name)
-    report.update_readme(pd.read_csv(study.record / "claims.csv"))
+    report.update_readme(report.readme_claims(study.record))
 
 
 def _copy(path: Path, target: Path) -> None:

@@ -227,18 +227,26 @@ def _trace_lines(name: str, trace: dict[str, Any]) -> list[Line]:
         f"{trace['queries']} queries, {len(trace['contexts'])} contexts,"
         f" {len(trace['models'])} LLMs"
     )
-    sha256 = f", SHA-256 {origin['sha256']}" if "sha256" in origin else ""
-    lines = [
-        ("trace", f"{name}: {size}; SHA-256 {trace['sha256']}"),
-        ("", f"from {origin['file']}{sha256}"),
-    ]
+    lines = [("trace", f"{name}: {size}; SHA-256 {trace['sha256']}")]
+    for file in (origin, *origin.get("further", ())):
+        lines.append(("", f"from {_with_hash(file)}"))
+    if "imported_from" in origin:
+        lines.append(("", f"imported from {_with_hash(origin['imported_from'])}"))
     if "source" in origin:
-        statistics = (
-            f"statistics of {origin['source']}, commit"
-            f" {origin.get('commit', 'unknown')}, folder {origin.get('folder', '')}"
-        )
-        lines.append(("", statistics))
+        lines.append(("", _source(origin)))
     return [*lines, ("prices", _prices(trace["prices"]))]
+
+
+def _with_hash(file: dict[str, Any]) -> str:
+    sha256 = f", SHA-256 {file['sha256']}" if "sha256" in file else ""
+    return f"{file['file']}{sha256}"
+
+
+def _source(origin: dict[str, Any]) -> str:
+    what = "rows" if "imported_from" in origin else "statistics"
+    folder = f", folder {origin['folder']}" if "folder" in origin else ""
+    commit = origin.get("commit", "unknown")
+    return f"{what} of {origin['source']}, commit {commit}{folder}"
 
 
 def _prices(prices: dict[str, Any] | None) -> str:

@@ -1,12 +1,20 @@
 """How numbers read in the report, in tables for a paper, and in sentences."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 
 #: Verdicts, in the order in which they are counted.
-VERDICTS = ("reproduced", "partly", "inconclusive", "not reproduced", "not testable")
+VERDICTS = (
+    "reproduced",
+    "partly",
+    "inconclusive",
+    "not informative",
+    "not reproduced",
+    "not testable",
+)
 #: Ends of the interval for queries like these.
 WIDER = ("low_queries", "high_queries")
 
@@ -74,8 +82,9 @@ def claim_rows(claims: pd.DataFrame) -> list[dict[str, Any]]:
     -------
     list of dict
         Each row's cells, and as text ``stated``, ``value``, ``interval`` (for these
-        queries) and ``interval_queries`` (for queries like these; empty where it is not
-        known).
+        queries), ``interval_queries`` (for queries like these), ``random`` (what random
+        choice has) and ``attainable`` (what a router can reach that does not see the
+        query); each empty where it is not known.
     """
     rows = []
     for claim in claims.to_dict("records"):
@@ -88,14 +97,54 @@ def claim_rows(claims: pd.DataFrame) -> list[dict[str, Any]]:
             interval = _range(claim["low"], claim["high"], unit)
         low, high = (claim.get(name, float("nan")) for name in WIDER)
         texts = {"stated": stated, "value": value, "interval": interval}
+        texts["random"] = _known(claim.get("random"), unit)
+        texts["attainable"] = _range(
+            claim.get("least", math.nan), claim.get("most", math.nan), unit
+        )
         rows.append(claim | texts | {"interval_queries": _range(low, high, unit)})
     return rows
+
+
+def headline_rows(headlines: pd.DataFrame) -> list[list[str]]:
+    """Return the headline claims as a reader sees them: a row of cells each.
+
+    Parameters
+    ----------
+    headlines : pandas.DataFrame
+        Of `analysis.headlines.headlines`.
+
+    Returns
+    -------
+    list of list of str
+        The claim; for each learner the verdict and the share of worlds; and what
+        decides, learner by learner where they differ.
+    """
+    rows = []
+    for _, part in headlines.groupby("id", sort=False):
+        cells = [str(part.words.iloc[0])]
+        for one in part.itertuples():
+            cells += [str(one.verdict), _worlds(one.least, one.most)]
+        decided = dict.fromkeys(filter(None, part.decided_by))
+        rows.append([*cells, "; ".join(decided)])
+    return rows
+
+
+def _worlds(least: Any, most: Any) -> str:
+    """Return a share of worlds, or its range over traces."""
+    if pd.isna(least):
+        return ""
+    ends = dict.fromkeys(f"{100 * end:.0f}" for end in (least, most))
+    return f"{' to '.join(ends)} %"
 
 
 def _range(low: float, high: float, unit: str) -> str:
     if pd.isna(low) or pd.isna(high):
         return ""
     return f"{_number(low, unit)} to {_number(high, unit)}"
+
+
+def _known(value: Any, unit: str) -> str:
+    return "" if value is None or pd.isna(value) else _number(value, unit)
 
 
 def _number(value: float, unit: str) -> str:

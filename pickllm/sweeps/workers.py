@@ -66,11 +66,11 @@ def there(
         No answer, no worker, a worker of another version, or a batch that kills its
         workers.
     """
-    client, own = _client(scheduler)
+    client, own = client_of(scheduler)
     from distributed import KilledWorker
 
     try:
-        _require_workers(client)
+        require_workers(client)
         ahead = AHEAD * sum(client.nthreads().values())
         yield from as_done(batches, _submitter(client, plan), ahead)
     except KilledWorker as error:
@@ -122,7 +122,7 @@ def _next(done: Any, waiting: dict[Any, Batch]) -> Done:
     return waiting.pop(future), results
 
 
-def _client(scheduler: Any) -> tuple[Any, bool]:
+def client_of(scheduler: Any) -> tuple[Any, bool]:
     """Return a client of the cluster, and whether it is ours to close."""
     try:
         from distributed import Client
@@ -147,7 +147,7 @@ def _client(scheduler: Any) -> tuple[Any, bool]:
         ) from None
 
 
-def _require_workers(client: Any) -> None:
+def require_workers(client: Any) -> None:
     """Refuse a cluster without a worker, or with one that runs other code."""
     address = client.scheduler.address
     try:

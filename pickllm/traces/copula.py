@@ -85,7 +85,8 @@ def factor(correlation: list[float]) -> Floats:
     values, vectors = np.linalg.eigh(matrix)
     matrix = vectors @ np.diag(values.clip(1e-9)) @ vectors.T
     scale = np.sqrt(np.diag(matrix))
-    return np.linalg.cholesky(matrix / np.outer(scale, scale))
+    root = np.linalg.cholesky(matrix / np.outer(scale, scale))
+    return root.astype(np.float64)
 
 
 def shared_of(data: Floats, codes: Integers | None, least: int) -> Shared:

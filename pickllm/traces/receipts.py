@@ -4,6 +4,8 @@ import pathlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from ..core.trace import Trace
 from ..errors import InputError
 from ..files import write_json
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
 #: The rule by which queries are dropped that not every LLM answered.
 INCOMPLETE = "query not answered by every LLM"
+#: Columns that hold text whatever it looks like.
+TEXTS = "task_id", "id", "model", "task_name", "model_name", "response", "error"
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,7 @@ class Sieve:
                 f"{path}: a pickle may run code and is never loaded; convert it where"
                 " you trust it: pandas.read_pickle(...).to_parquet(...)"
             )
-        frame = read_table(path, what, "check the path", ("task_id", "id", "model"))
+        frame = read_table(path, what, "check the path", TEXTS)
         for column in columns:
             if column not in frame:
                 raise InputError(
@@ -115,9 +119,44 @@ class Sieve:
                 )
         return cls(path, frame, len(frame))
 
+    def require(self, right: Any, column: str, rule: str, remedy: str) -> None:
+        """Refuse a table of which a row that is left breaks a rule.
+
+        Raises
+        ------
+        InputError
+            The first such row: column, rule, value and remedy.
+        """
+        wrong = np.flatnonzero(~np.asarray(right, bool))
+        if len(wrong):
+            first_row = 2 if self.path.suffix == ".csv" else 1
+            row = int(self.frame.index[wrong[0]]) + first_row
+            others = len(wrong) - 1
+            raise InputError(
+                f"{self.path}, row {row}, column {column!r}: must be {rule}, got"
+                f" {self.frame[column].iloc[wrong[0]]!r}; {remedy}"
+                + (f" (and {others} more)" if others else "")
+            )
+
+    def read_numbers(self, *columns: str) -> None:
+        """Make columns numbers; an empty cell stays empty.
+
+        Raises
+        ------
+        InputError
+            A cell that holds something else, or a number that is not finite.
+        """
+        import pandas as pd
+
+        for column in columns:
+            number = pd.to_numeric(self.frame[column], errors="coerce")
+            right = np.isfinite(number) | self.frame[column].isna()
+            self.require(right, column, "a number", "correct it")
+            self.frame = self.frame.assign(**{column: number})
+
     def drop(self, wrong: Any, rule: str) -> None:
         """Drop the rows that a rule finds wrong, and count them."""
-        wrong = wrong.to_numpy(bool)
+        wrong = np.asarray(wrong, bool)
         self.dropped[rule] = self.dropped.get(rule, 0) + int(wrong.sum())
         self.frame = self.frame[~wrong]
 
