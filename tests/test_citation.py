@@ -121,8 +121,9 @@ def test_a_claims_sentence_has_value_interval_n_verdict_and_run(recorded, capsys
     commit = git(recorded, "rev-parse", "HEAD~1")[:12]
     assert capsys.readouterr().out == (
         'Claim "session cost -60 %, against the most expensive LLM (L_R-I)" (secondary:'
-        " a page, stated -60 %): measured -63.2 % (95 % interval -64.8 to -61.7; "
-        "n = 1,000 sessions of 500 queries in each of 2 contexts), verdict: reproduced"
+        " a page, stated -60 %): measured -63.2 % (95 % interval -64.8 to -61.7,"
+        " for queries like these -70.3 to -56.1; n = 1,000 sessions of 500 queries in"
+        " each of 2 contexts), verdict: reproduced"
         f" [pickllm 0.1.0, commit {commit}, run {'2' * 12}, claim"
         " cost-60-lri-most-expensive].\n"
     )
@@ -160,7 +161,7 @@ def test_every_claim_of_the_record_can_be_cited_with_its_own_numbers():
             value, low, high = (
                 float(v)
                 for v in re.search(
-                    r"measured ([+-][\d.]+).*?interval ([+-][\d.]+) to ([+-][\d.]+);",
+                    r"measured ([+-][\d.]+).*?interval ([+-][\d.]+) to ([+-][\d.]+)",
                     text,
                 ).groups()
             )
@@ -196,10 +197,12 @@ def test_each_command_holds_the_tables_number(recorded):
     found = commands(latex.macros(claims(), record(recorded), commit))
     assert number(found["pickllmCostSixZeroLriMostExpensive"]) == -63.2
     assert number(found["pickllmCostSixZeroLriMostExpensiveLow"]) == -64.8
+    assert number(found["pickllmCostSixZeroLriMostExpensiveHighQueries"]) == -56.1
     assert number(found["pickllmCostSixZeroLriMostExpensiveStated"]) == -60
     assert found["pickllmCostSixZeroLriMostExpensiveVerdict"] == "reproduced"
     assert found["pickllmSpeedLri"] == r"$100$\,\%"
     assert "pickllmSpeedLriStated" not in found
+    assert "pickllmSpeedLriLowQueries" not in found
     assert "pickllmRewardRatio" not in found
     assert found["pickllmRewardRatioVerdict"] == "not testable"
     assert (
@@ -260,10 +263,11 @@ def test_the_three_forms_of_a_table_hold_the_same_rows(recorded):
         [c.strip() for c in re.split(r"(?<!\\)&", line.removesuffix(r"\\"))]
         for line in body
     ]
-    assert all(len(row) == 7 for row in cells)
+    assert all(len(row) == 8 for row in cells)
     assert cells[0][4:] == [
         r"-63.2 \%",
         "-64.8 to -61.7",
+        "-70.3 to -56.1",
         "reproduced",
     ]
     assert all(rule in tex for rule in (r"\toprule", r"\midrule", r"\bottomrule"))
@@ -293,7 +297,8 @@ def test_the_sheet_counts_what_the_files_hold(recorded):
     assert "2 runs of 2 notebooks" in text
     assert "1 figures and 1 tables, 1 of 1 figures traced" in text
     assert (
-        "of 3 claims: 1 reproduced, 1 partly, 0 not reproduced, 1 not testable" in text
+        "of 3 claims: 1 reproduced, 1 partly, 0 inconclusive, 0 not reproduced, 1 not"
+        " testable" in text
     )
     assert "3 statements: 2 from summaries by others, 1 from the abstract" in text
     assert "1,000 sessions of 500 queries per setting" in text

@@ -165,8 +165,10 @@ def sentence(claim: str, study: Study | str | Path = "build") -> str:
     code = made["code"] if made else code_of_record(study)
     measured = ""
     if row["value"]:
+        wider = row["interval_queries"]
+        like_these = f", for queries like these {wider}" if wider else ""
         measured = (
-            f"measured {row['value']} (95 % interval {row['interval']}; n ="
+            f"measured {row['value']} (95 % interval {row['interval']}{like_these}; n ="
             f" {sample(claim, manifest)}), "
         )
     stated = f", stated {row['stated']}" if row["stated"] else ""
