@@ -206,7 +206,8 @@ def _in_their_light(
 ) -> tuple[str, str]:
     """Return a verdict and its reason, in the light of what chance has and none can."""
     holds = verdict in ("reproduced", "partly")
-    if claim.rule == "lower" and holds and limits.random < 0:
+    chance_too = claim.baseline != "random" and limits.random < 0
+    if claim.rule == "lower" and holds and chance_too:
         clause = f"random choice has {limits.random:+.1f}"
         return "not informative", f"{clause}; {reason}"
     stated = claim.value

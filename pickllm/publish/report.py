@@ -201,7 +201,7 @@ def headlines_markdown(headlines: pd.DataFrame) -> str:
     """Return the headline claims as a table for the README."""
     lines = [
         "| claim | L_R-I: here | in worlds | Q-learning: here | in worlds |"
-        " decided by |",
+        " decided by (L_R-I; Q-learning) |",
         "|---|---|---:|---|---:|---|",
     ]
     lines += [f"| {' | '.join(row)} |" for row in headline_rows(headlines)]
