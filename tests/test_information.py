@@ -31,7 +31,7 @@ def kl(p, q):
     return sum(a * math.log(a / b) for a, b in ((p, q), (1 - p, 1 - q)) if a > 0)
 
 
-def kinf(rewards, x):
+def k_inf(rewards, x):
     """Nats up to a mean of x, by Brent's method on the dual."""
     values, count = np.unique(rewards, return_counts=True)
     shares = count / count.sum()
@@ -54,8 +54,8 @@ def searched(rewards, answer, worst, top):
             continue
         y = np.linspace(rewards[:, j].mean(), top, 60)
         x = worst(y)
-        down = [kinf(1 - rewards[:, answer], 1 - v) for v in x]
-        up = [kinf(rewards[:, j], v) for v in y]
+        down = [k_inf(1 - rewards[:, answer], 1 - v) for v in x]
+        up = [k_inf(rewards[:, j], v) for v in y]
         curves = [interpolate.CubicSpline(y, values) for values in (down, up)]
         pairs.append((j, y, *curves))
 
