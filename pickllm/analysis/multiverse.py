@@ -11,6 +11,7 @@ Psychological Science* 11, 702-712).
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportMissingTypeStubs=false
 
+import functools
 import itertools
 import math
 import warnings
@@ -33,8 +34,10 @@ from ..core.reward import CENTS_PER_USD, FORMS, Reward
 from ..core.trace import Trace
 from ..errors import InputError, nearest
 from ..experiments import FADED, POOL, RATES, ROUTERS
-from ..files import written
+from ..files import digest, written
+from ..modules import code_hash
 from ..readers import read_text
+from .blocks import in_blocks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -467,14 +470,33 @@ def multiverse(  # noqa: PLR0913 - the names are fixed
     True
     """
     require_whole("sessions", sessions)
-    if folder is not None or scheduler is not None:
-        from .blocks import in_blocks
-
-        return in_blocks(
-            trace, specifications, sessions, seed, folder, scheduler, n_jobs, progress
+    places = Places(trace)
+    if folder is None and scheduler is None:
+        table = _given(trace, specifications, seed)
+        return measured(places, table, sessions, n_jobs, progress)
+    if folder is None:
+        raise InputError(
+            "multiverse: a scheduler needs a folder for what its workers find, got"
+            " none; give folder="
         )
-    table = _given(trace, specifications, seed)
-    return measured(Places(trace), table, sessions, n_jobs, progress)
+    number = require_whole("specifications", specifications)
+    block = functools.partial(_block, places, sessions, seed, n_jobs, progress)
+    mark = f"worlds-{_mark(trace, sessions, seed)}"
+    return in_blocks(block, number, mark, folder, scheduler)
+
+
+def _block(
+    places: Places, sessions: int, seed: int, n_jobs: int, progress: bool, ids: range
+) -> "pd.DataFrame":
+    """Return the specifications of some ids, measured."""
+    return measured(places, drawn(places, ids, seed)[0], sessions, n_jobs, progress)
+
+
+def _mark(trace: Trace, sessions: int, seed: int) -> str:
+    """Return a hash of what a specification's row depends on, but for its id."""
+    code = code_hash(Path(__file__))
+    choices = [repr(choice) for choice in CHOICES.values()]
+    return digest(trace.fingerprint(), sessions, seed, code, choices)[:16]
 
 
 def measured(

@@ -7,6 +7,7 @@ figure is a drawing function in a module of this room, named below, and its word
 """
 
 from .beyond import gains, lock_times, mixed, scenarios, variants
+from .frontier import frontier
 from .learning import convergence, exploration, locking, speed_accuracy
 from .loop import overview
 from .multiverse import multiverse_claims, multiverse_curve, multiverse_decides
@@ -23,6 +24,7 @@ __all__ = [
     "claims",
     "convergence",
     "exploration",
+    "frontier",
     "gains",
     "glance",
     "latency_tail",

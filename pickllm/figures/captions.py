@@ -115,6 +115,19 @@ FIGURES = {
             " its 95 % interval for these queries and, thin, for queries like these."
         ),
     ),
+    "frontier": (
+        "What a router trades",
+        (
+            "Accuracy against what is paid for it, for weights of cost from 0 to 2 per"
+            " cent (the numbers at the ends), with 95 % intervals over sessions; each"
+            " LLM alone; and the most that any router reaches that does not see the"
+            " query, context by context."
+        ),
+    ),
+    "frontier-coderouterbench": (
+        "What a router trades, on CodeRouterBench",
+        "The same on eight LLMs of 2026 and nine contexts of coding tasks.",
+    ),
     "multiverse-claims": (
         "Every reading, every pool: where claims hold",
         (

@@ -123,6 +123,7 @@ def study_runs(
         _after("figures-convergence", "convergence-figures", convergence),
         _after("figures-sessions", "session-figures", sessions),
         _after("claims", "claims", simulated),
+        *_frontier_runs(contexts, size, EVERYWHERE[1:] if second_trace else ()),
         *_multiverse_runs(trace, size, EVERYWHERE if second_trace else ()),
         *_runs_beyond_the_paper(chosen, size),
         *promoted_runs,
@@ -179,6 +180,18 @@ def _runs_beyond_the_paper(contexts: list[str], size: str) -> list[Run]:
         Run("variants", "variants", everywhere, long=True),
         Run("scenarios", "scenarios", start, long=True),
     ]
+
+
+def _frontier_runs(
+    contexts: dict[str, Any], size: str, others: tuple[str, ...]
+) -> list[Run]:
+    """Return a run for the study's trace, and one for each other trace."""
+    common = {"queries": SIZES[size]["queries"], "learning_rate": experiments.RATE}
+    runs = [Run("frontier", "frontier", common | contexts)]
+    for name in others:
+        own = {"trace": name, "prices": "", "name": f"frontier-{name}"}
+        runs.append(Run(f"frontier-{name}", "frontier", common | own))
+    return runs
 
 
 def _multiverse_runs(trace: "Trace", size: str, traces: tuple[str, ...]) -> list[Run]:
