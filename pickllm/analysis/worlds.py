@@ -1,6 +1,5 @@
 """What a multiverse says: how often a claim holds, and what decides whether it does."""
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,8 +20,8 @@ Floats = NDArray[np.float64]
 BOUND = 0.95
 #: Points of accuracy, or of a stated change, that count as near.
 NEAR = 0.05
-#: The last place in the unit cube.
-BELOW_ONE = np.nextafter(1.0, 0.0)
+#: Of base points, for the interval of an index.
+RESAMPLES = 200
 #: Standard errors to either side of a 95 % interval.
 Z = 1.96
 
@@ -234,39 +233,65 @@ def _indices(
 ) -> "pd.DataFrame":
     """Return the indices of one learner's choices."""
     import pandas as pd
-    from scipy import stats
+    from scipy.stats import qmc
 
-    def worlds(x: Floats) -> Floats:
-        return _measured(places, x, learner, sessions, seed)
-
-    uniform = [stats.uniform()] * len(places.names)
+    n_choices = len(places.names)
+    cube = qmc.Sobol(2 * n_choices, seed=seed).random(number)
+    mine, other = cube[:, :n_choices], cube[:, n_choices:]
+    measures = [
+        _measured(places, design, learner, sessions, seed) for design in (mine, other)
+    ]
+    for j, name in enumerate(places.names):
+        if not _asks(learner, name):
+            measures.append(measures[0])
+            continue
+        crossed = mine.copy()
+        crossed[:, j] = other[:, j]
+        measures.append(_measured(places, crossed, learner, sessions, seed))
+    values = np.stack(measures)
+    found = _sobol(values)
     rng = np.random.default_rng(seed)
-    found = stats.sobol_indices(func=worlds, n=number, dists=uniform, rng=rng)
-    with warnings.catch_warnings():  # where nothing varies, there is no interval
-        warnings.simplefilter("ignore")
-        spread = found.bootstrap(confidence_level=0.95, n_resamples=200)
-    interval = spread.total_order.confidence_interval
-    columns = found.first_order, found.total_order, interval.low, interval.high
+    draws = (rng.integers(number, size=number) for _ in range(RESAMPLES))
+    totals = np.stack([_sobol(values[..., some])[1] for some in draws])
+    low, high = np.nanquantile(totals, [0.025, 0.975], axis=0)
+    columns = *found, low, high
     rows = [
         (learner, what, name, *(column[i, j] for column in columns))
         for i, what in enumerate(DECIDED)
         for j, name in enumerate(places.names)
-        if name != "learner" and chosen_by(name) in ("", learner)
+        if _asks(learner, name)
     ]
     names = ["learner", "measure", "choice", "first", "total", "low", "high"]
     return pd.DataFrame(rows, columns=names)
 
 
-def chosen_by(name: str) -> str:
-    """Return the only learner that has a choice; empty: both have it."""
-    return CHOICES[name].learner if name in CHOICES else ""
+def _sobol(values: Floats) -> tuple[Floats, Floats]:
+    """Return first-order and total indices, (n_measures, n_choices).
+
+    Parameters
+    ----------
+    values : ndarray, (2 + n_choices, n_measures, n_points)
+        At the points of two designs, and of the first with one choice of the other.
+    """
+    from scipy import stats
+
+    given = {"f_A": values[0], "f_B": values[1], "f_AB": values[2:]}
+    with np.errstate(divide="ignore", invalid="ignore"):  # where nothing varies
+        found = stats.sobol_indices(func=given, n=values.shape[-1])
+    return found.first_order, found.total_order
+
+
+def _asks(learner: str, name: str) -> bool:
+    """Return whether a choice is one of a learner's."""
+    only = CHOICES[name].learner if name in CHOICES else ""
+    return name != "learner" and only in ("", learner)
 
 
 def _measured(
-    places: Places, x: Floats, learner: str, sessions: int, seed: int
+    places: Places, cube: Floats, learner: str, sessions: int, seed: int
 ) -> Floats:
-    """Return `DECIDED` at some places of the unit cube, (n_measures, n_places)."""
-    table = places.table(np.minimum(x.T, BELOW_ONE), learner)
+    """Return `DECIDED` at places of the unit cube, (n_measures, n_places)."""
+    table = places.table(cube, learner)
     never = (table.q_lock == LOCK_FADED) & (table.exploration == "constant")
     table["exploration"] = table.exploration.mask(never, "falling")
     table["seed"] = seed
