@@ -297,8 +297,8 @@ def test_the_sheet_counts_what_the_files_hold(recorded):
     assert "2 runs of 2 notebooks" in text
     assert "1 figures and 1 tables, 1 of 1 figures traced" in text
     assert (
-        "of 3 claims: 1 reproduced, 1 partly, 0 inconclusive, 0 not reproduced, 1 not"
-        " testable" in text
+        "of 3 claims: 1 reproduced, 1 partly, 0 inconclusive, 0 not informative,"
+        " 0 not reproduced, 1 not testable" in text
     )
     assert "3 statements: 2 from summaries by others, 1 from the abstract" in text
     assert "1,000 sessions of 500 queries per setting" in text

@@ -230,6 +230,7 @@ def intervals(frame):
                     "measured",
                     "share",
                     "change",
+                    "total",
                 )
                 if c in frame
             ]
