@@ -18,12 +18,15 @@ FOLDER = root() / "build" / "bench"
 BEGIN = "<!-- bounds: written by `make bench` -->"
 END = "<!-- end of bounds -->"
 
+COLUMNS = ["what", "bound", "measured", "met"]
 #: What is bounded, the bound, what was measured, and whether it keeps the bound.
 Bound = tuple[str, str, str, str]
 
 
 def main(chosen: Sequence[str] = (), repetitions: int = 5) -> None:
-    """Measure what is asked for, draw, and write the README's table when all of it was.
+    """Measure what is asked for, draw, and write the README's table.
+
+    The table holds the bounds of every part as it was measured last on this machine.
 
     Parameters
     ----------
@@ -41,17 +44,16 @@ def main(chosen: Sequence[str] = (), repetitions: int = 5) -> None:
             " record"
         )
     chosen = chosen or list(PARTS)
-    bounds = []
     for name in chosen:
         print(f"{name} ...", flush=True)
-        bounds += PARTS[name](repetitions)
-    table = pd.DataFrame(bounds, columns=["what", "bound", "measured", "met"])
-    print(table.to_string(index=False))
+        table = pd.DataFrame(PARTS[name](repetitions), columns=COLUMNS)
+        print(table.to_string(index=False))
+        write_csv(FOLDER / f"bounds-{name}.csv", table)
     if (FOLDER / "engine.csv").exists() and (FOLDER / "scaling.csv").exists():
         draw(pd.read_csv(FOLDER / "engine.csv"), pd.read_csv(FOLDER / "scaling.csv"))
-    if set(chosen) == set(PARTS):
-        write_csv(FOLDER / "bounds.csv", table)
-        update_readme(table)
+    paths = [FOLDER / f"bounds-{name}.csv" for name in PARTS]
+    known = [pd.read_csv(path, dtype=str) for path in paths if path.exists()]
+    update_readme(pd.concat(known))
 
 
 def _keep(name: str, frame: pd.DataFrame) -> pd.DataFrame:
@@ -248,7 +250,7 @@ def update_readme(table: pd.DataFrame) -> None:
     python = f"Python {platform.python_version()}"
     machine = f"{os.cpu_count()} cores, {platform.machine()}, {python}"
     lines = [
-        f"On {machine}; ratios from one run.",
+        f"On {machine}; ratios from one run each.",
         "",
         "| what | bound | measured | met |",
         "|---|---:|---:|---|",
