@@ -68,8 +68,16 @@ def smoke(folder):
     return folder / "pickllm-study" / "smoke"
 
 
+#: The full study alone has other traces beside its own.
+FIGURES = {
+    name: title
+    for name, (title, _) in captions.FIGURES.items()
+    if name != "frontier-coderouterbench"
+}
+
+
 def test_every_figure_is_there_in_every_format(smoke):
-    for name in captions.FIGURES:
+    for name in FIGURES:
         for ending in ("svg", "pdf", "png", "csv"):
             assert (smoke / "figures" / f"{name}.{ending}").stat().st_size > 0, (
                 f"{name}.{ending}"
@@ -86,7 +94,7 @@ def test_every_claim_has_a_verdict(smoke):
 def test_the_report_stands_alone(smoke):
     text = (smoke / "report" / "index.html").read_text("utf-8")
     shown = html.unescape(text)
-    assert all(title in shown for title, _ in captions.FIGURES.values())
+    assert all(title in shown for title in FIGURES.values())
     assert 'src="http' not in text
     assert 'href="http://' not in text
     assert "<script src" not in text
@@ -141,7 +149,7 @@ def test_one_worker_gives_the_bytes_that_two_gave(site, folder, smoke):
         return {p.name: p.read_bytes() for p in paths if p.suffix != ".stamp"}
 
     before = made()
-    assert len(before) >= 2 * len(captions.FIGURES)
+    assert len(before) >= 2 * len(FIGURES)
     again = ["sessions-balanced", "figures-sessions", "claims"]
     for name in again:
         (smoke / "results" / f"{name}.stamp").unlink()

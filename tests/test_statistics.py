@@ -746,7 +746,7 @@ def test_alike_strategies_stay_together_in_all_contexts_of_95_studies_in_100():
     rng = np.random.default_rng(41)
     contexts = tuple("abcdefgh")
     parted = alone = 0
-    for _ in range(200):
+    for _ in range(100):
         each = {
             name: {c: {"reward": rng.normal(size=25)} for c in contexts}
             for name in ("one", "twin")
@@ -758,8 +758,8 @@ def test_alike_strategies_stay_together_in_all_contexts_of_95_studies_in_100():
             for c in contexts
         ]
         alone += min(p) < 0.05
-    assert stats.binomtest(parted, 200, 0.05, alternative="greater").pvalue > 0.01
-    assert alone / 200 > 0.25
+    assert stats.binomtest(parted, 100, 0.05, alternative="greater").pvalue > 0.01
+    assert alone / 100 > 0.25
 
 
 def test_a_groups_test_is_corrected_over_all_contexts():
