@@ -1,5 +1,5 @@
-/* The loop of pickllm/core/sessions.py in C, for the paper's two learners and four LLMs: what a careful programmer
-   gets out of the machine, with explicit vectors of eight sessions, four of them in lockstep.
+/* The loop of pickllm/core/replay.py in C, for the paper's two learners and four LLMs: what a careful programmer
+   gets out of the machine, with explicit vectors as wide as the machine's, 32 sessions in lockstep.
    Same draws, choices, locks and checkpoints as the package, to the last bit (benchmarks/engine.py compares).
 
    cc -O3 -march=native -ffp-contract=off -shared -fPIC engine.c -o engine.so */
@@ -7,7 +7,14 @@
 #include <math.h>
 #include <stdint.h>
 
-enum { M = 4, WIDE = 8, GROUPS = 4, LANES = WIDE * GROUPS, TILE = 128 };
+#ifdef __AVX512F__
+enum { WIDE = 8 };
+#define STEPS {0, 1, 2, 3, 4, 5, 6, 7}
+#else
+enum { WIDE = 4 };
+#define STEPS {0, 1, 2, 3}
+#endif
+enum { M = 4, LANES = 32, GROUPS = LANES / WIDE, TILE = 128 };
 
 typedef double vd __attribute__((vector_size(8 * WIDE)));
 typedef int64_t vi __attribute__((vector_size(8 * WIDE)));
@@ -49,14 +56,15 @@ loop(const int values, int64_t sessions, int64_t queries, int64_t rows, const do
     for (int64_t first = 0; first < sessions; first += LANES) {
         int count = sessions - first < LANES ? (int)(sessions - first) : LANES;
         doubles w[M], rate, limit, reward;
-        wholes arm, greedy, run, patience, model[M]; /* model: the LLM at each place of the pool as a session is shown it */
+        wholes arm, greedy, run, patience;
+        int64_t model[LANES][M]; /* the LLM at each place of the pool as a session is shown it */
         words key, query_key;
         static _Thread_local int32_t tile_asked[LANES][TILE] __attribute__((aligned(64)));
         static _Thread_local int16_t tile_chosen[LANES][TILE];
         int learning = count;
         for (int i = 0; i < LANES; i++) {
             int64_t who = first + (i < count ? i : count - 1);
-            for (int j = 0; j < M; j++) w[j].at[i] = s->start, model[j].at[i] = shown[who * M + j];
+            for (int j = 0; j < M; j++) w[j].at[i] = s->start, model[i][j] = shown[who * M + j];
             rate.at[i] = i < count ? s->rate : 0, limit.at[i] = i < count ? s->limit : INFINITY;
             patience.at[i] = i < count ? s->patience : INT64_MAX, greedy.at[i] = 0, run.at[i] = 0;
             key.at[i] = choice_keys[who], query_key.at[i] = query_keys[who];
@@ -65,9 +73,9 @@ loop(const int values, int64_t sessions, int64_t queries, int64_t rows, const do
         int64_t mark = 0;
         for (int64_t begin = 0; begin < queries; begin += TILE) {
             int n = queries - begin < TILE ? (int)(queries - begin) : TILE;
-            for (int i = 0; i < count; i++) /* what each session asks in this tile, eight steps at once */
+            for (int i = 0; i < count; i++) /* what each session asks in this tile, a vector of steps at once */
                 for (int t = 0; t < TILE; t += WIDE) {
-                    vu steps = {0, 1, 2, 3, 4, 5, 6, 7};
+                    vu steps = STEPS;
                     vd u = uniform(query_key.at[i] + (steps + (uint64_t)(begin + t + 1)) * GAMMA);
                     *(vh *)(tile_asked[i] + t) = __builtin_convertvector(u * (double)rows, vh);
                 }
@@ -77,7 +85,7 @@ loop(const int values, int64_t sessions, int64_t queries, int64_t rows, const do
                 if (mark < n_marks && marks[mark] == begin + t) {
                     for (int i = 0; i < count; i++)
                         for (int j = 0; j < M; j++)
-                            recorded[((first + i) * n_marks + mark) * M + model[j].at[i]] =
+                            recorded[((first + i) * n_marks + mark) * M + model[i][j]] =
                                 values ? (greedy.at[i] == j ? s->exploit : s->explore) : w[j].at[i];
                     mark++;
                 }
@@ -97,7 +105,7 @@ loop(const int values, int64_t sessions, int64_t queries, int64_t rows, const do
                     arm.v[g] = a, value[g] = v;
                 }
                 for (int i = 0; i < LANES; i++) {
-                    int64_t asks = model[arm.at[i]].at[i];
+                    int64_t asks = model[i][arm.at[i]];
                     tile_chosen[i][t] = (int16_t)asks;
                     reward.at[i] = rewards[(int64_t)tile_asked[i][t] * M + asks];
                 }
@@ -129,7 +137,7 @@ loop(const int values, int64_t sessions, int64_t queries, int64_t rows, const do
                         int best = 0;
                         for (int j = 1; j < M; j++) best = w[j].at[i] > w[best].at[i] ? j : best;
                         if (locked_at[first + i] < 0 && (values ? run.at[i] >= patience.at[i] : w[best].at[i] >= limit.at[i])) {
-                            locked_at[first + i] = begin + t + 1, locked_model[first + i] = model[best].at[i];
+                            locked_at[first + i] = begin + t + 1, locked_model[first + i] = model[i][best];
                             rate.at[i] = 0, limit.at[i] = INFINITY, patience.at[i] = INT64_MAX, learning--;
                         }
                     }

@@ -52,7 +52,7 @@ def measure() -> pd.DataFrame:
     study = [*python, "pickllm", "run", "study", "--jobs", "2"]
     tests = [*python, "pytest", "-q", "-n", "2", "--dist", "loadgroup"]
     shutil.rmtree(root() / "build" / "results", ignore_errors=True)
-    for cache in (root() / "pickllm").rglob("__pycache__/kernels.*.nb*"):
+    for cache in (root() / "pickllm").rglob("__pycache__/*.nb[ic]"):
         cache.unlink()
     steps = {
         "make reproduce, cold caches": study,

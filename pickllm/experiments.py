@@ -62,6 +62,15 @@ RATE = 0.1
 EPSILON = 0.1
 #: Exploration below which a session is locked, where it falls.
 FADED = 0.05
+#: Exploration that falls: epsilon = 1 / (1 + DECAY t).
+DECAY = 0.05
+#: Values are settled while no answer moves one by more than this; a gap is as wide as
+#: this, and lasts for so many queries.
+TOLERANCE = 0.01
+GAP = 0.05
+GAP_QUERIES = 50
+#: A locked LLM is as good as the best if its mean raw reward is this near, relatively.
+AS_GOOD = 0.01
 #: Weight settings: name -> weight of cost; the other two weights are 1 (READINGS.md,
 #: "weights").
 WEIGHTS = {"accuracy first": 0.0, "balanced": 0.1, "cost first": 0.5}
@@ -246,13 +255,13 @@ def _readings_of_q(
         ),
         "sample averages": (QReading(RATE, EPSILON, averages=True), True),
         "epsilon 0.3": (QLearning(RATE, 0.3), True),
-        "epsilon falls": (QReading(RATE, 1.0, decay=0.05), faded),
+        "epsilon falls": (QReading(RATE, 1.0, decay=DECAY), faded),
         "values settled for 100": (
-            QReading(RATE, EPSILON, tolerance=0.01, patience=100),
+            QReading(RATE, EPSILON, tolerance=TOLERANCE, patience=100),
             settled,
         ),
         "gap of 0.05 for 50": (
-            QReading(RATE, EPSILON, gap=0.05, patience=50),
+            QReading(RATE, EPSILON, gap=GAP, patience=GAP_QUERIES),
             settled,
         ),
     }

@@ -9,8 +9,9 @@ import pytest
 from scipy import stats
 
 import pickllm as pk
-from pickllm.analysis import blocks, multiverse, worlds
-from pickllm.analysis.multiverse import CHOICES, Choice
+from pickllm.analysis import multiverse, worlds
+from pickllm.analysis.choices import CHOICES, Choice, Places
+from pickllm.sweeps import blocks
 
 TRACE = pk.load_trace("bfcl-2024-08-11-all")
 POSSIBLE, REFUSED = multiverse.specifications(TRACE, 600, seed=5)
@@ -111,7 +112,7 @@ def test_a_row_is_found_again_by_a_loop_in_plain_python(number):
 @pytest.mark.parametrize("number", range(0, len(FEW), 2))
 def test_a_row_is_replay_exactly(number):
     row = multiverse.multiverse(TRACE, FEW.iloc[[number]], sessions=60).iloc[0]
-    places = multiverse.Places(TRACE)
+    places = Places(TRACE)
     world = places.world(FEW.iloc[number].to_dict())
     reward = pk.Reward(
         row.form,

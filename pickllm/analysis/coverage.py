@@ -23,24 +23,13 @@ from .claims import CLAIMS, Claim
 from .means import MEAN, by_session, rename_mean
 from .outcomes import measured
 from .pairs import difference, relative_change
-from .queries import resample, spreads
+from .queries import COLUMNS, blind_controls, resample, spreads
 from .verdicts import MEASURES, Estimate, Evidence, Measured, widened
 
 #: What the coverage of a 95 % interval should be.
 BAND = (0.93, 0.97)
 #: Columns of a coverage study's rows that tell intervals apart.
 KEYS = ("kind", "measure", "learner", "context")
-#: Columns of sessions that intervals are made of.
-COLUMNS = (
-    "context",
-    "learner",
-    "session",
-    "cost_usd",
-    "latency_ms",
-    "accuracy",
-    "locked_at",
-    "locked_on_best",
-)
 #: Whom routers are compared with, and in what.
 COMPARED = (
     ("cost_usd", "most expensive", relative_change, "paired delta, relative change"),
@@ -113,14 +102,8 @@ def of_sessions(
     kept: list[pd.DataFrame] = []
     found: list[pd.DataFrame] = []
     for number in range(replications):
-        table = sweep(
-            trace,
-            reward,
-            strategies,
-            sessions=sessions,
-            queries=queries,
-            seed=seed + number,
-        )
+        options: dict[str, Any] = {"sessions": sessions, "queries": queries}
+        table = sweep(trace, reward, strategies, seed=seed + number, **options)
         table = pd.DataFrame(table[list(COLUMNS)])
         kept.append(table.assign(session=table.session + number * sessions))
         found.append(pd.DataFrame(_of_study(table, queries)))
@@ -435,11 +418,9 @@ def _measures(
     trace: Trace, reward: Reward, sessions: int, queries: int, seed: int
 ) -> dict[str, Measured]:
     """Return what sessions on a trace measure of the claims of `TWO_LEVEL`."""
-    controls = {k: v for k, v in experiments.CONTROLS.items() if k != "oracle"}
-    strategies = experiments.routers() | controls
-    table = sweep(
-        trace, reward, strategies, sessions=sessions, queries=queries, seed=seed
-    )
+    strategies = experiments.routers() | blind_controls()
+    options: dict[str, Any] = {"sessions": sessions, "queries": queries}
+    table = sweep(trace, reward, strategies, seed=seed, **options)
     evidence = Evidence(rename_mean(table), {}, pd.DataFrame())
     return {
         claim.id: MEASURES[claim.measure](claim, evidence)

@@ -8,6 +8,7 @@ import numpy as np
 from ..experiments import POOL, ROUTERS
 from ..experiments import learner as learner_of
 from .claims import NAMES
+from .verdicts import VERDICTS
 from .worlds import said
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ class Headline(NamedTuple):
     Attributes
     ----------
     id, words : str
-    claims : str
-        Beginning of the ids of the claims that are its evidence.
     claim : str
         Ids of the claims whose verdict it takes, the worst of them, with ``{0}`` for
         the learner's name in ids.
@@ -33,7 +32,6 @@ class Headline(NamedTuple):
 
     id: str
     words: str
-    claims: str
     claim: str
     rule: str
     measure: str = ""
@@ -43,7 +41,6 @@ HEADLINES = (
     Headline(
         "converges",
         "a session converges to one LLM",
-        "converges-",
         "converges-{0}",
         "converges",
         "locked",
@@ -51,18 +48,14 @@ HEADLINES = (
     Headline(
         "right",
         "to the right one (worlds: within 1 % of the best)",
-        "converges-right-",
         "converges-right-{0}",
         "within 1 %",
         "locked_on_best",
     ),
-    Headline(
-        "rate", "a higher learning rate locks sooner", "speed-", "speed-{0}", "rate"
-    ),
+    Headline("rate", "a higher learning rate locks sooner", "speed-{0}", "rate"),
     Headline(
         "cheaper",
         "a session costs less than with random choice",
-        "cost-",
         "cost-better-{0}-random",
         "cheaper than random",
         "cost_vs_random",
@@ -70,7 +63,6 @@ HEADLINES = (
     Headline(
         "faster",
         "answers come sooner than with random choice",
-        "latency-",
         "latency-better-{0}-random",
         "faster than random",
         "latency_vs_random",
@@ -78,27 +70,16 @@ HEADLINES = (
     Headline(
         "accuracy",
         "accuracy stays near the dearest LLM's",
-        "accuracy-",
         "accuracy-competitive-{0}-most-expensive",
         "accuracy kept",
     ),
     Headline(
         "stated",
         "-60 % cost (dearest) and -52 % latency (random choice)",
-        "cost-60-",
         "cost-60-{0}-most-expensive latency-52-{0}-random",
         "both of these",
     ),
-    Headline("light", "the router is lightweight: memory of a session", "", "", ""),
-)
-#: Verdicts from the best to the worst.
-ORDER = (
-    "reproduced",
-    "partly",
-    "inconclusive",
-    "not informative",
-    "not reproduced",
-    "not testable",
+    Headline("light", "the router is lightweight: memory of a session", "", ""),
 )
 IN_IDS = {"automaton": "lri", "qlearning": "qlearning"}
 
@@ -121,8 +102,8 @@ def headlines(
     -------
     pandas.DataFrame
         ``id``, ``words``, ``learner``, ``verdict`` (of the study's reading and pool; or
-        how much memory a session takes), ``least`` and ``most`` (share of worlds in
-        which it holds, over traces), ``decided_by`` (the two choices of the largest
+        how much memory a session takes), ``least`` and ``most`` (percent of worlds
+        in which it holds, over traces), ``decided_by`` (the two choices of the largest
         total index).
     """
     import pandas as pd
@@ -132,26 +113,19 @@ def headlines(
     for headline in HEADLINES:
         for learner in ROUTERS:
             ids = headline.claim.format(IN_IDS[learner]).split()
-            held = shares[(shares.claim == headline.rule) & (shares.learner == learner)]
-            rows.append(
-                {
-                    "id": headline.id,
-                    "words": headline.words,
-                    "learner": learner,
-                    "verdict": _worst([verdicts.get(one, "") for one in ids])
-                    or _memory(learner),
-                    "least": held.share.min(),
-                    "most": held.share.max(),
-                    "decided_by": ", ".join(_top(indices, learner, headline.measure)),
-                }
-            )
-    return pd.DataFrame(rows)
+            verdict = _worst([verdicts.get(one, "") for one in ids])
+            decided = ", ".join(_top(indices, learner, headline.measure))
+            ends = _held(shares, headline.rule, learner)
+            who = headline.id, headline.words, learner
+            rows.append((*who, verdict or _memory(learner), *ends, decided))
+    names = ["id", "words", "learner", "verdict", "least", "most", "decided_by"]
+    return pd.DataFrame(rows, columns=names)
 
 
 def _worst(verdicts: Sequence[str]) -> str:
     """Return the last of some verdicts in their order; empty if there is none."""
-    known = [verdict for verdict in verdicts if verdict in ORDER]
-    return max(known, key=ORDER.index, default="")
+    known = [verdict for verdict in verdicts if verdict in VERDICTS]
+    return max(known, key=VERDICTS.index, default="")
 
 
 def _memory(learner: str) -> str:
@@ -168,24 +142,23 @@ def gain(shares: "pd.DataFrame") -> str:
     shares : pandas.DataFrame
         As ``multiverse-claims.csv``.
     """
-    held = {
-        (claim, name): 100
-        * shares[(shares.claim == claim) & (shares.learner == name)].share.agg(
-            ["min", "max"]
-        )
-        for claim in ("cheaper than dearest", "gain")
-        for name in ROUTERS
-    }
-    cheap = min(found["min"] for (claim, _), found in held.items() if claim != "gain")
+    dearest = [_held(shares, "cheaper than dearest", name)[0] for name in ROUTERS]
     gains = " and ".join(
-        f"{_range(*held['gain', name])} % ({NAMES[name]})" for name in ROUTERS
+        f"{_range(*_held(shares, 'gain', name))} % ({NAMES[name]})" for name in ROUTERS
     )
     return (
-        f"A session costs less than with the dearest LLM in at least {cheap:.0f} % of"
+        f"A session costs less than with the dearest LLM in at least"
+        f" {min(dearest):.0f} % of"
         " worlds, but so it does when LLMs are chosen at random: such a saving is no"
         " evidence for a learner. A learner gains something where a session costs less"
         f" than random choice at no less accuracy, which it does in {gains} of worlds."
     )
+
+
+def _held(shares: "pd.DataFrame", claim: str, learner: str) -> tuple[float, float]:
+    """Return the least and the largest share of worlds over traces, in percent."""
+    mine = shares[(shares.claim == claim) & (shares.learner == learner)].share
+    return 100 * mine.min(), 100 * mine.max()
 
 
 def _range(least: float, most: float) -> str:

@@ -43,19 +43,43 @@ def by_session(table: pd.DataFrame, column: str) -> NDArray[Any]:
     InputError
         A session is missing in some context, or there twice.
     """
+    n_contexts = table.context.nunique()
+    refusal = (
+        f"a mean over contexts needs each session once in each of {n_contexts}"
+        f" contexts, got {len(table)} rows of {table.session.nunique()} sessions; give"
+        " one setting's sessions, all of them"
+    )
+    return arranged(table, column, table, refusal)
+
+
+def arranged(
+    mine: pd.DataFrame, column: str, table: pd.DataFrame, refusal: str
+) -> NDArray[Any]:
+    """Return a column as (n_sessions, n_contexts), in the order of a table's.
+
+    Parameters
+    ----------
+    mine : pandas.DataFrame
+        A row per session and context.
+    column : str
+    table : pandas.DataFrame
+        Whose sessions and contexts count, in their order there.
+    refusal : str
+        What is said where a session is missing in some context, or there twice.
+
+    Raises
+    ------
+    InputError
+    """
     sessions = pd.Index(table.session.unique())
     contexts = pd.Index(table.context.unique())
-    row = sessions.get_indexer(table.session)
-    place = row * len(contexts) + contexts.get_indexer(table.context)
+    row = sessions.get_indexer(mine.session)
+    place = row * len(contexts) + contexts.get_indexer(mine.context)
     size = len(sessions) * len(contexts)
     if (np.bincount(place, minlength=size) != 1).any():
-        raise InputError(
-            f"a mean over contexts needs each session once in each of {len(contexts)}"
-            f" contexts, got {len(table)} rows of {len(sessions)} sessions; give one"
-            " setting's sessions, all of them"
-        )
-    values = np.empty(size, dtype=table[column].to_numpy().dtype)
-    values[place] = table[column].to_numpy()
+        raise InputError(refusal)
+    values = np.empty(size, dtype=mine[column].to_numpy().dtype)
+    values[place] = mine[column].to_numpy()
     return values.reshape(len(sessions), len(contexts))
 
 

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..core.statistics import ALPHA, mean
 from ..errors import InputError
+from .means import arranged
 
 #: Estimate, low, high, p.
 Change = tuple[float, float, float, float]
@@ -95,19 +96,11 @@ def wide(table: pd.DataFrame, column: str, learner: str) -> NDArray[np.float64]:
             f"no sessions of {learner!r} in this table; it has"
             f" {', '.join(table.learner.unique())}"
         )
-    sessions = pd.Index(table.session.unique())
-    contexts = pd.Index(table.context.unique())
-    row = sessions.get_indexer(mine.session)
-    place = row * len(contexts) + contexts.get_indexer(mine.context)
-    size = len(sessions) * len(contexts)
-    if (np.bincount(place, minlength=size) != 1).any():
-        raise InputError(
-            f"sessions of {learner!r} are not the same ones in each context as the"
-            " table's; pair them by one sweep, without filtering rows"
-        )
-    values = np.empty(size)
-    values[place] = mine[column].to_numpy(float)
-    return values.reshape(len(sessions), len(contexts))
+    refusal = (
+        f"sessions of {learner!r} are not the same ones in each context as the table's;"
+        " pair them by one sweep, without filtering rows"
+    )
+    return arranged(mine, column, table, refusal).astype(float)
 
 
 def comparisons(

@@ -124,24 +124,22 @@ def spreads(  # noqa: PLR0913 - those of a sweep
             f"spreads: resamples must be >= 2, got {resamples!r}; 30 is usual"
         )
     reward = experiments.reward() if reward is None else reward
-    controls = {k: v for k, v in experiments.CONTROLS.items() if k != "oracle"}
-    strategies = experiments.routers(learning_rate) | controls
+    strategies = experiments.routers(learning_rate) | blind_controls()
     measured = [claim for claim in claims if claim.measure in RESAMPLED]
     rows: list[tuple[Any, ...]] = []
     for number in range(resamples):
         drawn = resample(trace, seed, number)
-        table = sweep(
-            drawn,
-            reward,
-            strategies,
-            sessions=sessions,
-            queries=queries,
-            seed=seed + 1 + number,
-        )
+        options: dict[str, Any] = {"sessions": sessions, "queries": queries}
+        table = sweep(drawn, reward, strategies, seed=seed + 1 + number, **options)
         columns = [c for c in table if c in COLUMNS or c.startswith("share:")]
         rows += _measure_each(measured, pd.DataFrame(table[columns]))
     frame = pd.DataFrame(rows, columns=["id", "context", *Estimate._fields])
     return _split(frame, resamples, sessions)
+
+
+def blind_controls() -> dict[str, Any]:
+    """Return the controls that do not see a query's outcomes."""
+    return {k: v for k, v in experiments.CONTROLS.items() if k != "oracle"}
 
 
 def _measure_each(

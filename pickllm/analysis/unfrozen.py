@@ -20,8 +20,8 @@ from ..core.replay import replay
 from ..core.reward import Reward
 from ..core.trace import Trace
 from ..errors import InputError
+from ..experiments import AS_GOOD
 from .means import MEAN, rename_mean
-from .multiverse import AS_GOOD
 
 #: Queries of sessions that are held at a time.
 AT_A_TIME = 2_000_000
@@ -214,10 +214,8 @@ def convergence(
 def _good(trace: Trace, reward: Reward) -> dict[str, NDArray[np.bool_]]:
     """Return by measure whether each LLM is good, (n_models,)."""
     tables = Tables.of(trace, reward)
-    mean = tables.raw.mean(axis=0)
-    top = mean[tables.best]
-    near = mean >= top - AS_GOOD * abs(top)
-    return {"best": np.arange(len(mean)) == tables.best, "within 1 %": near}
+    near = tables.near_best(AS_GOOD)
+    return {"best": np.arange(len(near)) == tables.best, "within 1 %": near}
 
 
 def _shares(

@@ -1,8 +1,9 @@
 """What was measured for each claim, and a verdict by rule.
 
-Every rule below was written before the study was run, but for that of stated values:
-their first one counted an interval that came within five points, under which more
-values were reproduced the fewer sessions were run. A rule is applied to the interval
+Every rule below was written before the study was run, but for two. That of stated
+values: their first one counted an interval that came within five points, under which
+more values were reproduced the fewer sessions were run. And that of directions which
+random choice has too, which can only lower a verdict. A rule is applied to the interval
 for queries like these, where there is one (`queries.spreads`), else to that for these
 queries.
 
@@ -49,6 +50,15 @@ TOLERANCE = 0.25
 #: Percentage points, and a share in percent, that the rules name.
 MARGIN = 5.0
 BOUND = 95.0
+#: From the best to the worst.
+VERDICTS = (
+    "reproduced",
+    "partly",
+    "inconclusive",
+    "not informative",
+    "not reproduced",
+    "not testable",
+)
 COLUMNS = (
     "id",
     "statement",

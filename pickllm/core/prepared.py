@@ -78,6 +78,22 @@ class Tables:
         """Position of the LLM with the highest mean raw reward over the trace."""
         return int(self.raw.mean(axis=0).argmax())
 
+    def near_best(self, share: float) -> NDArray[np.bool_]:
+        """Return which LLMs' mean raw reward is near the best one's, relatively.
+
+        Parameters
+        ----------
+        share : float
+            Of the best LLM's, by which another may be lower.
+
+        Returns
+        -------
+        ndarray of bool, (n_models,)
+        """
+        mean = self.raw.mean(axis=0)
+        best = mean[self.best]
+        return mean >= best - share * abs(best)
+
     @cached_property
     def outcomes(self) -> Floats:
         """What each answer adds to its session's sums, (n_queries, n_models, 6).

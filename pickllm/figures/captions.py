@@ -142,16 +142,17 @@ FIGURES = {
         (
             "Worlds in order of an effect, with the interval over sessions that is"
             " typical there, and a stated number; below, how much more often each"
-            " choice stands there than in all worlds. Pools of the Berkeley"
-            " leaderboard's 23 LLMs."
+            " choice stands there than in all worlds. Of the first trace of figure"
+            " multiverse-claims."
         ),
     ),
     "multiverse-decides": (
         "What decides",
         (
             "Total Sobol' indices: the share of an outcome's variance over all"
-            " specifications that would go if all other choices were known. 0 is a"
-            " choice that never matters."
+            " specifications that stays when all other choices are known. 0 is a"
+            " choice that never matters. Of the first trace of figure"
+            " multiverse-claims."
         ),
     ),
     "variants": (

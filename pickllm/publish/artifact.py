@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from ..analysis.verdicts import VERDICTS
 from ..study import provenance
 from ..study.study import Study
 from .cells import TOLERANCE
@@ -20,7 +21,6 @@ from .pages import template
 from .receipts import unresolved
 from .stamps import as_study, stamps
 from .why import describe
-from .wording import VERDICTS
 
 #: More values than this are given by number.
 LONG = 8

@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 
 from .. import experiments
+from ..analysis.verdicts import VERDICTS
 from ..study import provenance
-from .wording import VERDICTS, claim_rows
+from .wording import claim_rows
 
 SPECIAL = {
     "\\": r"\textbackslash{}",

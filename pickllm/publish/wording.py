@@ -6,15 +6,6 @@ from typing import Any
 
 import pandas as pd
 
-#: Verdicts, in the order in which they are counted.
-VERDICTS = (
-    "reproduced",
-    "partly",
-    "inconclusive",
-    "not informative",
-    "not reproduced",
-    "not testable",
-)
 #: Ends of the interval for queries like these.
 WIDER = ("low_queries", "high_queries")
 
@@ -133,7 +124,7 @@ def _worlds(least: Any, most: Any) -> str:
     """Return a share of worlds, or its range over traces."""
     if pd.isna(least):
         return ""
-    ends = dict.fromkeys(f"{100 * end:.0f}" for end in (least, most))
+    ends = dict.fromkeys(f"{end:.0f}" for end in (least, most))
     return f"{' to '.join(ends)} %"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..files import written
-from ..sweeps.workers import client_of, require_workers
+from .workers import client_of, require_workers
 
 if TYPE_CHECKING:
     import pandas as pd
