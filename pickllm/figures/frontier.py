@@ -56,23 +56,27 @@ def frontier(
 
 
 def _llms(axis: "Axes", single: "pd.DataFrame") -> None:
-    """Draw each LLM alone with its name, and random choice."""
+    """Draw each LLM alone with its name, neighbours above and below; random choice."""
+    from matplotlib.patheffects import withStroke
+
     chance = single[single.model == "random choice"]
     llms = single[single.model != "random choice"]
     names = short_names(llms.model)
     axis.plot(llms.paid, llms.accuracy, "o", color=GREY, ms=4, zorder=1)
     axis.plot(chance.paid, chance.accuracy, "*", color=INK, ms=7, zorder=3)
     middle = np.median(llms.paid)
-    for row in llms.itertuples():
+    for number, row in enumerate(llms.sort_values("paid").itertuples()):
         left = row.paid > middle
         axis.annotate(
             names[row.model],
             (row.paid, row.accuracy),
-            xytext=(-4 if left else 4, -7),
+            xytext=(-4 if left else 4, 4 if number % 2 else -8),
             textcoords="offset points",
             ha="right" if left else "left",
             fontsize=5,
-            color="#666666",
+            color=INK,
+            path_effects=[withStroke(linewidth=1.5, foreground="white")],
+            zorder=4,
         )
 
 

@@ -1,5 +1,6 @@
 """Every reading, every pool: how often claims hold, and what decides it."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -122,13 +123,15 @@ def _effects(axis: "Axes", part: "pd.DataFrame", stated: float) -> None:
 
 
 @styled
-def multiverse_decides(indices: "pd.DataFrame") -> "Figure":
+def multiverse_decides(indices: "pd.DataFrame", words: Mapping[str, str]) -> "Figure":
     """Draw total Sobol' indices of each choice, a panel for each learner.
 
     Parameters
     ----------
     indices : pandas.DataFrame
         ``learner``, ``measure``, ``choice``, ``total``.
+    words : dict of str to str
+        What a reader calls a choice, where it is not its name.
     """
     learners = list(dict.fromkeys(indices.learner))
     most = max(len(where(indices, learner=name).choice.unique()) for name in learners)
@@ -152,9 +155,8 @@ def multiverse_decides(indices: "pd.DataFrame") -> "Figure":
                 fontsize="small",
             )
         axis.set_xticks(range(len(MEASURES)), list(MEASURES.values()), fontsize="small")
-        axis.set_yticks(
-            range(len(table)), [name.replace("_", " ") for name in table.index]
-        )
+        names = [words.get(name, name.replace("_", " ")) for name in table.index]
+        axis.set_yticks(range(len(table)), names)
         axis.grid(visible=False)
         axis.set_title(STRATEGIES[learner].name)
     return figure
