@@ -107,4 +107,6 @@ def test_the_figure_names_every_router_and_llm():
         parts[name] = pd.concat(tables, names=["measure"]).reset_index(level=0)
     figure = figures.frontier(routers, parts["hull"], parts["alone"])
     texts = {text.get_text() for axis in figure.axes for text in axis.texts}
-    assert {"gpt-4", "open-mixtral-8x7b", "0", "1"} <= texts
+    assert {"a", "b", "c", "d", "0", "1"} <= texts
+    named = {text.get_text() for own in figure.legends for text in own.texts}
+    assert {"gpt-4", "open-mixtral-8x7b", "random choice"} <= named

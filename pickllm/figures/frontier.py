@@ -1,16 +1,18 @@
 """Accuracy against what is paid for it, as the weight of cost sweeps."""
 
+from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .panels import handle, legend, panels, round_ticks, where
-from .style import BLACK, GREY, INK, STRATEGIES, Look, short_names, styled
+from .style import BLACK, GREY, INK, PALE, STRATEGIES, Look, short_names, styled
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 PAID = {"cents": "cost of a query (US cents)", "seconds": "latency of a query (s)"}
 
@@ -21,6 +23,8 @@ def frontier(
 ) -> "Figure":
     """Draw routers at each weight of cost, beside what can be reached without learning.
 
+    Each LLM is a letter, which the legend names.
+
     Parameters
     ----------
     routers : pandas.DataFrame
@@ -30,7 +34,7 @@ def frontier(
     single : pandas.DataFrame
         ``measure``, ``model``, ``paid``, ``accuracy``.
     """
-    figure, axes = panels(1, len(PAID), 2.9, sharey=True)
+    figure, axes = panels(1, len(PAID), 3.1, sharey=True)
     learners = list(dict.fromkeys(routers.learner))
     for axis, (measure, label) in zip(axes[0], PAID.items(), strict=True):
         corners = where(hulls, measure=measure)
@@ -48,36 +52,32 @@ def frontier(
             round_ticks(axis.xaxis, 0.8 * min(least, paid[0]), 1.25 * most)
     axes[0, 0].set_ylabel("accuracy (mean over contexts)")
     line = handle(Look("most that a query-blind router reaches", BLACK, ""))
-    one = handle(Look("an LLM alone", GREY, "o"), ms=4, lw=0)
     chance = handle(Look("random choice", INK, "*"), ms=6, lw=0)
     names = [handle(STRATEGIES[name], ms=4) for name in learners]
-    legend(figure, [*names, line, one, chance], ncols=3)
+    legend(figure, [*names, line, chance], ncols=4)
+    legend(figure, _letters(single), ncols=4, loc="outside lower center")
     return figure
 
 
-def _llms(axis: "Axes", single: "pd.DataFrame") -> None:
-    """Draw each LLM alone with its name, neighbours above and below; random choice."""
-    from matplotlib.patheffects import withStroke
+def _letters(single: "pd.DataFrame") -> "list[Line2D]":
+    """Return legend entries that say which letter is which LLM."""
+    models = [name for name in dict.fromkeys(single.model) if name != "random choice"]
+    names = short_names(models)
+    return [
+        handle(Look(names[model], INK, f"${letter}$"), ms=4, lw=0)
+        for letter, model in zip(ascii_lowercase, models, strict=False)
+    ]
 
+
+def _llms(axis: "Axes", single: "pd.DataFrame") -> None:
+    """Draw each LLM alone by its letter, and random choice."""
     chance = single[single.model == "random choice"]
     llms = single[single.model != "random choice"]
-    names = short_names(llms.model)
-    axis.plot(llms.paid, llms.accuracy, "o", color=GREY, ms=4, zorder=1)
+    axis.plot(llms.paid, llms.accuracy, "o", color=PALE, mec=GREY, ms=7, zorder=1)
+    for letter, row in zip(ascii_lowercase, llms.itertuples(), strict=False):
+        place = row.paid, row.accuracy
+        axis.text(*place, letter, ha="center", va="center_baseline", fontsize=5)
     axis.plot(chance.paid, chance.accuracy, "*", color=INK, ms=7, zorder=3)
-    middle = np.median(llms.paid)
-    for number, row in enumerate(llms.sort_values("paid").itertuples()):
-        left = row.paid > middle
-        axis.annotate(
-            names[row.model],
-            (row.paid, row.accuracy),
-            xytext=(-4 if left else 4, 4 if number % 2 else -8),
-            textcoords="offset points",
-            ha="right" if left else "left",
-            fontsize=5,
-            color=INK,
-            path_effects=[withStroke(linewidth=1.5, foreground="white")],
-            zorder=4,
-        )
 
 
 def _router(axis: "Axes", mine: "pd.DataFrame", paid: str, look: Look) -> None:
